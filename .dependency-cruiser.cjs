@@ -1,0 +1,41 @@
+// The layers of the design, enforced: data flows one way and there are no circles.
+// Each folder lists what it may import besides itself, src/errors.ts and packages.
+const layers = {
+  storage: [],
+  text: ["storage"],
+  engine: ["storage"],
+  distributed: ["engine"],
+  nn: ["engine", "storage"],
+  corpus: ["text", "storage"],
+  retrieval: ["nn", "engine", "distributed", "text", "corpus", "storage"],
+  generation: ["retrieval", "nn", "engine", "distributed", "text", "corpus", "storage"],
+  evaluation: ["generation", "retrieval", "nn", "engine", "distributed", "text", "corpus", "storage"],
+  tracking: ["storage"],
+  training: ["evaluation", "generation", "retrieval", "nn", "engine", "distributed", "text", "corpus", "storage", "tracking"],
+  report: ["evaluation", "tracking"],
+  config: [],
+};
+
+const rules = Object.entries(layers).map(([folder, below]) => ({
+  name: `layer-${folder}`,
+  severity: "error",
+  from: { path: `^src/${folder}/` },
+  to: { path: "^src/", pathNot: [`^src/(${[folder, ...below].join("|")})/`, "^src/errors\\.ts$"] },
+}));
+
+module.exports = {
+  forbidden: [
+    ...rules,
+    { name: "errors-is-a-leaf", severity: "error", from: { path: "^src/errors\\.ts$" }, to: { path: "^src/" } },
+    { name: "no-circles", severity: "error", from: {}, to: { circular: true } },
+    { name: "source-never-imports-tests", severity: "error", from: { path: "^src/" }, to: { path: "^(test|bench|tools)/" } },
+    { name: "only-the-package-root-is-a-barrel", severity: "error", from: { path: "^src/" }, to: { path: "^src/index\\.ts$" } },
+    { name: "resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "require", "node", "default", "types"] },
+  },
+};

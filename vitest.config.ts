@@ -1,0 +1,12 @@
+// Tests run in forked processes: the native add-ons hold state per process, and piscina's threads must not share one with libtorch.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+});
