@@ -1,0 +1,19 @@
+/**
+ * Mixed precision: inside `autocast`, libtorch runs matrix products in bf16 or f16 and keeps reductions and losses in fp32. Not a guarantee of speed: on a
+ * processor without bf16 units it is slower than fp32 (`tandem doctor` says which it is).
+ */
+import { native } from "./native.js";
+
+/** Runs `body` under autocast to `dtype` on `device` (`cpu` or `cuda`); `undefined` runs it as it is. */
+export function autocast<T>(dtype: "bf16" | "f16" | undefined, body: () => T, device = "cpu"): T {
+  if (dtype === undefined) return body();
+  const engine = native();
+  const before = engine.enterAutocast(device, dtype);
+  try {
+    const result = body();
+    if (result instanceof Promise) throw new Error("autocast: the body returned a Promise; autocast ends before it settles; await outside");
+    return result;
+  } finally {
+    engine.leaveAutocast(device, before);
+  }
+}

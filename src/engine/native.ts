@@ -1,0 +1,120 @@
+/**
+ * The border to the libtorch add-on: its whole surface, typed once, and its only loader. Not for use outside `src/engine`. The trap: handles are plain
+ * numbers; only {@link import("./tensor.js").Tensor} may hold one.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { UserError } from "../errors.js";
+
+/** A tensor in the native table; 0 is "no tensor". */
+export type Handle = number;
+
+/** What an operator takes from JavaScript. */
+export type OperatorArgument = number | bigint | boolean | string | null | undefined | readonly (number | boolean | null)[];
+
+/** What an operator gives back: handles, numbers, or an array of them. */
+export type OperatorResult = number | boolean | null | undefined | OperatorResult[];
+
+export interface EngineFacts {
+  readonly torchVersion: string;
+  readonly threads: number;
+  /** The instruction set that libtorch's kernels use, such as AVX512. */
+  readonly cpuCapability: string;
+  readonly cuda: boolean;
+  readonly cudaDevices: number;
+  readonly mkldnn: boolean;
+  readonly mkl: boolean;
+}
+
+interface NativeEngine {
+  setErrorClass(errorClass: new (operator: string, message: string) => Error): void;
+  resolve(name: string, overload: string): number;
+  schema(name: string, overload: string): string | null;
+  call(operator: number, ...arguments_: OperatorArgument[]): OperatorResult;
+  run(operator: number, ...arguments_: OperatorArgument[]): void;
+  fromBytes(data: ArrayBufferView, dtype: string, shape: readonly number[]): Handle;
+  fromMapped(data: ArrayBufferView, dtype: string, shape: readonly number[]): Handle;
+  toBytes(tensor: Handle): ArrayBuffer;
+  item(tensor: Handle): number;
+  shape(tensor: Handle): number[];
+  dtype(tensor: Handle): string;
+  device(tensor: Handle): string;
+  isLive(tensor: Handle): boolean;
+  dispose(tensor: Handle): void;
+  keep(tensor: Handle): void;
+  openScope(): void;
+  closeScope(kept: readonly Handle[]): void;
+  liveTensors(): { tensors: number; bytes: number; depth: number };
+  backward(tensor: Handle, gradient: Handle, retainGraph: boolean): void;
+  grad(
+    outputs: readonly Handle[],
+    inputs: readonly Handle[],
+    gradOutputs: readonly Handle[],
+    retainGraph: boolean,
+    createGraph: boolean,
+  ): Handle[];
+  gradOf(tensor: Handle): Handle;
+  setGrad(tensor: Handle, gradient: Handle): void;
+  zeroGrads(tensors: readonly Handle[]): void;
+  setRequiresGrad(tensor: Handle, flag: boolean): void;
+  requiresGrad(tensor: Handle): boolean;
+  setGradMode(enabled: boolean): boolean;
+  enterAutocast(device: string, dtype: string): string;
+  leaveAutocast(device: string, before: string): void;
+  setThreads(threads: number): void;
+  manualSeed(seed: number, device: string): void;
+  generatorState(device: string): Handle;
+  setGeneratorState(state: Handle, device: string): void;
+  facts(): EngineFacts;
+}
+
+/** An operator refused its arguments: libtorch's message, with the operator and the tensors it was given. A bug of the caller's, so it keeps its stack. */
+export class OperatorError extends Error {
+  override readonly name = "OperatorError";
+
+  constructor(
+    readonly operator: string,
+    message: string,
+  ) {
+    super(`${operator}: ${message}`);
+  }
+}
+
+/** Where the build puts the add-on, seen from `src/` and from `dist/src/` alike. */
+export function addonPath(): string {
+  let folder = import.meta.dirname;
+  while (!existsSync(path.join(folder, "package.json")) && path.dirname(folder) !== folder) folder = path.dirname(folder);
+  return path.join(folder, "build", "bridge", "tandem.node");
+}
+
+let loaded: NativeEngine | undefined;
+
+/** The add-on, loaded at first use: `tandem --help` must not pay for libtorch. @throws UserError when it isn't built or libtorch is gone. */
+export function native(): NativeEngine {
+  if (loaded !== undefined) return loaded;
+  const file = addonPath();
+  if (!existsSync(file))
+    throw new UserError({ where: file, what: "the libtorch add-on isn't built", remedy: "run: bash scripts/setup.sh" });
+  try {
+    loaded = createRequire(import.meta.url)(file) as NativeEngine;
+  } catch (cause) {
+    const got = cause instanceof Error ? cause.message : String(cause);
+    throw new UserError({ where: file, what: "the libtorch add-on does not load", got, remedy: "run: bash scripts/setup.sh" }, { cause });
+  }
+  loaded.setErrorClass(OperatorError);
+  return loaded;
+}
+
+const resolved = new Map<string, number>();
+
+/** The number of an operator, looked up in libtorch's dispatcher at first use. @throws OperatorError when this libtorch lacks it. */
+export function operator(name: string, overload: string): number {
+  const key = `${name}.${overload}`;
+  let index = resolved.get(key);
+  if (index === undefined) {
+    index = native().resolve(name, overload);
+    resolved.set(key, index);
+  }
+  return index;
+}
