@@ -1,0 +1,93 @@
+/**
+ * The `data` section: where the corpus and the questions are and how they are cut and split. Only keys stand here; reading is `src/corpus`.
+ * The trap: `data.root` does nothing by itself, the paths below it refer to it as `${data.root}` in the files of `conf/data`.
+ */
+import { choice, flag, integer, number, path, section, text } from "./leaf.js";
+
+const corpus = section("The texts that are searched.", {
+  format: choice(["wikiextractor", "jsonl"], {
+    doc: "wikiextractor: a folder of its output, plain, --json or .gz; jsonl: one {id, title, text} a line.",
+    default: "jsonl",
+  }),
+  path: path({ doc: "The wikiextractor folder or the JSONL file.", default: null }),
+  split: choice(["blank", "line"], {
+    doc: "What ends a paragraph: a blank line, or every line break (as wikiextractor writes).",
+    default: "blank",
+  }),
+  max_tokens: integer({
+    doc: "Longest passage, title and special tokens included, by the retriever's tokenizer; longer paragraphs are split at sentence ends. null: retriever.max_tokens.",
+    default: null,
+    minimum: 8,
+    unit: "tokens",
+  }),
+  min_characters: integer({
+    doc: "A shorter passage is merged with its neighbour; no text is lost.",
+    default: 30,
+    minimum: 0,
+    unit: "characters",
+  }),
+  title_template: text({
+    doc: "What is embedded and ranked of a passage; {title} and {text} stand for its parts.",
+    default: "{title}. {text}",
+    pattern: /\{text\}/,
+    wanted: "a template that holds {text}",
+  }),
+  shard_megabytes: integer({ doc: "Largest file of the passage store.", default: 256, minimum: 1, maximum: 2000, unit: "MiB" }),
+  threads: integer({
+    doc: "Worker threads that chunk; the bytes written don't depend on it. null: one a core.",
+    default: null,
+    minimum: 1,
+  }),
+});
+
+const questions = section("The questions with their answers.", {
+  format: choice(["jsonl", "tsv"], {
+    doc: "jsonl: {id, question, answers[], passage_ids[]}; tsv: question<TAB>answer.",
+    default: "jsonl",
+  }),
+  train: path({ doc: "Training questions.", default: null }),
+  valid: path({ doc: "Validation questions. null: taken from the training file by questions.split.", default: null }),
+  test: path({ doc: "Test questions. null: taken from the training file by questions.split.", default: null }),
+  gold_passages: path({
+    doc: "JSONL passages whose ids the questions use, when they aren't the corpus's own; mapped onto the corpus by title and text. null: the ids are the corpus's.",
+    default: null,
+  }),
+  split: section("How one file becomes three, by document, so that nothing leaks.", {
+    valid: number({
+      doc: "Share of the documents set aside for validation when no file is given.",
+      default: 0.1,
+      minimum: 0,
+      maximum: 1,
+      exclusiveMaximum: true,
+    }),
+    test: number({
+      doc: "Share of the documents set aside for testing when no file is given.",
+      default: 0.1,
+      minimum: 0,
+      maximum: 1,
+      exclusiveMaximum: true,
+    }),
+    seed: integer({ doc: "Seed of the split; independent of the run's seed, so that runs share their test set.", default: 0, minimum: 0 }),
+  }),
+});
+
+const rename = section("Seeded renaming of invented names when a batch is made: the model must copy names, it can't learn them by heart.", {
+  enabled: flag({ doc: "Rename in training batches; validation and test are never renamed.", default: false }),
+  entities: path({
+    doc: "JSONL of entity spans of the passages. null: the spans stand in the corpus file and the question file.",
+    default: null,
+  }),
+  share: number({ doc: "Share of the training examples that are renamed.", default: 1, minimum: 0, maximum: 1 }),
+});
+
+export const data = section("The corpus and the questions.", {
+  root: path({ doc: "The folder that the data files' paths start from, as ${data.root}.", default: "." }),
+  corpus,
+  questions,
+  rename,
+  limit: integer({
+    doc: "At most so many documents and training questions are read, for a quick try. null: all.",
+    default: null,
+    minimum: 1,
+  }),
+});

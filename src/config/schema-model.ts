@@ -1,0 +1,98 @@
+/**
+ * The sections of the two models and of the prompt between them: `retriever`, `generator`, `prompt`, `index`. Only keys stand here; models are
+ * `src/nn`, prompts `src/generation`. The trap: with a `path` the folder decides the shape and `initialise` isn't read.
+ */
+import { choice, flag, integer, number, path, section, text } from "./leaf.js";
+
+/** Seeded normal initialisation is the same key in both models. */
+const std = number({ doc: "Standard deviation of the weights at the start.", default: 0.02, minimum: 0, exclusiveMinimum: true });
+const layers = integer({ doc: "Transformer layers.", default: 2, minimum: 1 });
+const width = integer({ doc: "Width of the hidden states; a multiple of heads.", default: 128, minimum: 1 });
+const heads = integer({ doc: "Attention heads.", default: 4, minimum: 1 });
+const vocabulary = integer({
+  doc: "Tokens of the tokenizer that is trained on the corpus.",
+  default: 2048,
+  minimum: 300,
+  maximum: 1_000_000,
+  unit: "tokens",
+});
+const dropout = number({ doc: "Dropout in training.", default: 0.1, minimum: 0, maximum: 1, exclusiveMaximum: true });
+
+export const retriever = section("The encoder of questions and passages.", {
+  path: path({ doc: "A Hugging Face or sentence-transformers folder to start from. null: from scratch by initialise.", default: null }),
+  initialise: section("A BERT from scratch; read when path is null.", {
+    layers,
+    width,
+    heads,
+    intermediate: integer({ doc: "Width of the feed-forward layer. null: four times width.", default: null, minimum: 1 }),
+    positions: integer({ doc: "Longest input of the model.", default: 512, minimum: 8, unit: "tokens" }),
+    std,
+    vocabulary,
+    tokenizer: choice(["wordpiece", "byte-bpe"], { doc: "The kind of tokenizer that is trained.", default: "wordpiece" }),
+  }),
+  pooling: choice(["mean", "cls"], { doc: "How token states become one vector. null: as the folder says, else mean.", default: null }),
+  normalise: flag({ doc: "Embeddings of length one. null: as the folder says, else true.", default: true, nullable: true }),
+  max_tokens: integer({
+    doc: "Inputs are cut here, special tokens included. null: as the folder says, else all positions.",
+    default: null,
+    minimum: 8,
+    unit: "tokens",
+  }),
+  query_prefix: text({ doc: "Put before each question, for encoders trained that way.", default: "" }),
+  passage_prefix: text({ doc: "Put before each passage.", default: "" }),
+  dropout,
+});
+
+export const generator = section("The language model that answers.", {
+  path: path({ doc: "A Hugging Face folder to start from. null: from scratch by initialise.", default: null }),
+  initialise: section("A GPT-2 from scratch; read when path is null.", {
+    layers,
+    width,
+    heads,
+    positions: integer({ doc: "Longest input of the model.", default: 512, minimum: 8, unit: "tokens" }),
+    std,
+    vocabulary,
+    sinusoidal_positions: flag({ doc: "Start the position embeddings as sine waves instead of noise.", default: false }),
+  }),
+  max_tokens: integer({
+    doc: "Prompt and answer together; passages are cut to fit, the question never. null: all positions.",
+    default: null,
+    minimum: 16,
+    unit: "tokens",
+  }),
+  dropout,
+});
+
+export const prompt = section("What the generator reads: one builder for training, validation and asking.", {
+  template: text({
+    doc: "The whole prompt; {context} and {question} stand for their texts.",
+    default: "Context: {context}\nQ: {question}\nA:",
+    pattern: /\{context\}[^]*\{question\}/,
+    wanted: "a template that holds {context} and then {question}",
+  }),
+  closed_book_template: text({
+    doc: "The prompt without passages; {question} stands for its text.",
+    default: "Q: {question}\nA:",
+    pattern: /^(?![^]*\{context\})[^]*\{question\}/,
+    wanted: "a template that holds {question} and no {context}",
+  }),
+  passage_template: text({
+    doc: "One passage in the context; {title} and {text} stand for its parts.",
+    default: "{title}. {text}",
+    pattern: /\{text\}/,
+    wanted: "a template that holds {text}",
+  }),
+  passages: integer({ doc: "How many retrieved passages the context holds (k).", default: 4, minimum: 1, maximum: 1000, unit: "passages" }),
+  separator: text({ doc: "Between two passages of the context.", default: "\n" }),
+  answer_prefix: text({ doc: "Between the answer cue and the answer.", default: " " }),
+});
+
+export const index = section("The vectors of the passages and how they are searched.", {
+  metric: choice(["inner-product", "cosine", "l2"], {
+    doc: "Cosine normalises both sides; l2 ranks by squared distance.",
+    default: "inner-product",
+  }),
+  dtype: choice(["f32", "f16", "bf16"], { doc: "How vectors are held while they are searched; the file is f32.", default: "f32" }),
+  batch: integer({ doc: "Passages embedded at once.", default: 64, minimum: 1, unit: "passages" }),
+  faiss: flag({ doc: "Also write FAISS's flat index file.", default: true }),
+});

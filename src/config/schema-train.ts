@@ -1,0 +1,173 @@
+/**
+ * The `train` section: the schedule, both optimisers, losses, penalties, and when to audit, save, log and validate. Only keys stand here.
+ * The trap: the learning rate's course runs over all steps that the schedule gives to a model, not anew in each phase.
+ */
+import { choice, flag, integer, number, pair, records, section, text } from "./leaf.js";
+
+/** The keys of one optimiser; both models have their own values. */
+function optimiser(lr: number) {
+  return {
+    lr: number({ doc: "Highest learning rate.", default: lr, minimum: 0, exclusiveMinimum: true, maximum: 10 }),
+    betas: pair(number({ doc: "", default: 0.9, minimum: 0, maximum: 1, exclusiveMaximum: true }), {
+      doc: "AdamW's two decay rates.",
+      default: [0.9, 0.999],
+    }),
+    eps: number({ doc: "AdamW's epsilon.", default: 1e-8, minimum: 0, exclusiveMinimum: true }),
+    weight_decay: number({ doc: "Decoupled decay; never on biases and norms.", default: 0.01, minimum: 0 }),
+    clip: number({ doc: "Longest gradient norm. null: no clipping.", default: 1, nullable: true, minimum: 0, exclusiveMinimum: true }),
+    warmup: integer({ doc: "Steps in which the rate rises from 0.", default: 0, minimum: 0, unit: "steps" }),
+    flat: number({ doc: "Share of this model's steps after which the rate starts to fall.", default: 0, minimum: 0, maximum: 1 }),
+    decay: choice(["linear", "cosine", "constant"], { doc: "How the rate falls afterwards.", default: "linear" }),
+    floor: number({ doc: "The last rate as a share of lr.", default: 0.02, minimum: 0, maximum: 1 }),
+    accumulate: integer({ doc: "Parts that a batch is computed in; the loss doesn't depend on it.", default: 1, minimum: 1 }),
+  } as const;
+}
+
+const phaseFields = section("One phase of the schedule.", {
+  phase: choice(["generator", "contrastive", "refresh"], {
+    doc: "generator trains the generator, contrastive the retriever, refresh embeds the corpus anew.",
+    default: "generator",
+  }),
+  steps: integer({ doc: "Updates in this phase; a refresh takes none.", default: 0, minimum: 0, unit: "steps" }),
+  contexts: choice(["gold", "retrieved"], { doc: "Overrides train.generator.contexts in this phase.", default: null }),
+});
+
+const alternation = [
+  { phase: "generator", steps: 1000, contexts: null },
+  { phase: "contrastive", steps: 200, contexts: null },
+  { phase: "refresh", steps: 0, contexts: null },
+  { phase: "generator", steps: 1000, contexts: null },
+  { phase: "contrastive", steps: 200, contexts: null },
+  { phase: "refresh", steps: 0, contexts: null },
+] as const;
+
+const generator = section("Training of the generator.", {
+  batch: integer({
+    doc: "Contexts in a batch. null: as many as batch_tokens allows.",
+    default: 4,
+    nullable: true,
+    minimum: 1,
+    unit: "contexts",
+  }),
+  batch_tokens: integer({ doc: "Tokens in a batch, grouped by length. null: batch counts.", default: null, minimum: 16, unit: "tokens" }),
+  ...optimiser(5e-5),
+  contexts: choice(["auto", "gold", "retrieved"], {
+    doc: "gold: the passage that answers; retrieved: what the current retriever finds in the current index; auto: gold in the first generator phase, retrieved afterwards.",
+    default: "auto",
+  }),
+  passages: integer({ doc: "Passages in a training context. null: prompt.passages.", default: null, minimum: 1, unit: "passages" }),
+  keep_gold: number({
+    doc: "Share of the retrieved contexts that get the gold passage in the last place if the retriever missed it.",
+    default: 0,
+    minimum: 0,
+    maximum: 1,
+  }),
+  questions_per_context: integer({ doc: "Most questions asked about one context, each with its own loss.", default: 1, minimum: 1 }),
+  curriculum: section("Short contexts first.", {
+    share: number({
+      doc: "Share of the generator's steps over which contexts grow to their full length; 0: off.",
+      default: 0,
+      minimum: 0,
+      maximum: 1,
+    }),
+    start: integer({ doc: "Sentences shown at the start, the answer's among them.", default: 1, minimum: 1, unit: "sentences" }),
+    shuffle: flag({ doc: "Shuffle a context's sentences while they grow.", default: true }),
+  }),
+  copy_weight: number({
+    doc: "Weight of the loss on later mentions of a name inside the context; 0: answers only.",
+    default: 0,
+    minimum: 0,
+  }),
+  label_smoothing: number({
+    doc: "Share of the target spread over the vocabulary.",
+    default: 0,
+    minimum: 0,
+    maximum: 1,
+    exclusiveMaximum: true,
+  }),
+});
+
+const contrastive = section("Contrastive training of the retriever.", {
+  batch: integer({ doc: "Questions in a batch; each has the others' passages as negatives.", default: 64, minimum: 2, unit: "questions" }),
+  ...optimiser(2e-5),
+  temperature: number({ doc: "Divides the similarities.", default: 0.05, minimum: 0, exclusiveMinimum: true }),
+  symmetric: flag({ doc: "Also rank questions for each passage.", default: false }),
+  hard_negatives: integer({ doc: "Mined negatives a question.", default: 0, minimum: 0, unit: "passages" }),
+  mining: section("Where hard negatives come from: the current index's own results.", {
+    from: integer({ doc: "First rank that is taken.", default: 1, minimum: 1 }),
+    to: integer({ doc: "Last rank that is taken.", default: 50, minimum: 1 }),
+  }),
+  positives: choice(["gold", "answer"], {
+    doc: "gold: the question's gold passages; answer: also the best retrieved passage that holds the answer when there is no gold one.",
+    default: "gold",
+  }),
+});
+
+const penalties = section("Differentiable penalties on the answer's tokens; weight 0 switches one off.", {
+  ngram_repeat: section("Repeated n-grams.", {
+    n: integer({ doc: "Length of the n-grams.", default: 3, minimum: 1, unit: "tokens" }),
+    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
+    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
+  }),
+  keyword: section("Keywords in the answer.", {
+    direction: choice(["coverage", "overlap"], {
+      doc: "coverage: punish missing keywords; overlap: punish copied ones. No default: to be said when weight is above 0.",
+      default: null,
+    }),
+    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
+    source: choice(["answer", "evidence", "question"], { doc: "Where keywords are taken from.", default: "answer" }),
+    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
+  }),
+  short_answer: section("Answers that stop too soon.", {
+    min_tokens: integer({
+      doc: "Expected length below which the penalty grows; capped by the gold answer's length.",
+      default: 1,
+      minimum: 1,
+      unit: "tokens",
+    }),
+    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
+    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
+  }),
+});
+
+export const train = section("Training.", {
+  schedule: records(phaseFields, { doc: "The phases in their order; the default is CoZyRAG's alternation.", default: alternation }),
+  generator,
+  contrastive,
+  penalties,
+  audit: section("Gradient audit and the penalties' hard counts on a fixed probe batch.", {
+    every: integer({
+      doc: "Steps between two audits. null: only before the first step.",
+      default: 200,
+      nullable: true,
+      minimum: 1,
+      unit: "steps",
+    }),
+    batches: integer({ doc: "Most batches whose gradients are added up before a term counts as dead.", default: 4, minimum: 1 }),
+    examples: integer({ doc: "Answers generated for the hard counts.", default: 16, minimum: 1 }),
+  }),
+  checkpoint: section("When the run's state is saved and what is kept.", {
+    every: integer({
+      doc: "Steps between two checkpoints; one is always written at a phase's end. null: only there.",
+      default: 500,
+      nullable: true,
+      minimum: 1,
+      unit: "steps",
+    }),
+    keep_last: integer({ doc: "Newest checkpoints kept.", default: 2, minimum: 1 }),
+    keep_best: flag({ doc: "Also keep the checkpoint with the best validation metric.", default: true }),
+    metric: text({
+      doc: "The metric that says which is best.",
+      default: "em",
+      pattern: /^(em|f1|recall@\d+|mrr)$/,
+      wanted: "em, f1, recall@K or mrr",
+    }),
+  }),
+  log: section("metrics.jsonl.", {
+    every: integer({ doc: "Steps between two lines.", default: 10, minimum: 1, unit: "steps" }),
+  }),
+  validate: section("The pair being trained answers validation questions.", {
+    after_each_phase: flag({ doc: "Validate at the end of every phase.", default: true }),
+    questions: integer({ doc: "How many questions. null: all.", default: 200, nullable: true, minimum: 1, unit: "questions" }),
+  }),
+});
