@@ -1,10 +1,23 @@
 /**
  * One file, written beside its final place and renamed into it: readers see the old content or the new, never half of one.
- * It isn't a lock: of two writers the last one to commit wins. The trap: bytes that aren't committed are gone, so `commit` must be the last
+ * It isn't a lock: of two writers the last one to commit wins. A symbolic link stays and its target is replaced. The trap: bytes that aren't committed are gone, so `commit` must be the last
  * thing that happens, and `abort` belongs in a `finally` (or write `using file = new AtomicFile(path)`).
  */
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.js";
 import { aboutFile, fileFault } from "./file-fault.js";
 import { sweepTemporaries, temporaryBeside } from "./temporary-name.js";
@@ -20,6 +33,7 @@ const bufferBytes = 256 * 1024;
  */
 export class AtomicFile {
   readonly path: string;
+  private readonly target: string;
   private readonly temporary: string | undefined;
   private descriptor: number | undefined;
   private readonly buffer = Buffer.allocUnsafe(bufferBytes);
@@ -28,14 +42,14 @@ export class AtomicFile {
 
   constructor(path: string) {
     this.path = path;
-    const target = aboutFile(path, () => statSync(path, { throwIfNoEntry: false }));
-    if (target?.isDirectory() === true) throw new UserError({ where: path, what: "is a folder, not a file", remedy: "name a file" });
-    const direct = target !== undefined && !target.isFile();
-    this.temporary = direct ? undefined : temporaryBeside(path);
+    const { target, kind } = aboutFile(path, () => destination(path));
+    if (kind === "folder") throw new UserError({ where: path, what: "is a folder, not a file", remedy: "name a file" });
+    this.target = target;
+    this.temporary = kind === "device" ? undefined : temporaryBeside(target);
     this.descriptor = aboutFile(path, () => {
-      if (this.temporary === undefined) return openSync(path, "w");
-      mkdirSync(dirname(resolve(path)), { recursive: true });
-      sweepTemporaries(path);
+      if (this.temporary === undefined) return openSync(target, "w");
+      mkdirSync(dirname(target), { recursive: true });
+      sweepTemporaries(target);
       return openSync(this.temporary, "wx");
     });
   }
@@ -74,8 +88,8 @@ export class AtomicFile {
       this.descriptor = undefined;
       closeSync(descriptor);
       if (this.temporary === undefined) return;
-      renameSync(this.temporary, this.path);
-      syncFolder(dirname(resolve(this.path)));
+      renameSync(this.temporary, this.target);
+      syncFolder(dirname(this.target));
     });
   }
 
@@ -123,6 +137,25 @@ export class AtomicFile {
       throw fileFault(this.path, error);
     }
   }
+}
+
+/**
+ * Where the bytes end up: symbolic links are followed, so that a link to another disk stays a link. What leads into /proc (`/dev/stdout`,
+ * `/dev/fd/3`) is a file that somebody holds open: renaming over it would take it away from them.
+ */
+function destination(path: string): { target: string; kind: "file" | "folder" | "device" } {
+  let current = resolve(path);
+  for (let hop = 0; hop < 40; hop++) {
+    const folder = existsSync(dirname(current)) ? realpathSync(dirname(current)) : dirname(current);
+    const target = join(folder, basename(current));
+    if (target.startsWith("/proc/")) return { target, kind: "device" };
+    const status = lstatSync(target, { throwIfNoEntry: false });
+    if (status?.isSymbolicLink() !== true) {
+      return { target, kind: status === undefined || status.isFile() ? "file" : status.isDirectory() ? "folder" : "device" };
+    }
+    current = resolve(folder, readlinkSync(target));
+  }
+  throw Object.assign(new Error("too many symbolic links"), { code: "ELOOP" });
 }
 
 /** Makes a rename in the folder last through a power cut. File systems that can't sync a folder are let be. */

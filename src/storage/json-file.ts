@@ -1,0 +1,68 @@
+/**
+ * Small JSON files, read whole; and the first check that every reader of JSON makes.
+ * The trap: `JSON.parse` keeps the last of two equal keys without a word. Where that matters see json-keys.ts.
+ */
+import { readFileSync } from "node:fs";
+import { UserError } from "../errors.js";
+import { aboutFile } from "./file-fault.js";
+import { describeForeignFormat } from "./foreign-format.js";
+
+/**
+ * The value of a JSON file in UTF-8 (a byte-order mark is let pass).
+ *
+ * @throws UserError naming the file, and the line and column where it stops being JSON
+ */
+export function readJson(path: string): unknown {
+  const bytes = aboutFile(path, () => readFileSync(path));
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    const foreign = describeForeignFormat(bytes);
+    throw new UserError(
+      {
+        where: path,
+        what: "is not UTF-8",
+        ...(foreign === undefined ? {} : { got: foreign.name }),
+        remedy: foreign?.textRemedy ?? "convert it: iconv -t UTF-8",
+      },
+      { cause: error },
+    );
+  }
+  return parseJson(text, path);
+}
+
+/**
+ * `JSON.parse` whose error names the place.
+ *
+ * @throws UserError `where:line:column: is not JSON`
+ */
+export function parseJson(text: string, where: string): unknown {
+  if (text.trim() === "") throw new UserError({ where, what: "is empty", expected: "JSON", remedy: "make or fetch it again" });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const place = failurePlace(text, error);
+    throw new UserError({ where: `${where}${place}`, what: "is not JSON", remedy: "mend it, or make or fetch it again" }, { cause: error });
+  }
+}
+
+/**
+ * The value as an object with string keys.
+ *
+ * @throws UserError when it is an array, a text, a number, null …
+ */
+export function expectObject(value: unknown, where: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  const got = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  throw new UserError({ where, what: "is not what it should be", expected: "a JSON object", got });
+}
+
+/** V8 names the offset of a wrong token; a text that ends too early fails at its end, without one. */
+function failurePlace(text: string, error: unknown): string {
+  const message = error instanceof Error ? error.message : "";
+  const offset = /at position (\d+)/.exec(message)?.[1];
+  const before = offset === undefined ? text : text.slice(0, Number(offset));
+  const line = before.split("\n").length;
+  return `:${line}:${before.length - before.lastIndexOf("\n")}`;
+}
