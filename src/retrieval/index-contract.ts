@@ -1,0 +1,34 @@
+/**
+ * What every index is to the rest of Tandem: `search(queries, k)`. Exact and approximate indexes satisfy one conformance suite. The trap: the score's direction is the metric's: inner
+ * product and cosine grow with likeness, `l2` is FAISS's squared distance and shrinks with it. Results are best first in every case.
+ *
+ * Q queries, D dimension, K results.
+ */
+import type { Tensor } from "../engine/tensor.js";
+
+export const METRICS = ["inner-product", "cosine", "l2"] as const;
+
+export type Metric = (typeof METRICS)[number];
+
+export interface SearchResult {
+  /** min(k, size). */
+  readonly k: number;
+  /** Row-major (Q, K), best first. */
+  readonly scores_QK: Float32Array;
+  /** Rows of the passage store, row-major (Q, K). */
+  readonly ids_QK: Int32Array;
+}
+
+export interface Index {
+  readonly size: number;
+  readonly dimension: number;
+  readonly metric: Metric;
+  /**
+   * The `k` best rows of each query. Equal scores stand in the order of their rows.
+   *
+   * @param queries_QD f32 (Q, D)
+   * @throws UserError when the dimension differs or k is no positive whole number
+   */
+  search(queries_QD: Tensor, k: number): Promise<SearchResult>;
+  dispose(): void;
+}

@@ -1,0 +1,167 @@
+/**
+ * A `RunState` on disk: `checkpoints/step-<n>/` with `state.json` and, for each trained model, its parameters and its optimiser's moments as safetensors. Not a
+ * model for others to open: `retriever/` and `generator/` of the run directory are. Written beside, synced and renamed, so whatever moment the process dies, the last
+ * complete checkpoint is found. The trap: tensors are copied into the live ones, never mapped; training would write into the file's memory.
+ */
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import type { Dtype } from "../engine/dtype.js";
+import { fromBytes, type Tensor } from "../engine/tensor.js";
+import { noGrad } from "../engine/grad-mode.js";
+import { scope } from "../engine/scope.js";
+import { UserError } from "../errors.js";
+import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
+import { readJson } from "../storage/json-file.js";
+import { readSafetensors, writeSafetensors, type SafetensorsDtype } from "../storage/safetensors.js";
+import type { BestValidation, Fingerprint, Progress, RunState } from "./run-state.js";
+
+/** Raised when the meaning of a checkpoint's files changes. */
+export const CHECKPOINT_FORMAT = 1;
+
+const FOLDER = /^step-(\d+)$/;
+
+const STORED_DTYPE: Readonly<Partial<Record<Dtype, SafetensorsDtype>>> = { f64: "F64", f32: "F32", bf16: "BF16", f16: "F16", i64: "I64" };
+
+export interface CheckpointEntry {
+  readonly step: number;
+  readonly folder: string;
+}
+
+interface StoredState {
+  readonly format: number;
+  readonly step: number;
+  readonly artefacts: Progress["artefacts"];
+  readonly best: BestValidation | null;
+  readonly models: readonly string[];
+  readonly fingerprint: Fingerprint;
+}
+
+/** Saves `state` as `<folder>/step-<n>` and returns the path. @throws UserError when the disk is full or the folder can't be written. */
+export function saveCheckpoint(folder: string, state: RunState): string {
+  const { progress, trainables, fingerprint } = state;
+  const target = path.join(folder, `step-${String(progress.step).padStart(8, "0")}`);
+  writeFolderAtomic(target, (temporary) => {
+    for (const { name, parameters, optimiser } of trainables.values()) {
+      writeTensors(path.join(temporary, `${name}.safetensors`), parameters);
+      writeTensors(path.join(temporary, `${name}.optimiser.safetensors`), optimiser.state());
+    }
+    const stored: StoredState = {
+      format: CHECKPOINT_FORMAT,
+      step: progress.step,
+      artefacts: progress.artefacts,
+      best: progress.best ?? null,
+      models: [...trainables.keys()],
+      fingerprint,
+    };
+    writeFileAtomic(path.join(temporary, "state.json"), `${JSON.stringify(stored, null, 2)}\n`);
+  });
+  return target;
+}
+
+/** The complete checkpoints of a run, oldest first. A folder without `state.json` was never finished and isn't listed. */
+export function listCheckpoints(folder: string): CheckpointEntry[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .map((name) => ({ match: FOLDER.exec(name), folder: path.join(folder, name) }))
+    .filter((entry) => entry.match !== null && existsSync(path.join(entry.folder, "state.json")))
+    .map((entry) => ({ step: Number(entry.match?.[1]), folder: entry.folder }))
+    .sort((a, b) => a.step - b.step);
+}
+
+/**
+ * Loads a checkpoint into `state`: parameters and moments are copied into the live tensors, progress is replaced. Returns the fingerprint it was
+ * saved under.
+ *
+ * @throws UserError naming the file: another format version, a missing model, a shape that doesn't fit, a truncated file
+ */
+export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
+  const stored = readState(folder);
+  const expected = [...state.trainables.keys()].join(", ");
+  if (stored.models.join(", ") !== expected)
+    throw new UserError({
+      where: folder,
+      what: "holds other models than this run trains",
+      expected,
+      got: stored.models.join(", "),
+      remedy: "resume with the run's own config",
+    });
+  for (const { name, parameters, optimiser } of state.trainables.values()) {
+    loadTensors(path.join(folder, `${name}.safetensors`), parameters);
+    loadTensors(path.join(folder, `${name}.optimiser.safetensors`), optimiser.state());
+  }
+  Object.assign(state.progress, {
+    step: stored.step,
+    artefacts: stored.artefacts,
+    best: stored.best ?? undefined,
+  } satisfies Progress);
+  return stored.fingerprint;
+}
+
+/** The artefacts that a checkpoint refers to. @throws UserError when it can't be read */
+export function checkpointArtefacts(folder: string): Progress["artefacts"] {
+  return readState(folder).artefacts;
+}
+
+/** Deletes all but the newest `keepLast` checkpoints and those of `keepSteps`. Returns what was deleted. */
+export function retainCheckpoints(folder: string, keepLast: number, keepSteps: readonly number[]): CheckpointEntry[] {
+  const all = listCheckpoints(folder);
+  const gone = all.slice(0, Math.max(0, all.length - keepLast)).filter((entry) => !keepSteps.includes(entry.step));
+  for (const entry of gone) rmSync(entry.folder, { recursive: true, force: true });
+  return gone;
+}
+
+function readState(folder: string): StoredState {
+  const file = path.join(folder, "state.json");
+  const stored = readJson(file) as Partial<StoredState> | null;
+  if (typeof stored !== "object" || stored === null || typeof stored.format !== "number")
+    throw new UserError({ where: file, what: "is not a checkpoint's state", remedy: "name a folder of the run's checkpoints/" });
+  if (stored.format !== CHECKPOINT_FORMAT)
+    throw new UserError({
+      where: file,
+      what: "has another format version",
+      expected: String(CHECKPOINT_FORMAT),
+      got: String(stored.format),
+      remedy: "resume with the version that wrote it",
+    });
+  if (
+    !Number.isSafeInteger(stored.step) ||
+    !Array.isArray(stored.models) ||
+    stored.artefacts === undefined ||
+    stored.fingerprint === undefined
+  )
+    throw new UserError({ where: file, what: "lacks step, models, artefacts or fingerprint", remedy: "resume from an older checkpoint" });
+  return stored as StoredState;
+}
+
+function writeTensors(file: string, tensors: ReadonlyMap<string, Tensor>): void {
+  writeSafetensors(
+    file,
+    [...tensors].map(([name, entry]) => {
+      const dtype = STORED_DTYPE[entry.dtype];
+      if (dtype === undefined) throw new Error(`checkpoint: dtype ${entry.dtype} of '${name}' is not stored`);
+      return { name, dtype, shape: entry.shape, data: () => entry.toBytes() };
+    }),
+  );
+}
+
+function loadTensors(file: string, live: ReadonlyMap<string, Tensor>): void {
+  const stored = readSafetensors(file).tensors;
+  noGrad(() => {
+    for (const [name, target] of live) {
+      const given = stored.get(name);
+      const expected = `${STORED_DTYPE[target.dtype] ?? target.dtype}[${target.shape.join(",")}]`;
+      const got = given === undefined ? "nothing" : `${given.dtype}[${given.shape.join(",")}]`;
+      if (given === undefined || expected !== got)
+        throw new UserError({
+          where: file,
+          what: `tensor '${name}' does not fit this model`,
+          expected,
+          got,
+          remedy: "resume with the run's own config",
+        });
+      scope(() => {
+        target.copy_(fromBytes(given.data, target.dtype, target.shape));
+      });
+    }
+  });
+}

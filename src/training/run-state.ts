@@ -1,0 +1,82 @@
+/**
+ * Everything that changes while training, in one value: where the schedule stands, which artefacts are current, the models and their optimisers. Not the artefacts themselves
+ * (indexes, retrieved contexts): those are immutable folders, named by content, that the state refers to. The trap: whatever a step reads must be here or be a function
+ * of seed, step and the artefacts; a value kept anywhere else makes a resumed run another run.
+ */
+import { AdamW, type ParameterGroup } from "../engine/adamw.js";
+import { engineFacts } from "../engine/info.js";
+import type { Tensor } from "../engine/tensor.js";
+
+/** The artefacts that the current phase works with, by folder name; undefined before the first refresh. */
+export interface CurrentArtefacts {
+  /** `index/<name>`: the index by the retriever as it was at the last refresh. */
+  readonly index?: string;
+  /** `retrieval/<name>`: what that index found for the training questions: contexts and hard negatives. */
+  readonly retrieval?: string;
+}
+
+export interface BestValidation {
+  readonly metric: string;
+  readonly value: number;
+  /** Global steps done when it was measured. */
+  readonly step: number;
+}
+
+/** What must be equal for a resumed run to equal the uninterrupted one bit for bit. */
+export interface Fingerprint {
+  readonly torch: string;
+  readonly processor: string;
+  readonly threads: number;
+  readonly workers: number;
+  readonly device: string;
+  readonly precision: string;
+}
+
+/** The part of the state that isn't tensors: the JSON of a checkpoint. */
+export interface Progress {
+  /** Optimiser steps and refreshes done, over the whole schedule. */
+  step: number;
+  artefacts: CurrentArtefacts;
+  best: BestValidation | undefined;
+}
+
+/** A model that is trained: its parameters by name and their optimiser. */
+export interface Trainable {
+  readonly name: string;
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  readonly optimiser: AdamW;
+}
+
+export interface RunState {
+  readonly progress: Progress;
+  readonly trainables: ReadonlyMap<string, Trainable>;
+  readonly fingerprint: Fingerprint;
+}
+
+/** A state before step 1. */
+export function newRunState(trainables: readonly Trainable[], fingerprint: Fingerprint): RunState {
+  const progress: Progress = { step: 0, artefacts: {}, best: undefined };
+  return { progress, trainables: new Map(trainables.map((entry) => [entry.name, entry])), fingerprint };
+}
+
+/** A model with a fresh optimiser over `groups`. */
+export function trainable(
+  name: string,
+  groups: readonly ParameterGroup[],
+  options: { betas: readonly [number, number]; eps: number },
+): Trainable {
+  const parameters = new Map(groups.flatMap((group) => [...group.parameters]));
+  return { name, parameters, optimiser: new AdamW(groups, options) };
+}
+
+/** This process's fingerprint. */
+export function fingerprint(options: { workers: number; device: string; precision: string }): Fingerprint {
+  const facts = engineFacts();
+  return { torch: facts.torchVersion, processor: facts.cpuCapability, threads: facts.threads, ...options };
+}
+
+/** The names of what differs between two fingerprints, as `name: was A, is B`. */
+export function fingerprintDifferences(saved: Fingerprint, current: Fingerprint): string[] {
+  const names = ["torch", "processor", "threads", "workers", "device", "precision"] as const;
+  return names.filter((name) => saved[name] !== current[name]).map((name) => `${name}: was ${saved[name]}, is ${current[name]}`);
+}

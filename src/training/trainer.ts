@@ -1,0 +1,121 @@
+/**
+ * The training loop: next phase, next batch, step, clip, update, log, checkpoint. It knows no loss and no file format; phases compute, `RunState` holds, the hooks
+ * do the rest. The trap: it yields to the event loop after every step, so that signals and messages are served; whatever must not be interrupted stands between two yields.
+ */
+import { setImmediate as yieldToEvents } from "node:timers/promises";
+import { clipGradientNorm, gradientNorm } from "../engine/clip.js";
+import { scope } from "../engine/scope.js";
+import { UserError } from "../errors.js";
+import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
+import type { RunState } from "./run-state.js";
+import { positionAt, type ScheduledPhase, type SchedulePosition } from "./schedule.js";
+
+/** A phase with what its update needs. */
+export interface TrainedPhase {
+  readonly phase: Phase;
+  /** Which of the state's trainables is updated. */
+  readonly model: string;
+  /** Learning rate at a 0-based step of this kind of phase. */
+  readonly rate: (stepOfKind: number, stepsOfKind: number) => number;
+  /** Longest gradient norm; undefined: no clipping. */
+  readonly clip: number | undefined;
+}
+
+/** What one step measured; a line of metrics.jsonl. */
+export interface StepRecord {
+  readonly step: number;
+  readonly phase: string;
+  readonly loss: number;
+  /** Each term's value, sum / count; terms with nothing to count are left out. */
+  readonly terms: Readonly<Record<string, number>>;
+  readonly rate: number;
+  readonly gradientNorm: number;
+  readonly tokens: number;
+  readonly seconds: number;
+}
+
+export interface TrainerHooks {
+  /** The phase for a place in the schedule; called when a phase begins and after a resume, so it must be a function of position and state. */
+  readonly phaseAt: (position: SchedulePosition, state: RunState) => TrainedPhase;
+  /** Embeds and indexes with the current retriever and sets the state's artefacts. */
+  readonly refresh: (state: RunState) => Promise<void>;
+  /** After every step, before checkpoints: log lines, progress. */
+  readonly stepped: (record: StepRecord, position: SchedulePosition, state: RunState) => void;
+  /** Saves the state. */
+  readonly save: (state: RunState) => void;
+  /** After the last step of a phase, before its checkpoint. */
+  readonly phaseEnded: (position: SchedulePosition, state: RunState) => Promise<void>;
+  /** True when the run was asked to stop; looked at between steps. */
+  readonly stopRequested: () => boolean;
+}
+
+export interface TrainerOptions {
+  readonly schedule: readonly ScheduledPhase[];
+  /** Steps between two checkpoints inside a phase; undefined: only at a phase's end. */
+  readonly checkpointEvery: number | undefined;
+}
+
+/** Runs the schedule from the state's step on. Returns `stopped`, with the state saved, when asked to stop. */
+export async function train(options: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<"finished" | "stopped"> {
+  const { progress } = state;
+  let entered: { phaseIndex: number; trained: TrainedPhase } | undefined;
+  for (;;) {
+    const position = positionAt(options.schedule, progress.step);
+    if (position === undefined) return "finished";
+    if (hooks.stopRequested()) {
+      hooks.save(state);
+      return "stopped";
+    }
+    if (position.phase === "refresh") await hooks.refresh(state);
+    else {
+      if (entered?.phaseIndex !== position.phaseIndex)
+        entered = { phaseIndex: position.phaseIndex, trained: hooks.phaseAt(position, state) };
+      const record = trainStep(entered.trained, position, state);
+      hooks.stepped(record, position, state);
+    }
+    progress.step++;
+    const phaseOver = position.stepInPhase + 1 === position.steps;
+    if (phaseOver) await hooks.phaseEnded(position, state);
+    if (phaseOver || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0)) hooks.save(state);
+    await yieldToEvents();
+  }
+}
+
+/** Forward, backward, clip, update: one step of the current phase. @throws UserError when the loss or a gradient is no number. */
+function trainStep(trained: TrainedPhase, position: SchedulePosition, state: RunState): StepRecord {
+  const { phase, model } = trained;
+  const target = state.trainables.get(model);
+  if (target === undefined) throw new Error(`trainer: phase '${phase.name}' trains '${model}', which the state doesn't hold`);
+  const start = performance.now();
+  const step = state.progress.step + 1;
+  return scope(() => {
+    target.optimiser.zeroGrad();
+    const batch = phase.batch(position.stepOfKind);
+    const terms = phase.step(batch);
+    const loss = totalLoss(terms);
+    const parameters = target.parameters.values();
+    const norm = trained.clip === undefined ? gradientNorm(parameters) : clipGradientNorm(parameters, trained.clip);
+    requireFinite(step, phase.name, loss, norm, terms);
+    const rate = trained.rate(position.stepOfKind, position.stepsOfKind);
+    target.optimiser.step(rate);
+    const seconds = (performance.now() - start) / 1000;
+    return { step, phase: phase.name, loss, terms: termValues(terms), rate, gradientNorm: norm, tokens: phase.tokens(batch), seconds };
+  });
+}
+
+function termValues(terms: LossTerms): Record<string, number> {
+  const counted = Object.entries(terms).filter(([, term]) => term.count > 0);
+  return Object.fromEntries(counted.map(([name, term]) => [name, sumOf(term) / term.count]));
+}
+
+/** A step that isn't a number must not reach the weights: the last checkpoint before it is sound. */
+function requireFinite(step: number, phase: string, loss: number, norm: number, terms: LossTerms): void {
+  if (Number.isFinite(loss) && Number.isFinite(norm)) return;
+  const values = Object.entries(termValues(terms)).map(([name, value]) => `${name} ${value}`);
+  throw new UserError({
+    where: `step ${step}, phase ${phase}`,
+    what: "the loss or its gradient is no number, the weights were left as they were",
+    got: [...values, `gradient norm ${norm}`].join(", "),
+    remedy: "lower the learning rate or resume from the last checkpoint with another seed",
+  });
+}
