@@ -1,0 +1,205 @@
+/**
+ * Which examples are in batch `step`: a pure function of seed, step and the data's sizes. Every epoch is a new shuffle without replacement, so
+ * resuming needs nothing but the step. This file deals in example numbers only; what a batch holds is made by the phases.
+ * The trap: epochs differ in their number of batches (token budgets, merged rests), so a step's epoch is found by walking the plans from the
+ * first; the plans' sizes are kept, the plans themselves are not (only the last two).
+ */
+import { UserError } from "../errors.js";
+import { permutation, shuffled } from "./counter-random.js";
+
+/** The example numbers of each batch. `at` is pure: what is kept inside is only a cache. */
+export interface BatchSource {
+  /** Example numbers of batch `step` (0-based). */
+  at(step: number): readonly number[];
+  /** Epoch of batch `step` and its place in the epoch. */
+  place(step: number): { readonly epoch: number; readonly batch: number };
+}
+
+export interface LengthBucketOptions {
+  readonly seed: number;
+  /** Tokens of each example. */
+  readonly lengths: ArrayLike<number>;
+  /** Most tokens a batch may hold, padding included (examples × longest). A longer example makes a batch of its own. */
+  readonly budget: number;
+  /** Examples that are sorted by length together; larger windows pad less and shuffle less. Default 512. */
+  readonly window?: number;
+  /** Most examples in a batch. Default unlimited. */
+  readonly most?: number;
+}
+
+export interface ContrastiveBatchOptions {
+  readonly seed: number;
+  /** Number of examples. At least 2. */
+  readonly size: number;
+  /** Examples in a batch. At least 2. */
+  readonly batch: number;
+  /**
+   * What an example's positive is (a passage row). Two examples with the same value aren't put into one batch while others are left; where it
+   * can't be avoided at an epoch's end the loss's mask takes over.
+   */
+  readonly positiveOf?: (example: number) => number;
+}
+
+/**
+ * Batches under a token budget: shuffled, sorted by length within a window, cut greedily, and the window's batches shuffled again.
+ * @throws UserError if there are no examples or an option is out of range
+ */
+export function lengthBucketBatches(options: LengthBucketOptions): BatchSource {
+  const window = options.window ?? 512;
+  const most = options.most ?? Number.MAX_SAFE_INTEGER;
+  requireWhole("batches", "budget", options.budget, 1);
+  requireWhole("batches", "window", window, 1);
+  requireWhole("batches", "most examples in a batch", most, 1);
+  requireExamples(options.lengths.length, 1);
+  return fromPlans((epoch) => bucketPlan(options, window, most, epoch));
+}
+
+/**
+ * Batches for in-batch contrastive learning: every epoch a shuffle, cut into `batch` examples. Never a batch of one: a rest of one joins the
+ * batch before it.
+ * @throws UserError if there are fewer than two examples or the batch is smaller than two
+ */
+export function contrastiveBatches(options: ContrastiveBatchOptions): BatchSource {
+  requireWhole("contrastive batch", "size", options.batch, 2);
+  requireExamples(options.size, 2);
+  return fromPlans((epoch) => contrastivePlan(options, epoch));
+}
+
+type Plan = readonly (readonly number[])[];
+
+/** Wraps `epoch → plan`: remembers where each epoch begins and the plans used last. */
+function fromPlans(planOf: (epoch: number) => Plan): BatchSource {
+  const starts: number[] = [0];
+  const recent = new Map<number, Plan>();
+  const plan = (epoch: number): Plan => {
+    const known = recent.get(epoch);
+    if (known !== undefined) return known;
+    const made = planOf(epoch);
+    recent.set(epoch, made);
+    if (recent.size > 2) recent.delete(Math.min(...[...recent.keys()].filter((key) => key !== epoch)));
+    return made;
+  };
+  const place = (step: number): { epoch: number; batch: number } => {
+    if (!Number.isInteger(step) || step < 0) throw new RangeError(`batch of step ${step}`);
+    while ((starts.at(-1) ?? 0) <= step) starts.push((starts.at(-1) ?? 0) + plan(starts.length - 1).length);
+    const epoch = lastNotAbove(starts, step);
+    return { epoch, batch: step - (starts[epoch] ?? 0) };
+  };
+  return {
+    place,
+    at(step) {
+      const { epoch, batch } = place(step);
+      return plan(epoch)[batch] ?? [];
+    },
+  };
+}
+
+function bucketPlan(options: LengthBucketOptions, window: number, most: number, epoch: number): Plan {
+  const size = options.lengths.length;
+  const order = permutation(size, [options.seed, epoch, 0x6c656e]);
+  const length = (example: number): number => options.lengths[example] ?? 0;
+  const batches: number[][] = [];
+  for (let start = 0; start < size; start += window) {
+    const members = Array.from({ length: Math.min(window, size - start) }, (_, offset) => order(start + offset));
+    // The sort is stable, so equal lengths keep the shuffle's order.
+    members.sort((a, b) => length(a) - length(b));
+    const cut = cutByBudget(members, length, options.budget, most);
+    batches.push(...shuffled(cut, [options.seed, epoch, start, 0x77696e]));
+  }
+  return batches;
+}
+
+/** Members come in rising length, so the newest is always the longest. */
+function cutByBudget(members: readonly number[], length: (example: number) => number, budget: number, most: number): number[][] {
+  const batches: number[][] = [];
+  let current: number[] = [];
+  for (const example of members) {
+    const full = current.length >= most || (current.length + 1) * length(example) > budget;
+    if (current.length > 0 && full) {
+      batches.push(current);
+      current = [];
+    }
+    current.push(example);
+  }
+  if (current.length > 0) batches.push(current);
+  return batches;
+}
+
+function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan {
+  const order = permutation(options.size, [options.seed, epoch, 0x636f6e]);
+  const positiveOf = options.positiveOf ?? ((example: number) => example);
+  const batches: number[][] = [];
+  let waiting: number[] = [];
+  let next = 0;
+  while (next < options.size || waiting.length > 0) {
+    const current: number[] = [];
+    const taken = new Set<number>();
+    const delayed: number[] = [];
+    const offer = (example: number): void => {
+      const positive = positiveOf(example);
+      if (taken.has(positive)) delayed.push(example);
+      else {
+        taken.add(positive);
+        current.push(example);
+      }
+    };
+    for (const example of waiting) {
+      if (current.length < options.batch) offer(example);
+      else delayed.push(example);
+    }
+    while (current.length < options.batch && next < options.size) {
+      offer(order(next));
+      next += 1;
+    }
+    // Only repeats of the same few passages are left: let them share batches, the mask keeps them from being each other's negatives.
+    while (next >= options.size && current.length < options.batch && delayed.length > 0) current.push(delayed.shift() ?? 0);
+    waiting = delayed;
+    batches.push(current);
+  }
+  return mergeSingletons(batches, positiveOf);
+}
+
+/** A batch without two different positives teaches nothing (loss 0, gradient 0): its examples join the batch before, or the one after. */
+function mergeSingletons(batches: readonly (readonly number[])[], positiveOf: (example: number) => number): Plan {
+  const merged: number[][] = [];
+  let carried: number[] = [];
+  for (const batch of batches) {
+    const members = [...carried, ...batch];
+    carried = [];
+    const teaches = new Set(members.map(positiveOf)).size > 1;
+    const before = merged.at(-1);
+    if (teaches) merged.push(members);
+    else if (before !== undefined) before.push(...members);
+    else carried = members;
+  }
+  if (carried.length > 0) merged.push(carried);
+  return merged;
+}
+
+/** Index of the last element that isn't above `value` in a rising list. */
+function lastNotAbove(rising: readonly number[], value: number): number {
+  let low = 0;
+  let high = rising.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((rising[middle] ?? 0) <= value) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function requireWhole(where: string, what: string, value: number, least: number): void {
+  if (Number.isInteger(value) && value >= least) return;
+  throw new UserError({ where, what: `${what} is out of range`, expected: `a whole number of at least ${least}`, got: String(value) });
+}
+
+function requireExamples(size: number, least: number): void {
+  if (size >= least) return;
+  throw new UserError({
+    where: "batches",
+    what: "too few training examples",
+    expected: `at least ${least}`,
+    got: String(size),
+    remedy: "check the training questions and how many of them were rejected",
+  });
+}

@@ -1,0 +1,145 @@
+/**
+ * The order of training as data: a list of phases with lengths, and pure functions from the global step to the place in it. What a phase does
+ * is not here. A `refresh` takes no step of its own: it is a transition, due before the step that follows it, and a run remembers how many it has taken.
+ * The trap: a phase's own learning rate and batches run over the steps of its kind in all its occurrences (`stepOfKind`), not over one occurrence.
+ */
+import { UserError } from "../errors.js";
+
+/** One entry of the schedule. */
+export interface ScheduledPhase {
+  /** Name of the phase: `generator`, `contrastive`, `refresh`. */
+  readonly phase: string;
+  /** Steps of the optimiser. 0 for `refresh`, which takes none. */
+  readonly steps: number;
+  /** Where a generator phase takes its contexts from. Default: gold in the first generator phase, retrieved afterwards. */
+  readonly contexts?: "gold" | "retrieved" | null;
+}
+
+/** A place in the schedule. */
+export interface SchedulePosition {
+  readonly phaseIndex: number;
+  readonly phase: string;
+  /** 0-based step in this entry of the schedule. */
+  readonly stepInPhase: number;
+  /** Steps this entry has. */
+  readonly steps: number;
+  /** 0-based step among all steps of this kind of phase. */
+  readonly stepOfKind: number;
+  /** Steps of this kind in the whole schedule. */
+  readonly stepsOfKind: number;
+  /** How often this kind came before (0 in its first entry). */
+  readonly occurrence: number;
+  /** Refreshes that stand before this entry: all of them are due before this step. */
+  readonly refreshes: number;
+  /** The contexts of a generator phase, the default filled in; undefined elsewhere. */
+  readonly contexts: "gold" | "retrieved" | undefined;
+}
+
+export interface AlternationOptions {
+  /** How often both models are trained in turn. */
+  readonly rounds: number;
+  /** Optimiser steps of the generator in each round. */
+  readonly generatorSteps: number;
+  /** Optimiser steps of the retriever in each round. */
+  readonly contrastiveSteps: number;
+}
+
+/** CoZyRAG's alternation, generator first, with the index refreshed after each retriever phase (which CoZyRAG never does). */
+export function alternation(options: AlternationOptions): ScheduledPhase[] {
+  const round: ScheduledPhase[] = [
+    { phase: "generator", steps: options.generatorSteps },
+    { phase: "contrastive", steps: options.contrastiveSteps },
+    { phase: "refresh", steps: 0 },
+  ];
+  return Array.from({ length: options.rounds }, () => round).flat();
+}
+
+/** Global steps of the whole schedule. */
+export function totalSteps(schedule: readonly ScheduledPhase[]): number {
+  return schedule.reduce((sum, entry) => sum + entry.steps, 0);
+}
+
+/**
+ * Where global step `step` (0-based) stands; undefined when the schedule is over.
+ */
+export function positionAt(schedule: readonly ScheduledPhase[], step: number): SchedulePosition | undefined {
+  if (!Number.isInteger(step) || step < 0) throw new RangeError(`global step ${step}`);
+  let start = 0;
+  for (const [phaseIndex, entry] of schedule.entries()) {
+    if (step < start + entry.steps) {
+      const before = schedule.slice(0, phaseIndex).filter((other) => other.phase === entry.phase);
+      const stepInPhase = step - start;
+      return {
+        phaseIndex,
+        phase: entry.phase,
+        stepInPhase,
+        steps: entry.steps,
+        stepOfKind: totalSteps(before) + stepInPhase,
+        stepsOfKind: totalSteps(schedule.filter((other) => other.phase === entry.phase)),
+        occurrence: before.length,
+        refreshes: schedule.slice(0, phaseIndex).filter((other) => other.phase === "refresh").length,
+        contexts: contextsOf(entry, before.length),
+      };
+    }
+    start += entry.steps;
+  }
+  return undefined;
+}
+
+/**
+ * Checks a schedule before anything is computed.
+ * @param known the phases this program has
+ * @returns warnings, one line each, for what is allowed but is rarely meant
+ * @throws UserError for what can't run: no phases, an unknown one, lengths, retrieved contexts before there is an index
+ */
+export function validateSchedule(schedule: readonly ScheduledPhase[], known: readonly string[]): string[] {
+  if (schedule.length === 0) throw fault("train.schedule", "the schedule has no phases", "at least one entry {phase, steps}", "none");
+  let generators = 0;
+  let refreshes = 0;
+  let stale = false;
+  for (const [index, entry] of schedule.entries()) {
+    const where = `train.schedule[${index}]`;
+    if (!known.includes(entry.phase)) throw fault(where, "no such phase", `one of ${known.join(", ")}`, JSON.stringify(entry.phase));
+    if (!Number.isInteger(entry.steps) || entry.steps < 1)
+      throw fault(where, "steps is out of range", "a whole number of at least 1", String(entry.steps));
+    if (entry.phase === "refresh") {
+      if (entry.steps !== 1) throw fault(where, "a refresh is one step", "steps: 1", `steps: ${entry.steps}`);
+      refreshes += 1;
+      stale = false;
+      continue;
+    }
+    if (!Number.isInteger(entry.steps) || entry.steps < 1) {
+      throw fault(where, "steps is out of range", "a whole number of at least 1", String(entry.steps));
+    }
+    if (entry.phase === "generator") {
+      checkContexts(entry, where, generators, refreshes);
+      generators += 1;
+    } else if (typeof entry.contexts === "string") {
+      throw fault(where, "contexts belongs to generator phases only", "no contexts", entry.contexts);
+    }
+    stale ||= entry.phase === "contrastive";
+  }
+  if (!stale) return [];
+  return [
+    "train.schedule: the retriever is trained after the last refresh, so the index lags behind it; add {phase: refresh, steps: 0} at the end",
+  ];
+}
+
+function checkContexts(entry: ScheduledPhase, where: string, generators: number, refreshes: number): void {
+  const contexts: unknown = entry.contexts ?? undefined;
+  if (contexts !== undefined && contexts !== "gold" && contexts !== "retrieved") {
+    throw fault(where, "contexts is unknown", "gold or retrieved", JSON.stringify(contexts));
+  }
+  if (contextsOf(entry, generators) === "retrieved" && refreshes === 0) {
+    throw fault(where, "contexts are retrieved, but no index was built before", "a refresh phase before it, or contexts: gold", "none");
+  }
+}
+
+function contextsOf(entry: ScheduledPhase, occurrence: number): "gold" | "retrieved" | undefined {
+  if (entry.phase !== "generator") return undefined;
+  return entry.contexts ?? (occurrence === 0 ? "gold" : "retrieved");
+}
+
+function fault(where: string, what: string, expected: string, got: string): UserError {
+  return new UserError({ where, what, expected, got });
+}
