@@ -5,6 +5,7 @@
  */
 import { UserError } from "../errors.js";
 import { describeForeignFormat } from "./foreign-format.js";
+import { pythonCommand } from "./python-command.js";
 
 /** Element types by NumPy's names. */
 export type NpyDtype = "float32" | "float64" | "int64" | "int32";
@@ -102,13 +103,13 @@ function dtypeOf(descr: string, where: string): NpyDtype {
     const remedy = "save it again from the program that made it, with a number type: np.save(path, array.astype('float32'))";
     throw fault(where, "holds Python objects, which are a pickle and are never opened", "numbers", `'${descr}'`, remedy);
   }
-  const remedy = saveAgain(where, "a.astype('<f4')");
+  const remedy = saveAgain(where, 'a.astype("<f4")');
   throw fault(where, "has an element type that isn't read", Object.keys(descriptors).join(", "), `'${descr.slice(0, 40)}'`, remedy);
 }
 
 function saveAgain(path: string, expression: string): string {
   const load = `p = ${JSON.stringify(path)}; a = np.load(p); np.save(p, ${expression})`;
-  return `save it again: python3 -c 'import numpy as np; ${load}'`;
+  return `save it again: ${pythonCommand(`import numpy as np; ${load}`)}`;
 }
 
 function fault(where: string, what: string, expected: string, got?: string, remedy = "make or fetch it again"): UserError {

@@ -8,6 +8,7 @@ import { AtomicFile } from "./atomic-file.js";
 import { UserError } from "../errors.js";
 import { aboutFile } from "./file-fault.js";
 import { describeForeignFormat } from "./foreign-format.js";
+import { pythonCommand } from "./python-command.js";
 import { longestView, mapFile, mapRange } from "./memory-map.js";
 import {
   corrupt,
@@ -145,5 +146,5 @@ export function pickleRemedy(path: string): string {
   const target = path.replace(/\.(bin|pt|pth|ckpt|safetensors|pkl)$/, "") + ".converted.safetensors";
   const load = `torch.load(${JSON.stringify(path)}, map_location="cpu", weights_only=True)`;
   const save = `save_file({k: v.clone().contiguous() for k, v in ${load}.items()}, ${JSON.stringify(target)}, {"format": "pt"})`;
-  return `convert it: python3 -c 'import torch; from safetensors.torch import save_file; ${save}'`;
+  return `convert it: ${pythonCommand(`import torch; from safetensors.torch import save_file; ${save}`)}`;
 }

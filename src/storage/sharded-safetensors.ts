@@ -8,6 +8,7 @@ import { basename, join } from "node:path";
 import { UserError } from "../errors.js";
 import { aboutFile } from "./file-fault.js";
 import { expectObject, readJson } from "./json-file.js";
+import { pythonCommand } from "./python-command.js";
 import { pickleRemedy, readSafetensors, type StoredTensor, type StoredTensors } from "./safetensors.js";
 
 /**
@@ -78,5 +79,6 @@ function shardName(value: unknown, where: string): string {
 function folderRemedy(folder: string, pickle: string): string {
   if (!pickle.endsWith(".json")) return pickleRemedy(join(folder, pickle)) + " and name the result model.safetensors";
   const model = `AutoModel.from_pretrained(${JSON.stringify(folder)})`;
-  return `convert it: python3 -c 'from transformers import AutoModel; ${model}.save_pretrained(${JSON.stringify(`${folder}-safetensors`)})'`;
+  const save = `${model}.save_pretrained(${JSON.stringify(`${folder}-safetensors`)})`;
+  return `convert it: ${pythonCommand(`from transformers import AutoModel; ${save}`)}`;
 }

@@ -1,0 +1,159 @@
+/**
+ * The folder of one run, `runs/<time>-<name>/`: all that is needed to say later what was done, and to do it again. Everything else that a run
+ * makes goes into the places named here. It isn't a checkpoint: what changes while training is in `checkpoints/`.
+ * The trap: several jobs start within one second, so the folder is claimed by making it, and a taken name gets a number.
+ */
+import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { UserError } from "../errors.js";
+import { writeFileAtomic } from "../storage/atomic-write.js";
+import { hashBytes } from "../storage/content-hash.js";
+import { aboutFile, systemCode } from "../storage/file-fault.js";
+import { gitRevision } from "./git-revision.js";
+import { packageRoot, type Versions } from "./versions.js";
+
+/** The places in a run directory. Only those in {@link createRunDirectory} exist from the start. */
+export interface RunDirectory {
+  readonly path: string;
+  /** The resolved config. */
+  readonly config: string;
+  /** What the command line changed, a YAML list. */
+  readonly overrides: string;
+  /** Git revision (and the name of a patch with what was not committed), versions, machine, time of the start. */
+  readonly environment: string;
+  /** One line for each time that the run was taken up again. */
+  readonly resumptions: string;
+  readonly metrics: string;
+  readonly checkpoints: string;
+  readonly retriever: string;
+  readonly generator: string;
+  readonly index: string;
+  readonly validation: string;
+  readonly reportJson: string;
+  readonly reportText: string;
+}
+
+/** What a run is, said at its start. */
+export interface RunDescription {
+  /** Letters, digits, `.`, `_` and `-`. */
+  readonly name: string;
+  /** The resolved config: plain values that YAML can hold. */
+  readonly config: unknown;
+  readonly overrides: readonly string[];
+  readonly versions: Versions;
+  /** When the run began; now, if not given. */
+  readonly start?: Date;
+}
+
+/** The places of the run in `path`, whether they exist or not. */
+export function runPlaces(path: string): RunDirectory {
+  return {
+    path,
+    config: join(path, "config.yaml"),
+    overrides: join(path, "overrides.yaml"),
+    environment: join(path, "environment.json"),
+    resumptions: join(path, "resumptions.jsonl"),
+    metrics: join(path, "metrics.jsonl"),
+    checkpoints: join(path, "checkpoints"),
+    retriever: join(path, "retriever"),
+    generator: join(path, "generator"),
+    index: join(path, "index"),
+    validation: join(path, "validation"),
+    reportJson: join(path, "report.json"),
+    reportText: join(path, "report.txt"),
+  };
+}
+
+/**
+ * Makes `<root>/<time>-<name>/` with the resolved config, the overrides, and the environment (git revision, uncommitted changes as a patch,
+ * versions). The environment is written last: a folder without it is no run.
+ *
+ * @throws UserError when the name can't be a folder's or nothing can be written there
+ */
+export function createRunDirectory(root: string, { name, config, overrides, versions, start = new Date() }: RunDescription): RunDirectory {
+  if (!/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) {
+    const expected = "letters, digits, '.', '_' and '-', at most 100";
+    throw new UserError({
+      where: "name",
+      what: "can't be the name of a run",
+      expected,
+      got: JSON.stringify(name),
+      remedy: "name=<another>",
+    });
+  }
+  const run = runPlaces(claimFolder(root, `${timeStamp(start)}-${name}`));
+  aboutFile(run.path, () => {
+    for (const folder of [run.checkpoints, run.validation]) mkdirSync(folder);
+  });
+  writeFileAtomic(run.config, stringify(config));
+  writeFileAtomic(run.overrides, stringify(overrides));
+  writeFileAtomic(run.environment, `${JSON.stringify({ name, start: start.toISOString(), ...surroundings(run, versions) }, null, 2)}\n`);
+  return run;
+}
+
+/**
+ * The run in `path`, to be read or taken up again.
+ *
+ * @throws UserError when there is no run
+ */
+export function openRunDirectory(path: string): RunDirectory {
+  const run = runPlaces(path);
+  if (existsSync(run.environment) && existsSync(run.config)) return run;
+  const what = existsSync(path) ? "is not a run directory" : "no such folder";
+  throw new UserError({
+    where: path,
+    what,
+    expected: "a folder with config.yaml and environment.json",
+    remedy: "name a folder under runs/",
+  });
+}
+
+/** Notes that the run goes on: when, from which step, with which versions and overrides. */
+export function noteResumption(run: RunDirectory, note: { step: number; overrides: readonly string[]; versions: Versions }): void {
+  const { step, overrides, versions } = note;
+  const line = { time: new Date().toISOString(), step, overrides, ...surroundings(run, versions) };
+  aboutFile(run.resumptions, () => appendFileSync(run.resumptions, `${JSON.stringify(line)}\n`));
+}
+
+/** The youngest run of this name under `root`, for `resume=auto`; undefined when there is none. */
+export function latestRun(root: string, name: string): RunDirectory | undefined {
+  if (!existsSync(root)) return undefined;
+  const runs = aboutFile(root, () => readdirSync(root))
+    .map((folder) => ({ folder, match: /^(\d{8}-\d{6})-([^+]*)(?:\+(\d+))?$/.exec(folder) }))
+    .filter(({ folder, match }) => match?.[2] === name && existsSync(runPlaces(join(root, folder)).environment))
+    .map(({ folder, match }) => ({ folder, order: `${match?.[1] ?? ""} ${(match?.[3] ?? "1").padStart(9, "0")}` }))
+    .sort((left, right) => (left.order < right.order ? -1 : 1));
+  const last = runs.at(-1);
+  return last === undefined ? undefined : runPlaces(join(root, last.folder));
+}
+
+/** Year to second in UTC, so that names sort by time on every machine: `20260314-150926`. */
+function timeStamp(time: Date): string {
+  const digits = time.toISOString().replaceAll(/\D/g, "");
+  return `${digits.slice(0, 8)}-${digits.slice(8, 14)}`;
+}
+
+/** Makes the folder, or the next one with a number when the name is taken. */
+function claimFolder(root: string, name: string): string {
+  aboutFile(root, () => mkdirSync(root, { recursive: true }));
+  for (let number = 1; ; number++) {
+    const path = join(root, number === 1 ? name : `${name}+${number}`);
+    try {
+      aboutFile(path, () => mkdirSync(path));
+      return path;
+    } catch (error) {
+      const isTaken = error instanceof UserError && systemCode(error.cause) === "EEXIST" && statSync(path).isDirectory();
+      if (!isTaken) throw error;
+    }
+  }
+}
+
+function surroundings(run: RunDirectory, versions: Versions): object {
+  const git = gitRevision(packageRoot());
+  if (git === undefined) return { git: null, versions };
+  const { revision, branch, changes } = git;
+  const patch = changes === undefined ? null : `uncommitted-${hashBytes(changes).slice(0, 12)}.patch`;
+  if (changes !== undefined && patch !== null) writeFileAtomic(join(run.path, patch), changes);
+  return { git: { revision, branch: branch ?? null, changes: patch }, versions };
+}
