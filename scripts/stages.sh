@@ -49,17 +49,18 @@ fail_to_fetch() {
   fail_with_log "$log" "$@"
 }
 
-# fingerprint WORD… -- PATH…: one hash over the words and over the names and contents of all files below the paths.
+# fingerprint WORD… -- PATH…: one hash over the words and over the names and contents of all files below the paths that exist.
 fingerprint() {
-  local words=()
+  local words=() paths=() path
   while [ "$1" != "--" ]; do
     words+=("$1")
     shift
   done
   shift
+  for path in "$@"; do if [ -e "$path" ]; then paths+=("$path"); fi; done
   {
     printf '%s\n' "${words[@]}"
-    find "$@" -type f -not -name '*.tsbuildinfo' -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
+    find "${paths[@]}" -type f -not -name '*.tsbuildinfo' -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum
   } | sha256sum | cut -d ' ' -f 1
 }
 
