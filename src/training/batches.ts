@@ -5,7 +5,7 @@
  * first; the plans' sizes are kept, the plans themselves are not (only the last two).
  */
 import { UserError } from "../errors.js";
-import { permutation, shuffled } from "./counter-random.js";
+import { permutation, shuffled, uniform } from "./counter-random.js";
 
 /** The example numbers of each batch. `at` is pure: what is kept inside is only a cache. */
 export interface BatchSource {
@@ -41,7 +41,7 @@ export interface ContrastiveBatchOptions {
 }
 
 /**
- * Batches under a token budget: shuffled, sorted by length within a window, cut greedily, and the window's batches shuffled again.
+ * Batches under a token budget: shuffled, sorted by length (with a tenth of noise) within a window, cut greedily, and the window's batches shuffled again.
  * @throws UserError if there are no examples or an option is out of range
  */
 export function lengthBucketBatches(options: LengthBucketOptions): BatchSource {
@@ -101,25 +101,29 @@ function bucketPlan(options: LengthBucketOptions, window: number, most: number, 
   const batches: number[][] = [];
   for (let start = 0; start < size; start += window) {
     const members = Array.from({ length: Math.min(window, size - start) }, (_, offset) => order(start + offset));
-    // The sort is stable, so equal lengths keep the shuffle's order.
-    members.sort((a, b) => length(a) - length(b));
+    // A tenth of noise: sorted exactly, a small data set would be cut into the same batches every epoch.
+    const noisy = (example: number): number => length(example) * (1 + 0.1 * uniform(options.seed, epoch, example, 0x6a6974));
+    const keys = new Map(members.map((example) => [example, noisy(example)]));
+    members.sort((a, b) => (keys.get(a) ?? 0) - (keys.get(b) ?? 0));
     const cut = cutByBudget(members, length, options.budget, most);
     batches.push(...shuffled(cut, [options.seed, epoch, start, 0x77696e]));
   }
   return batches;
 }
 
-/** Members come in rising length, so the newest is always the longest. */
 function cutByBudget(members: readonly number[], length: (example: number) => number, budget: number, most: number): number[][] {
   const batches: number[][] = [];
   let current: number[] = [];
+  let longest = 0;
   for (const example of members) {
-    const full = current.length >= most || (current.length + 1) * length(example) > budget;
+    const full = current.length >= most || (current.length + 1) * Math.max(longest, length(example)) > budget;
     if (current.length > 0 && full) {
       batches.push(current);
       current = [];
+      longest = 0;
     }
     current.push(example);
+    longest = Math.max(longest, length(example));
   }
   if (current.length > 0) batches.push(current);
   return batches;

@@ -1,6 +1,7 @@
 /**
  * The order of training as data: a list of phases with lengths, and pure functions from the global step to the place in it. What a phase does
- * is not here. A `refresh` takes no step of its own: it is a transition, due before the step that follows it, and a run remembers how many it has taken.
+ * is not here. A `refresh` updates nothing, so its entry has 0 steps, but it takes one place in the global count: every moment of a run has one
+ * number, and a checkpoint needs no second counter.
  * The trap: a phase's own learning rate and batches run over the steps of its kind in all its occurrences (`stepOfKind`), not over one occurrence.
  */
 import { UserError } from "../errors.js";
@@ -9,7 +10,7 @@ import { UserError } from "../errors.js";
 export interface ScheduledPhase {
   /** Name of the phase: `generator`, `contrastive`, `refresh`. */
   readonly phase: string;
-  /** Steps of the optimiser. 0 for `refresh`, which takes none. */
+  /** Updates of the optimiser. 0 for `refresh`. */
   readonly steps: number;
   /** Where a generator phase takes its contexts from. Default: gold in the first generator phase, retrieved afterwards. */
   readonly contexts?: "gold" | "retrieved" | null;
@@ -21,7 +22,7 @@ export interface SchedulePosition {
   readonly phase: string;
   /** 0-based step in this entry of the schedule. */
   readonly stepInPhase: number;
-  /** Steps this entry has. */
+  /** Places this entry takes: its updates, or 1 for a refresh. */
   readonly steps: number;
   /** 0-based step among all steps of this kind of phase. */
   readonly stepOfKind: number;
@@ -29,7 +30,7 @@ export interface SchedulePosition {
   readonly stepsOfKind: number;
   /** How often this kind came before (0 in its first entry). */
   readonly occurrence: number;
-  /** Refreshes that stand before this entry: all of them are due before this step. */
+  /** Refreshes that stand before this entry. */
   readonly refreshes: number;
   /** The contexts of a generator phase, the default filled in; undefined elsewhere. */
   readonly contexts: "gold" | "retrieved" | undefined;
@@ -54,9 +55,13 @@ export function alternation(options: AlternationOptions): ScheduledPhase[] {
   return Array.from({ length: options.rounds }, () => round).flat();
 }
 
-/** Global steps of the whole schedule. */
+/** Global steps of the whole schedule: all updates and refreshes. */
 export function totalSteps(schedule: readonly ScheduledPhase[]): number {
-  return schedule.reduce((sum, entry) => sum + entry.steps, 0);
+  return schedule.reduce((sum, entry) => sum + placesOf(entry), 0);
+}
+
+function placesOf(entry: ScheduledPhase): number {
+  return entry.phase === "refresh" ? 1 : entry.steps;
 }
 
 /**
@@ -66,14 +71,14 @@ export function positionAt(schedule: readonly ScheduledPhase[], step: number): S
   if (!Number.isInteger(step) || step < 0) throw new RangeError(`global step ${step}`);
   let start = 0;
   for (const [phaseIndex, entry] of schedule.entries()) {
-    if (step < start + entry.steps) {
+    if (step < start + placesOf(entry)) {
       const before = schedule.slice(0, phaseIndex).filter((other) => other.phase === entry.phase);
       const stepInPhase = step - start;
       return {
         phaseIndex,
         phase: entry.phase,
         stepInPhase,
-        steps: entry.steps,
+        steps: placesOf(entry),
         stepOfKind: totalSteps(before) + stepInPhase,
         stepsOfKind: totalSteps(schedule.filter((other) => other.phase === entry.phase)),
         occurrence: before.length,
@@ -81,7 +86,7 @@ export function positionAt(schedule: readonly ScheduledPhase[], step: number): S
         contexts: contextsOf(entry, before.length),
       };
     }
-    start += entry.steps;
+    start += placesOf(entry);
   }
   return undefined;
 }
@@ -100,10 +105,8 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
   for (const [index, entry] of schedule.entries()) {
     const where = `train.schedule[${index}]`;
     if (!known.includes(entry.phase)) throw fault(where, "no such phase", `one of ${known.join(", ")}`, JSON.stringify(entry.phase));
-    if (!Number.isInteger(entry.steps) || entry.steps < 1)
-      throw fault(where, "steps is out of range", "a whole number of at least 1", String(entry.steps));
     if (entry.phase === "refresh") {
-      if (entry.steps !== 1) throw fault(where, "a refresh is one step", "steps: 1", `steps: ${entry.steps}`);
+      if (entry.steps !== 0 && entry.steps !== 1) throw fault(where, "a refresh updates nothing", "steps: 0", `steps: ${entry.steps}`);
       refreshes += 1;
       stale = false;
       continue;

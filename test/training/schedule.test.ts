@@ -1,0 +1,83 @@
+/**
+ * Proves that the schedule is a pure function of the global step and refuses what can't run. Run alone: npx vitest run test/training/schedule.test.ts
+ */
+import { describe, expect, it } from "vitest";
+import { UserError } from "../../src/errors.js";
+import { alternation, positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../../src/training/schedule.js";
+
+const KNOWN = ["generator", "contrastive", "refresh"];
+const twice = alternation({ rounds: 2, generatorSteps: 3, contrastiveSteps: 2 });
+
+describe("positions", () => {
+  it("the default alternates as CoZyRAG does, generator first, and refreshes the index after the retriever", () => {
+    expect(twice.map((entry) => entry.phase)).toEqual(["generator", "contrastive", "refresh", "generator", "contrastive", "refresh"]);
+    expect(validateSchedule(twice, KNOWN)).toEqual([]);
+  });
+
+  it("every global step has one place, a refresh takes one", () => {
+    expect(totalSteps(twice)).toBe(12);
+    const places = Array.from({ length: 12 }, (_, step) => positionAt(twice, step)!);
+    expect(places.map((place) => place.phase[0]).join("")).toBe("gggccrgggccr");
+    expect(places.map((place) => place.stepInPhase)).toEqual([0, 1, 2, 0, 1, 0, 0, 1, 2, 0, 1, 0]);
+    expect(places.map((place) => place.refreshes)).toEqual([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
+    expect(positionAt(twice, 12)).toBeUndefined();
+  });
+
+  it("a phase's own steps go on over its occurrences", () => {
+    expect(positionAt(twice, 7)).toMatchObject({
+      phase: "generator",
+      stepOfKind: 4,
+      stepsOfKind: 6,
+      occurrence: 1,
+      phaseIndex: 3,
+      steps: 3,
+    });
+    expect(positionAt(twice, 9)).toMatchObject({ phase: "contrastive", stepOfKind: 2, stepsOfKind: 4 });
+  });
+
+  it("contexts are gold first and retrieved afterwards, unless said otherwise", () => {
+    expect([0, 3, 6].map((step) => positionAt(twice, step)!.contexts)).toEqual(["gold", undefined, "retrieved"]);
+    const said: ScheduledPhase[] = [
+      { phase: "generator", steps: 1, contexts: null },
+      { phase: "generator", steps: 1, contexts: "gold" },
+    ];
+    expect([0, 1].map((step) => positionAt(said, step)!.contexts)).toEqual(["gold", "gold"]);
+  });
+
+  it("a step that is no step is a bug", () => {
+    expect(() => positionAt(twice, -1)).toThrow(RangeError);
+    expect(() => positionAt(twice, 0.5)).toThrow(RangeError);
+  });
+});
+
+describe("what can't run is refused in one line", () => {
+  const refused: [string, ScheduledPhase[], RegExp][] = [
+    ["no phases", [], /no phases/],
+    ["an unknown phase", [{ phase: "genrator", steps: 1 }], /schedule\[0\].*no such phase.*generator, contrastive, refresh.*"genrator"/],
+    ["no steps", [{ phase: "generator", steps: 0 }], /steps is out of range/],
+    ["half a step", [{ phase: "contrastive", steps: 1.5 }], /whole number/],
+    ["a refresh with updates", [{ phase: "refresh", steps: 5 }], /updates nothing/],
+    [
+      "retrieved contexts without an index",
+      [
+        { phase: "generator", steps: 1 },
+        { phase: "generator", steps: 1 },
+      ],
+      /no index was built before/,
+    ],
+    ["contexts in another phase", [{ phase: "contrastive", steps: 1, contexts: "gold" }], /generator phases only/],
+    ["unknown contexts", [{ phase: "generator", steps: 1, contexts: "best" as "gold" }], /gold or retrieved/],
+  ];
+  for (const [name, schedule, message] of refused) {
+    it(name, () => {
+      const run = (): string[] => validateSchedule(schedule, KNOWN);
+      expect(run).toThrow(UserError);
+      expect(run).toThrow(message);
+    });
+  }
+
+  it("cozyrag 27: a retriever trained after the last refresh is warned about", () => {
+    const stale = [...twice, { phase: "contrastive", steps: 4 }];
+    expect(validateSchedule(stale, KNOWN)).toEqual([expect.stringMatching(/index lags behind.*add \{phase: refresh/)]);
+  });
+});
