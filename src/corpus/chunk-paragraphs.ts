@@ -1,0 +1,151 @@
+/**
+ * Articles to passages by paragraph: short paragraphs join a neighbour, over-long ones are cut (split-paragraph.ts), nothing is lost. It needs no
+ * model, only the encoder's tokenizer. The trap: the length that counts is that of title, template, special tokens and text together, since
+ * that is what the encoder will cut off.
+ */
+import type { Article } from "./article.js";
+import { isShort } from "./chunk-options.js";
+import type { ChunkOptions, ChunkTokenizer } from "./chunk-options.js";
+import { passageContentKey, passageId, passageText } from "./passage.js";
+import type { Passage } from "./passage.js";
+import { splitParagraph } from "./split-paragraph.js";
+
+/** What happened to the text, summed over articles. Everything here is independent of order and threads. */
+export interface ChunkFacts {
+  articles: number;
+  /** Paragraphs as the source has them. */
+  paragraphs: number;
+  /** Paragraphs under the minimum that joined a neighbour. */
+  mergedParagraphs: number;
+  /** Articles that are shorter than the minimum as a whole; each is one passage. */
+  shortArticles: number;
+  /** Paragraphs above the maximum, and the passages that were made of them. */
+  splitParagraphs: number;
+  splitPassages: number;
+  /** Cuts inside a sentence, because the sentence alone was too long. */
+  cutSentences: number;
+  /** Tokens that the encoder would have dropped had over-long paragraphs not been split. */
+  tokensSaved: number;
+  /** Passages that are still too long (the title alone fills the maximum), and the tokens that the encoder will drop. */
+  truncatedPassages: number;
+  truncatedTokens: number;
+  /** Tokens of all passages as embedded, and the longest one. */
+  tokens: number;
+  longestPassage: number;
+}
+
+/** A passage with the key that de-duplication compares. */
+export interface ChunkedPassage extends Passage {
+  contentKey: string;
+}
+
+export function noFacts(): ChunkFacts {
+  return {
+    articles: 0,
+    paragraphs: 0,
+    mergedParagraphs: 0,
+    shortArticles: 0,
+    splitParagraphs: 0,
+    splitPassages: 0,
+    cutSentences: 0,
+    tokensSaved: 0,
+    truncatedPassages: 0,
+    truncatedTokens: 0,
+    tokens: 0,
+    longestPassage: 0,
+  };
+}
+
+/** Adds `more` to `total`: sums, and a maximum for the longest passage. */
+export function addFacts(total: ChunkFacts, more: ChunkFacts): void {
+  for (const name of Object.keys(total) as (keyof ChunkFacts)[]) {
+    total[name] = name === "longestPassage" ? Math.max(total[name], more[name]) : total[name] + more[name];
+  }
+}
+
+/**
+ * The passages of some articles, in order. The result for an article doesn't depend on its neighbours, so any grouping gives the same passages.
+ * Concatenated, the passages of an article hold all its characters but white space, in order.
+ */
+export async function chunkArticles(
+  articles: readonly Article[],
+  options: ChunkOptions,
+  tokenizer: ChunkTokenizer,
+): Promise<{ passages: ChunkedPassage[]; facts: ChunkFacts }> {
+  const facts = noFacts();
+  const paragraphs = articles.map((article) => articleParagraphs(article.text, options, facts));
+  const embedded = articles.flatMap(({ title }, i) =>
+    (paragraphs[i] ?? []).map((text) => passageText({ title, text }, options.titleTemplate)),
+  );
+  const encoded = await tokenizer.encodeBatchAsync(embedded, { specialTokens: true });
+  const passages: ChunkedPassage[] = [];
+  let next = 0;
+  articles.forEach((article, i) => {
+    for (const paragraph of paragraphs[i] ?? []) {
+      const length = encoded[next++]?.length ?? 0;
+      const texts =
+        length <= options.maxTokens
+          ? [countWhole(paragraph, length, facts)]
+          : cut(article.title, paragraph, length, options, tokenizer, facts);
+      for (const text of texts) passages.push(finished(article, text));
+    }
+  });
+  facts.articles += articles.length;
+  return { passages, facts };
+}
+
+function finished(article: Article, text: string): ChunkedPassage {
+  const passage = { title: article.title, text, document: article.document };
+  return { id: passageId(passage), ...passage, contentKey: passageContentKey(passage) };
+}
+
+function countWhole(text: string, tokens: number, facts: ChunkFacts): string {
+  facts.tokens += tokens;
+  facts.longestPassage = Math.max(facts.longestPassage, tokens);
+  return text;
+}
+
+function cut(
+  title: string,
+  paragraph: string,
+  length: number,
+  options: ChunkOptions,
+  tokenizer: ChunkTokenizer,
+  facts: ChunkFacts,
+): string[] {
+  const { pieces, lengths, cutSentences } = splitParagraph({ title, text: paragraph }, options, tokenizer);
+  facts.splitParagraphs += 1;
+  facts.splitPassages += pieces.length;
+  facts.cutSentences += cutSentences;
+  facts.tokensSaved += length - options.maxTokens;
+  for (const tokens of lengths) {
+    facts.tokens += tokens;
+    facts.longestPassage = Math.max(facts.longestPassage, tokens);
+    facts.truncatedPassages += tokens > options.maxTokens ? 1 : 0;
+    facts.truncatedTokens += Math.max(0, tokens - options.maxTokens);
+  }
+  return pieces;
+}
+
+/** The paragraphs of a text, trimmed, the short ones merged: a heading belongs to what follows it, the last line to what stands before it. */
+function articleParagraphs(text: string, options: ChunkOptions, facts: ChunkFacts): string[] {
+  const boundary = options.split === "blank" ? /\r?\n[^\S\n]*\r?\n/ : /\r?\n/;
+  const raw = text
+    .split(boundary)
+    .map((paragraph) => paragraph.trim())
+    .filter((paragraph) => paragraph !== "");
+  facts.paragraphs += raw.length;
+  const merged: string[] = [];
+  let pending = "";
+  for (const paragraph of raw) {
+    const joined = pending === "" ? paragraph : `${pending}\n${paragraph}`;
+    pending = isShort(joined, options.minCharacters) ? joined : "";
+    if (pending === "") merged.push(joined);
+  }
+  const last = merged.at(-1);
+  if (pending !== "" && last !== undefined) merged[merged.length - 1] = `${last}\n${pending}`;
+  else if (pending !== "") merged.push(pending);
+  facts.mergedParagraphs += raw.length - merged.length;
+  if (merged.length === 1 && isShort(merged[0] ?? "", options.minCharacters)) facts.shortArticles += 1;
+  return merged;
+}
