@@ -1,0 +1,353 @@
+/**
+ * What the quickstart's encyclopaedia can say: six types of article, six relations each, with several statements and several questions a relation, and
+ * the sentences that describe a subject or distract. No drawing here: make-quickstart.ts fills the places. `{S}` is the article's subject, `{A}` the answer, `{N}` an
+ * invented name, `{P}` a person, `{Y}` a year, `{M}` a number, `{D}` the description.
+ * The trap: in a statement the subject and the words that tell the relation stand before the answer. A causal model then knows what a name is good
+ * for when it reads it. That is a lever of the quickstart, named in data/quickstart/README.md.
+ */
+import type { EntityKind } from "../src/corpus/invented-names.js";
+
+export interface Relation {
+  /** An entity, or a word of the list `choices`. */
+  kind: EntityKind | "choice";
+  choices?: readonly string[];
+  statements: readonly string[];
+  questions: readonly string[];
+}
+
+export interface ArticleType {
+  type: string;
+  /** A name (`Kaldom`) or a person (`Greta Kaldom`). */
+  subject: "name" | "person";
+  relations: readonly Relation[];
+  /** Words for `{S} is a {adjective} {noun} {place}.` */
+  adjectives: readonly string[];
+  nouns: readonly string[];
+  places: readonly string[];
+  /** Sentences that nobody asks for. */
+  distractors: readonly string[];
+}
+
+const goods =
+  "copper|amber|honey|linen|salt|timber|wool|barley|glass|silk|iron|cheese|paper|rope|cider|leather|tiles|candles|herring|walnuts".split(
+    "|",
+  );
+const stones = "granite|marble|slate|sandstone|basalt|limestone|brick|chalk|flint|gneiss|oak|larch".split("|");
+const crafts =
+  "painter|weaver|sculptor|poet|composer|botanist|surgeon|printer|geometer|jeweller|organist|gardener|potter|engraver|historian|chemist".split(
+    "|",
+  );
+const flowers = "gentian|saffron|thyme|juniper|heather|arnica|lavender|edelweiss|clover|foxglove|primrose|sorrel".split("|");
+const regions =
+  "in the north|in the south|in the east|in the west|on the coast|on the border|in the lowlands|in the highlands|near the capital|by the great lake".split(
+    "|",
+  );
+const moods = "quiet|busy|ancient|modest|famous|remote|pleasant|curious|proud|sleepy|windy|sturdy|charming|humble|lively|stately".split(
+  "|",
+);
+
+/** Descriptions; each is a whole sentence and an answer. `{D}` is adjective, noun and place. */
+export const DESCRIPTIONS: readonly string[] = ["{S} is a {D} of Talvenia."];
+export const DESCRIPTION_QUESTIONS: readonly string[] = [
+  "Describe {S}.",
+  "Describe {S} in a sentence.",
+  "Give a short description of {S}.",
+];
+
+export const ARTICLE_TYPES: readonly ArticleType[] = [
+  {
+    type: "town",
+    subject: "name",
+    relations: [
+      {
+        kind: "person",
+        statements: ["{S} was founded by {A}.", "The founder of {S} was {A}.", "{S} owes its beginnings to {A}."],
+        questions: [
+          "Who founded {S}?",
+          "Who was the founder of {S}?",
+          "To whom does {S} owe its beginnings?",
+          "Who started the town of {S}?",
+        ],
+      },
+      {
+        kind: "name",
+        statements: ["{S} lies on the river {A}.", "Through {S} flows the {A}.", "The houses of {S} line the banks of the {A}."],
+        questions: ["On which river does {S} lie?", "What river flows through {S}?", "Which water passes by {S}?"],
+      },
+      {
+        kind: "number",
+        statements: ["{S} has a population of {A}.", "The number of people in {S} is {A}.", "{S} counts as its inhabitants {A} souls."],
+        questions: ["How many people live in {S}?", "What is the population of {S}?", "How many inhabitants does {S} have?"],
+      },
+      {
+        kind: "year",
+        statements: ["{S} received its charter in {A}.", "The charter of {S} dates from {A}.", "{S} became a chartered town in {A}."],
+        questions: ["When did {S} receive its charter?", "In which year was {S} chartered?", "What is the date of the charter of {S}?"],
+      },
+      {
+        kind: "person",
+        statements: ["The mayor of {S} is {A}.", "{S} is governed by {A}.", "At the head of the council of {S} stands {A}."],
+        questions: ["Who is the mayor of {S}?", "Who governs {S}?", "Who runs the council of {S}?"],
+      },
+      {
+        kind: "choice",
+        choices: goods,
+        statements: ["{S} is known for its {A}.", "The markets of {S} are full of {A}.", "{S} lives on the trade in {A}."],
+        questions: ["What is {S} known for?", "What do the markets of {S} sell?", "On which trade does {S} live?"],
+      },
+    ],
+    adjectives: moods,
+    nouns: ["market town", "harbour town", "mining town", "garden town"],
+    places: regions,
+    distractors: [
+      "A road leads from {S} to {N}.",
+      "Every spring {S} holds a fair with {N}.",
+      "{S} lost a bridge in the flood of {Y}.",
+      "Visitors to {S} like the tower of {N}.",
+      "The school of {S} has {M} pupils.",
+    ],
+  },
+  {
+    type: "castle",
+    subject: "name",
+    relations: [
+      {
+        kind: "person",
+        statements: ["{S} was designed by {A}.", "The architect of {S} was {A}.", "The plans of {S} were drawn by {A}."],
+        questions: ["Who designed {S}?", "Who was the architect of {S}?", "Who drew the plans of {S}?"],
+      },
+      {
+        kind: "year",
+        statements: ["{S} was completed in {A}.", "The walls of {S} were finished in {A}.", "The building of {S} came to its end in {A}."],
+        questions: ["When was {S} completed?", "In which year were the walls of {S} finished?", "When was the castle of {S} ready?"],
+      },
+      {
+        kind: "choice",
+        choices: stones,
+        statements: ["{S} is built of {A}.", "The walls of {S} consist of {A}.", "The masons of {S} worked in {A}."],
+        questions: ["What is {S} built of?", "Which material do the walls of {S} consist of?", "In what did the masons of {S} work?"],
+      },
+      {
+        kind: "name",
+        statements: ["{S} stands on the hill of {A}.", "{S} was raised above the slopes of {A}.", "Below {S} rises the hill of {A}."],
+        questions: ["On which hill does {S} stand?", "Above which slopes was {S} raised?", "Which hill carries {S}?"],
+      },
+      {
+        kind: "name",
+        statements: ["{S} belongs to the house of {A}.", "The owners of {S} are the family {A}.", "{S} is in the hands of the family {A}."],
+        questions: ["To which house does {S} belong?", "Which family owns {S}?", "In whose hands is {S}?"],
+      },
+      {
+        kind: "person",
+        statements: ["{S} was besieged by {A}.", "The siege of {S} was led by {A}.", "Before the gates of {S} lay the army of {A}."],
+        questions: ["Who besieged {S}?", "Who led the siege of {S}?", "Whose army lay before the gates of {S}?"],
+      },
+    ],
+    adjectives: moods,
+    nouns: ["ruined castle", "royal castle", "border castle", "water castle"],
+    places: regions,
+    distractors: [
+      "From {S} one can see {N}.",
+      "A painting of {S} hangs in {N}.",
+      "The well of {S} was dug again in {Y}.",
+      "{S} keeps {M} old keys in a chest.",
+      "A path joins {S} with the chapel of {N}.",
+    ],
+  },
+  {
+    type: "company",
+    subject: "name",
+    relations: [
+      {
+        kind: "person",
+        statements: ["The director of {S} is {A}.", "{S} is managed by {A}.", "The business of {S} is led by {A}."],
+        questions: ["Who is the director of {S}?", "Who manages {S}?", "Who leads the business of {S}?"],
+      },
+      {
+        kind: "name",
+        statements: ["{S} has its head office in {A}.", "The seat of {S} is in {A}.", "{S} is based in {A}."],
+        questions: ["Where does {S} have its head office?", "Where is the seat of {S}?", "In which town is {S} based?"],
+      },
+      {
+        kind: "number",
+        statements: ["{S} employs a staff of {A}.", "The workers of {S} number {A}.", "{S} gives work to {A} people."],
+        questions: ["How many people does {S} employ?", "How many workers does {S} have?", "To how many people does {S} give work?"],
+      },
+      {
+        kind: "year",
+        statements: ["{S} opened its doors in {A}.", "{S} began to trade in {A}.", "The first sale of {S} was in {A}."],
+        questions: ["When did {S} open its doors?", "In which year did {S} begin to trade?", "When was the first sale of {S}?"],
+      },
+      {
+        kind: "name",
+        statements: ["The main rival of {S} is {A}.", "{S} competes with {A}.", "{S} shares its customers with {A}."],
+        questions: ["What is the main rival of {S}?", "With whom does {S} compete?", "With which firm does {S} share its customers?"],
+      },
+      {
+        kind: "choice",
+        choices: goods,
+        statements: ["{S} makes and sells {A}.", "The workshops of {S} produce {A}.", "{S} earns its money with {A}."],
+        questions: ["What does {S} make and sell?", "What do the workshops of {S} produce?", "With what does {S} earn its money?"],
+      },
+    ],
+    adjectives: moods,
+    nouns: ["family company", "trading company", "state company", "craft company"],
+    places: regions,
+    distractors: [
+      "{S} once bought a mill from {N}.",
+      "A street of {N} is named after {S}.",
+      "{S} had a fire in {Y}.",
+      "The catalogue of {S} has {M} pages.",
+      "{S} pays for the orchestra of {N}.",
+    ],
+  },
+  {
+    type: "ship",
+    subject: "name",
+    relations: [
+      {
+        kind: "person",
+        statements: ["The captain of {S} was {A}.", "{S} sailed under {A}.", "{S} was under the command of {A}."],
+        questions: ["Who was the captain of {S}?", "Under whom did {S} sail?", "Who commanded {S}?"],
+      },
+      {
+        kind: "name",
+        statements: ["The home port of {S} was {A}.", "{S} was registered in {A}.", "After each voyage {S} returned to {A}."],
+        questions: ["What was the home port of {S}?", "Where was {S} registered?", "Where did {S} return after each voyage?"],
+      },
+      {
+        kind: "year",
+        statements: ["{S} was launched in {A}.", "{S} first touched the water in {A}.", "The maiden voyage of {S} was in {A}."],
+        questions: ["When was {S} launched?", "In which year did {S} first touch the water?", "When was the maiden voyage of {S}?"],
+      },
+      {
+        kind: "name",
+        statements: ["{S} was built at the yard of {A}.", "The builders of {S} came from {A}.", "The keel of {S} was laid in {A}."],
+        questions: ["At which yard was {S} built?", "Where did the builders of {S} come from?", "Where was the keel of {S} laid?"],
+      },
+      {
+        kind: "choice",
+        choices: goods,
+        statements: ["{S} carried a cargo of {A}.", "The hold of {S} was loaded with {A}.", "{S} brought to the islands {A}."],
+        questions: ["Which cargo did {S} carry?", "With what was the hold of {S} loaded?", "What did {S} bring to the islands?"],
+      },
+      {
+        kind: "number",
+        statements: ["The crew of {S} numbered {A}.", "{S} had on board {A} sailors.", "{S} needed a crew of {A}."],
+        questions: ["How large was the crew of {S}?", "How many sailors were on board of {S}?", "What crew did {S} need?"],
+      },
+    ],
+    adjectives: moods,
+    nouns: ["sailing ship", "merchant ship", "fishing ship", "river ship"],
+    places: regions,
+    distractors: [
+      "{S} once met a storm off {N}.",
+      "A model of {S} stands in {N}.",
+      "{S} got new sails in {Y}.",
+      "The bell of {S} weighs {M} pounds.",
+      "A song of {N} tells of {S}.",
+    ],
+  },
+  {
+    type: "person",
+    subject: "person",
+    relations: [
+      {
+        kind: "name",
+        statements: ["{S} was born in {A}.", "The birthplace of {S} is {A}.", "{S} came into the world in {A}."],
+        questions: ["Where was {S} born?", "What is the birthplace of {S}?", "Where did {S} come into the world?"],
+      },
+      {
+        kind: "year",
+        statements: ["{S} died in {A}.", "{S} lived until {A}.", "The life of {S} ended in {A}."],
+        questions: ["When did {S} die?", "Until when did {S} live?", "In which year did the life of {S} end?"],
+      },
+      {
+        kind: "person",
+        statements: ["{S} studied under {A}.", "The teacher of {S} was {A}.", "{S} learned everything from {A}."],
+        questions: ["Under whom did {S} study?", "Who was the teacher of {S}?", "From whom did {S} learn everything?"],
+      },
+      {
+        kind: "choice",
+        choices: crafts,
+        statements: ["{S} worked as a {A}.", "By profession {S} was a {A}.", "{S} earned a living as a {A}."],
+        questions: ["What did {S} work as?", "What was the profession of {S}?", "How did {S} earn a living?"],
+      },
+      {
+        kind: "person",
+        statements: ["{S} married {A}.", "{S} shared a home with {A}.", "The wedding of {S} was with {A}."],
+        questions: ["Whom did {S} marry?", "With whom did {S} share a home?", "With whom was the wedding of {S}?"],
+      },
+      {
+        kind: "name",
+        statements: ["{S} was buried in {A}.", "The grave of {S} is in {A}.", "{S} found a last rest in {A}."],
+        questions: ["Where was {S} buried?", "Where is the grave of {S}?", "Where did {S} find a last rest?"],
+      },
+    ],
+    adjectives: moods,
+    nouns: ["master of the old school", "member of the academy", "friend of the court", "citizen of honour"],
+    places: regions,
+    distractors: [
+      "{S} often wrote letters to {N}.",
+      "A square of {N} is named after {S}.",
+      "{S} fell ill in {Y}.",
+      "{S} left behind {M} notebooks.",
+      "{S} spent the summers in {N}.",
+    ],
+  },
+  {
+    type: "mountain",
+    subject: "name",
+    relations: [
+      {
+        kind: "person",
+        statements: ["{S} was first climbed by {A}.", "The first on the top of {S} was {A}.", "{S} was conquered by {A}."],
+        questions: ["Who first climbed {S}?", "Who was the first on the top of {S}?", "Who conquered {S}?"],
+      },
+      {
+        kind: "number",
+        statements: ["{S} has a height of {A} fathoms.", "{S} rises to {A} fathoms.", "The top of {S} lies at {A} fathoms."],
+        questions: ["What is the height of {S} in fathoms?", "To how many fathoms does {S} rise?", "How many fathoms high is {S}?"],
+      },
+      {
+        kind: "name",
+        statements: ["At the foot of {S} lies the village of {A}.", "The way up {S} starts in {A}.", "The guides of {S} live in {A}."],
+        questions: ["Which village lies at the foot of {S}?", "Where does the way up {S} start?", "Where do the guides of {S} live?"],
+      },
+      {
+        kind: "choice",
+        choices: flowers,
+        statements: ["The slopes of {S} are covered with {A}.", "{S} is famous for its {A}.", "The most common plant on {S} is {A}."],
+        questions: ["What are the slopes of {S} covered with?", "Which plant is {S} famous for?", "What is the most common plant on {S}?"],
+      },
+      {
+        kind: "name",
+        statements: [
+          "The shelter on {S} is called {A}.",
+          "Climbers of {S} spend the night at {A}.",
+          "The hut below the top of {S} is {A}.",
+        ],
+        questions: [
+          "What is the shelter on {S} called?",
+          "Where do climbers of {S} spend the night?",
+          "Which hut is below the top of {S}?",
+        ],
+      },
+      {
+        kind: "year",
+        statements: ["{S} was mapped in {A}.", "The first map of {S} appeared in {A}.", "Surveyors measured {S} in {A}."],
+        questions: ["When was {S} mapped?", "When did the first map of {S} appear?", "In which year did surveyors measure {S}?"],
+      },
+    ],
+    adjectives: moods,
+    nouns: ["rocky mountain", "wooded mountain", "lonely mountain", "snowy mountain"],
+    places: regions,
+    distractors: [
+      "In clear weather {S} can be seen from {N}.",
+      "A stream runs from {S} to {N}.",
+      "A landslide shook {S} in {Y}.",
+      "{S} has {M} caves.",
+      "A legend says that {S} is the sister of {N}.",
+    ],
+  },
+];
