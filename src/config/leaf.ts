@@ -6,7 +6,7 @@
  */
 
 /** What a value is; the word is shown by `tandem config schema`. */
-export type LeafKind = "integer" | "number" | "boolean" | "string" | "choice" | "path" | "list" | "records";
+export type LeafKind = "integer" | "number" | "boolean" | "string" | "choice" | "path" | "list" | "records" | "map";
 
 /** One key of the configuration. `Value` is what the program gets. */
 export interface Leaf<Value> {
@@ -157,6 +157,15 @@ export function records<const Fields extends Section>(
 ): Leaf<readonly ConfigOf<Fields>[]> {
   return leaf("records", options, { fields }, (value) => {
     if (!Array.isArray(value)) throw new Error("expected a list of records");
+  });
+}
+
+/** Free keys, each with one word or number. */
+export function freeKeys(options: LeafOptions): Leaf<Readonly<Record<string, string | number | boolean | null>>> {
+  return leaf("map", { ...options, default: {} }, {}, (value) => {
+    const flat =
+      typeof value === "object" && value !== null && Object.values(value).every((entry) => typeof entry !== "object" || entry === null);
+    if (!flat) throw new Error("expected keys with one word or number each");
   });
 }
 

@@ -7,7 +7,7 @@ import { evaluation } from "./schema-eval.js";
 import { data } from "./schema-data.js";
 import { generator, index, prompt, retriever } from "./schema-model.js";
 import { train } from "./schema-train.js";
-import { choice, type ConfigOf, integer, path, section, text } from "./leaf.js";
+import { choice, type ConfigOf, freeKeys, integer, path, section, text } from "./leaf.js";
 
 export const schema = section("The whole configuration.", {
   name: text({
@@ -36,6 +36,7 @@ export const schema = section("The whole configuration.", {
     default: null,
     words: ["auto"],
   }),
+  vars: freeKeys({ doc: "Keys of your own that other keys refer to: width: ${vars.width}." }),
   data,
   retriever,
   generator,

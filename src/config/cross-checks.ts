@@ -1,0 +1,195 @@
+/**
+ * What one key alone can't say: lengths that must fit each other, a weight that needs a direction, a schedule that trains nothing. Each mistake is
+ * one UserError naming the key and who set it; what is only doubtful becomes a warning. The trap: the lengths of a model that comes from a folder
+ * are in that folder's config.json; a folder that isn't there yet is left to the loader.
+ */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { UserError } from "../errors.js";
+import type { TandemConfig } from "./schema.js";
+
+/** Who set a key, by its dotted name. */
+export type Sources = Readonly<Record<string, string>>;
+
+interface Check {
+  readonly config: TandemConfig;
+  /** Throws the one line for a key. */
+  readonly refuse: (key: string, what: string, remedy: string) => never;
+  readonly warn: (key: string, what: string) => void;
+}
+
+/**
+ * @returns warnings, one line each
+ * @throws UserError for the first contradiction
+ */
+export function crossCheck(config: TandemConfig, sources: Sources): string[] {
+  const warnings: string[] = [];
+  const check: Check = {
+    config,
+    refuse: (key, what, remedy) => {
+      throw new UserError({ where: sources[key] ?? key, what: `'${key}' ${what}`, remedy });
+    },
+    warn: (key, what) => warnings.push(`'${key}' ${what} (${sources[key] ?? "?"})`),
+  };
+  checkModels(check);
+  checkLengths(check);
+  checkData(check);
+  checkSchedule(check);
+  checkBatches(check);
+  checkMining(check);
+  checkPenalties(check);
+  checkEvaluation(check);
+  return warnings;
+}
+
+function checkModels({ config, refuse }: Check): void {
+  for (const model of ["retriever", "generator"] as const) {
+    const { width, heads } = config[model].initialise;
+    if (config[model].path === null && width % heads !== 0) {
+      refuse(
+        `${model}.initialise.width`,
+        `is ${width}, not a multiple of ${model}.initialise.heads (${heads})`,
+        `set it to ${Math.ceil(width / heads) * heads}`,
+      );
+    }
+  }
+}
+
+function checkLengths({ config, refuse, warn }: Check): void {
+  const retrieverPositions = positionsOf(config.retriever.path, config.retriever.initialise.positions);
+  const generatorPositions = positionsOf(config.generator.path, config.generator.initialise.positions);
+  for (const [model, positions] of [
+    ["retriever", retrieverPositions],
+    ["generator", generatorPositions],
+  ] as const) {
+    const cut = config[model].max_tokens;
+    if (cut !== null && positions !== undefined && cut > positions) {
+      refuse(`${model}.max_tokens`, `is ${cut}, but the model has ${positions} positions`, `set it to at most ${positions}`);
+    }
+  }
+  const room = config.generator.max_tokens ?? generatorPositions;
+  const answer = config.eval.max_new_tokens;
+  if (room !== undefined && answer >= room) {
+    refuse(
+      "eval.max_new_tokens",
+      `is ${answer} and leaves nothing of the generator's ${room} tokens for the prompt`,
+      `set it well below ${room}`,
+    );
+  }
+  const cut = config.retriever.max_tokens ?? retrieverPositions;
+  const passage = config.data.corpus.max_tokens;
+  if (cut !== undefined && passage !== null && passage > cut) {
+    warn(
+      "data.corpus.max_tokens",
+      `is ${passage}, but the retriever reads only ${cut} tokens of a passage: what comes after is never found`,
+    );
+  }
+}
+
+/** The positions of the model in a folder, undefined where the folder doesn't say or isn't there. */
+function positionsOf(folder: string | null, initialised: number): number | undefined {
+  if (folder === null) return initialised;
+  try {
+    const file = JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8")) as Record<string, unknown> | null;
+    const positions = file?.n_positions ?? file?.max_position_embeddings;
+    return typeof positions === "number" ? positions : undefined;
+  } catch {
+    // A missing or broken folder is the loader's to report, with its own line.
+    return undefined;
+  }
+}
+
+function checkData({ config, refuse }: Check): void {
+  const { questions, rename } = config.data;
+  const { valid, test } = questions.split;
+  if (valid + test >= 1)
+    refuse("data.questions.split.valid", `and test take ${valid + test} of the documents and leave none to train on`, "lower one");
+  if (questions.format === "tsv" && config.train.contrastive.positives === "gold" && trains(config, "contrastive")) {
+    refuse("train.contrastive.positives", "is gold, but tsv questions name no gold passages", "set train.contrastive.positives=answer");
+  }
+  if (questions.format === "tsv" && rename.enabled)
+    refuse("data.rename.enabled", "needs entity spans, which tsv questions don't have", "set it to false");
+}
+
+function trains(config: TandemConfig, phase: string): boolean {
+  return config.train.schedule.some((entry) => entry.phase === phase);
+}
+
+function checkSchedule({ config, refuse }: Check): void {
+  const { schedule } = config.train;
+  if (!schedule.some(({ phase }) => phase !== "refresh")) {
+    refuse("train.schedule", "trains nothing", "give it a phase, for example train.schedule='[{phase: generator, steps: 1000}]'");
+  }
+  schedule.forEach(({ phase, steps, contexts }, index) => {
+    const key = `train.schedule.${index}`;
+    if (phase === "refresh" && steps !== 0) refuse(`${key}.steps`, "is set, but a refresh takes no steps", `take it out`);
+    if (phase !== "refresh" && steps === 0)
+      refuse(`${key}.steps`, `is 0: the ${phase} phase does nothing`, "give it steps or take the phase out");
+    if (phase !== "generator" && contexts !== null) refuse(`${key}.contexts`, `means nothing in a ${phase} phase`, "take it out");
+  });
+}
+
+function checkBatches({ config, refuse }: Check): void {
+  const { batch, batch_tokens: tokens, accumulate, curriculum } = config.train.generator;
+  if (batch === null && tokens === null) refuse("train.generator.batch", "and batch_tokens are both null", "set one");
+  if (batch !== null && tokens !== null) {
+    refuse("train.generator.batch_tokens", `is set beside train.generator.batch (${batch})`, "set train.generator.batch=null");
+  }
+  if (batch !== null && accumulate > batch)
+    refuse("train.generator.accumulate", `is more than the batch of ${batch}`, `set it to at most ${batch}`);
+  if (config.train.contrastive.accumulate > config.train.contrastive.batch) {
+    refuse("train.contrastive.accumulate", `is more than the batch of ${config.train.contrastive.batch}`, "lower it");
+  }
+  if (curriculum.share === 1) refuse("train.generator.curriculum.share", "is 1: full contexts would never be seen", "set it below 1");
+}
+
+function checkMining({ config, refuse }: Check): void {
+  const { hard_negatives: wanted, mining } = config.train.contrastive;
+  const offered = mining.to - mining.from + 1;
+  if (wanted > 0 && offered < wanted) {
+    refuse(
+      "train.contrastive.mining.to",
+      `leaves ${Math.max(0, offered)} ranks for ${wanted} hard negatives`,
+      `raise it to at least ${mining.from + wanted - 1}`,
+    );
+  }
+}
+
+function checkPenalties({ config, refuse, warn }: Check): void {
+  const { ngram_repeat: ngram, keyword, short_answer: short } = config.train.penalties;
+  if (keyword.weight > 0 && keyword.direction === null) {
+    refuse(
+      "train.penalties.keyword.direction",
+      "isn't given, but the penalty has a weight",
+      "choose coverage (punish missing keywords) or overlap (punish copied ones)",
+    );
+  }
+  const longest = config.eval.max_new_tokens;
+  if (short.weight > 0 && short.min_tokens > longest) {
+    refuse(
+      "train.penalties.short_answer.min_tokens",
+      `is ${short.min_tokens}, more than eval.max_new_tokens (${longest}) lets an answer have`,
+      "lower it",
+    );
+  }
+  if (short.weight > 0 && short.min_tokens > 1) {
+    warn(
+      "train.penalties.short_answer.min_tokens",
+      `asks for ${short.min_tokens} tokens; for shorter gold answers their own length counts`,
+    );
+  }
+  if (ngram.weight > 0 && ngram.n >= longest)
+    warn("train.penalties.ngram_repeat.n", `is ${ngram.n}: no answer is long enough to repeat such an n-gram`);
+}
+
+function checkEvaluation({ config, refuse }: Check): void {
+  const k = /^recall@(\d+)$/.exec(config.train.checkpoint.metric)?.[1];
+  if (k !== undefined && !config.eval.recall_at.includes(Number(k))) {
+    refuse(
+      "train.checkpoint.metric",
+      `is recall@${k}, which eval.recall_at (${config.eval.recall_at.join(", ")}) doesn't measure`,
+      `add ${k} to eval.recall_at`,
+    );
+  }
+  if (new Set(config.eval.rows).size < config.eval.rows.length) refuse("eval.rows", "names a row twice", "name each once");
+}
