@@ -61,6 +61,7 @@ export class AtomicFile {
 
   /** Appends text (as UTF-8) or bytes. The chunk may be reused after the call. */
   write(chunk: Uint8Array | string): void {
+    this.opened();
     const bytes = typeof chunk === "string" ? Buffer.from(chunk, "utf8") : chunk;
     if (this.buffered + bytes.length > bufferBytes) this.flush();
     if (bytes.length > bufferBytes) {

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { UserError } from "../errors.js";
 import { aboutFile } from "./file-fault.js";
 import { describeForeignFormat } from "./foreign-format.js";
+import { jsonFailureOffset } from "./json-place.js";
 
 /**
  * The value of a JSON file in UTF-8 (a byte-order mark is let pass).
@@ -42,8 +43,10 @@ export function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    const place = failurePlace(text, error);
-    throw new UserError({ where: `${where}${place}`, what: "is not JSON", remedy: "mend it, or make or fetch it again" }, { cause: error });
+    throw new UserError(
+      { where: `${where}${failurePlace(text)}`, what: "is not JSON", remedy: "mend it, or make or fetch it again" },
+      { cause: error },
+    );
   }
 }
 
@@ -58,11 +61,8 @@ export function expectObject(value: unknown, where: string): Record<string, unkn
   throw new UserError({ where, what: "is not what it should be", expected: "a JSON object", got });
 }
 
-/** V8 names the offset of a wrong token; a text that ends too early fails at its end, without one. */
-function failurePlace(text: string, error: unknown): string {
-  const message = error instanceof Error ? error.message : "";
-  const offset = /at position (\d+)/.exec(message)?.[1];
-  const before = offset === undefined ? text : text.slice(0, Number(offset));
-  const line = before.split("\n").length;
-  return `:${line}:${before.length - before.lastIndexOf("\n")}`;
+/** `:line:column` of the first thing that is not JSON. */
+function failurePlace(text: string): string {
+  const before = text.slice(0, jsonFailureOffset(text));
+  return `:${before.split("\n").length}:${before.length - before.lastIndexOf("\n")}`;
 }

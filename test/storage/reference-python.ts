@@ -1,0 +1,26 @@
+/**
+ * Runs Python with the reference libraries: `TANDEM_REFERENCE_PYTHON`, else `.venv-reference/bin/python` at the root. Where it or a module
+ * is missing, `missingPython` says so, and tests that need it are skipped with that reason in their title.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+
+const python = process.env["TANDEM_REFERENCE_PYTHON"] ?? resolve(import.meta.dirname, "../../.venv-reference/bin/python");
+
+/** Why the reference can't be asked, or undefined when it can. */
+export function missingPython(...modules: string[]): string | undefined {
+  if (!existsSync(python)) return "no reference Python; run bash scripts/test.sh";
+  const find = "import sys, importlib.util as u; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])";
+  const result = spawnSync(python, ["-c", find, ...modules], { encoding: "utf8" });
+  if (result.status !== 0) return "the reference Python does not start";
+  const missing = result.stdout.trim();
+  return missing === "" ? undefined : `the reference Python has no ${missing}`;
+}
+
+/** Standard output of a script; fails with its error output. */
+export function runPython(code: string, ...words: string[]): string {
+  const result = spawnSync(python, ["-c", code, ...words], { encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
+  if (result.status !== 0) throw new Error(`Python failed:\n${result.stderr}`);
+  return result.stdout;
+}
