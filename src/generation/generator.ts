@@ -1,0 +1,90 @@
+/**
+ * A generator that answers: language model, tokenizer, prompt and decoding together. It neither retrieves nor trains. The trap: a question without passages is asked with the closed-book
+ * prompt, which has no empty context in it; that is the prompt a closed-book generator is trained with.
+ */
+import type { Passage } from "../corpus/passage.js";
+import { UserError } from "../errors.js";
+import { loadCausalModel } from "../nn/registry.js";
+import type { Gpt2 } from "../nn/gpt2.js";
+import { Tokenizer } from "../text/tokenizer.js";
+import { decodeGreedy } from "./greedy.js";
+import { buildPrompts, type PromptFormat } from "./prompt.js";
+
+export interface GeneratorFormat {
+  /** With passages. */
+  readonly open: PromptFormat;
+  /** Without: the template has no `{context}`. */
+  readonly closed: PromptFormat;
+}
+
+/** A question with what it may read, best passage first; no passages: closed book. */
+export interface AnswerItem {
+  readonly question: string;
+  readonly passages: readonly Pick<Passage, "title" | "text">[];
+}
+
+export interface AnswerOptions {
+  readonly maxNewTokens: number;
+  readonly batch?: number;
+  readonly progress?: (done: number, total: number) => void;
+}
+
+export class Generator {
+  readonly #eosId: number;
+
+  /** @param maxTokens prompt and answer together; at most the model's positions. */
+  constructor(
+    readonly model: Gpt2,
+    readonly tokenizer: Tokenizer,
+    readonly format: GeneratorFormat,
+    readonly maxTokens: number = model.config.nPositions,
+    readonly device = "cpu",
+  ) {
+    const eosId = model.config.eosTokenId ?? tokenizer.eosId;
+    if (eosId === undefined)
+      throw new UserError({ where: "generator", what: "has no end-of-text token", remedy: "give eos_token_id in its config.json" });
+    this.#eosId = eosId;
+  }
+
+  /** From a Hugging Face folder. @throws UserError as the loaders of model and tokenizer */
+  static load(folder: string, format: GeneratorFormat, options: { maxTokens?: number; device?: string } = {}): Generator {
+    const model = loadCausalModel(folder, options.device === undefined ? {} : { device: options.device });
+    return new Generator(model, Tokenizer.fromFolder(folder), format, options.maxTokens ?? model.config.nPositions, options.device);
+  }
+
+  get eosId(): number {
+    return this.#eosId;
+  }
+
+  /**
+   * Greedy answers in the items' order: only new tokens decoded, white space at the ends taken off, nothing else.
+   *
+   * @throws UserError when a question alone doesn't fit
+   */
+  async answer(items: readonly AnswerItem[], options: AnswerOptions): Promise<string[]> {
+    const budget = this.maxTokens - options.maxNewTokens;
+    if (budget < 1)
+      throw new UserError({
+        where: "eval.max_new_tokens",
+        what: "leaves no room for the question",
+        expected: `below ${this.maxTokens}`,
+        got: String(options.maxNewTokens),
+      });
+    const prompts: Int32Array[] = items.map(() => new Int32Array());
+    for (const [format, isOpen] of [[this.format.open, true] as const, [this.format.closed, false] as const]) {
+      const places = items.flatMap((item, place) => (item.passages.length > 0 === isOpen ? [place] : []));
+      const chosen = places.map((place) => items[place]).filter((item) => item !== undefined);
+      const built = buildPrompts(this.tokenizer, format, chosen, budget);
+      places.forEach((place, i) => (prompts[place] = built[i]?.ids ?? new Int32Array()));
+    }
+    const { maxNewTokens, batch, progress } = options;
+    const ids = await decodeGreedy(this.model, prompts, {
+      maxNewTokens,
+      eosId: this.#eosId,
+      device: this.device,
+      ...(batch === undefined ? {} : { batch }),
+      ...(progress === undefined ? {} : { progress }),
+    });
+    return this.tokenizer.decodeBatch(ids).map((text) => text.trim());
+  }
+}
