@@ -1,6 +1,6 @@
 /**
  * Proves that exec.sh runs the quickstart or what it was asked for, sets up outside a batch job only, and finds the repository from Slurm's spool folder;
- * and that test.sh closes with a plain line and the runner's own status. Alone: npx vitest run test/scripts/exec.test.ts
+ * that test.sh closes with a plain line and the runner's own status, and that CI runs both and holds the report against its thresholds. Alone: npx vitest run test/scripts/exec.test.ts
  */
 import { copyFileSync } from "node:fs";
 import path from "node:path";
@@ -95,5 +95,23 @@ describe("test.sh", () => {
     const { status, out } = machine.run("scripts/test.sh", [], { FAKE_STATUS: "1" });
     expect(status).toBe(1);
     expect(lastLine(out)).toBe("tests: 0 passed, 1 failed");
+  });
+});
+
+describe(".ci/run", () => {
+  const report = JSON.stringify({ numPassedTests: 7, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0 });
+
+  it("runs the tests, then the main job, then looks at its report", () => {
+    const { status, out } = machine.run(".ci/run", [], { FAKE_REPORT: report });
+    expect(status).toBe(0);
+    expect(out).toMatch(/^tests: 7 passed, 0 failed, 0 skipped$/m);
+    expect(out).toContain("tandem train experiment=quickstart run.dir=build/ci-runs");
+    expect(machine.calls("npx").at(-1)).toBe("npx vitest run test/acceptance/quickstart.test.ts of build/ci-runs");
+  });
+
+  it("stops where a test fails", () => {
+    const { status, out } = machine.run(".ci/run", [], { FAKE_REPORT: report, FAKE_STATUS: "1" });
+    expect(status).toBe(1);
+    expect(out).not.toContain("tandem train");
   });
 });

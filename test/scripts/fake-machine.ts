@@ -28,7 +28,7 @@ case "$1" in
   run) [ -z "\${FAKE_TYPE_ERROR:-}" ] || { echo "src/index.ts(1,1): error TS2322"; exit 1; }
       mkdir -p dist/src/cli; touch dist/src/cli/main.js ;;
 esac`,
-  npx: `echo "npx $*" >>"$calls"; mkdir -p build; printf '%s' "\${FAKE_REPORT:-}" >build/test-report.json; exit "\${FAKE_STATUS:-0}"`,
+  npx: `echo "npx $*\${TANDEM_QUICKSTART_RUNS:+ of $TANDEM_QUICKSTART_RUNS}" >>"$calls"; mkdir -p build; printf '%s' "\${FAKE_REPORT:-}" >build/test-report.json; exit "\${FAKE_STATUS:-0}"`,
   "g++": `echo "\${FAKE_COMPILER:-g++ 12}"`,
   make: "exit 0",
   "clang-format": "exit 0",
@@ -59,7 +59,8 @@ export class FakeMachine {
   private readonly callsFile = path.join(this.folder, "calls");
 
   constructor() {
-    for (const name of ["scripts", "environment"]) cpSync(path.join(repository, name), path.join(this.repo, name), { recursive: true });
+    for (const name of ["scripts", "environment", ".ci"])
+      cpSync(path.join(repository, name), path.join(this.repo, name), { recursive: true });
     for (const name of ["package-lock.json", "tsconfig.json", "tsconfig.build.json"])
       cpSync(path.join(repository, name), path.join(this.repo, name));
     for (const name of ["src", "tools", "bench", "native/bridge", "native/kernels", "native/mmap"]) {
