@@ -30,14 +30,17 @@ interface Findings {
   readonly missing: string[];
   readonly unknown: Fault[];
   readonly wrong: Fault[];
+  /** Keys that are missing because another one is: said only if that one isn't needed itself. */
+  readonly derived: Fault[];
   readonly sources: Record<string, string>;
 }
 
 /** @throws UserError for the first mistake, saying how many more there are */
 export function checkTree(tree: ConfigNode, options: CheckOptions): CheckResult {
-  const findings: Findings = { missing: [], unknown: [], wrong: [], sources: {} };
+  const findings: Findings = { missing: [], unknown: [], wrong: [], derived: [], sources: {} };
   const plain = checkSection(tree, options.schema, "", findings, options);
-  const faults = [...findings.unknown, ...findings.wrong];
+  const direct = [...findings.unknown, ...findings.wrong];
+  const faults = direct.length > 0 ? direct : findings.derived;
   const [first, ...more] = faults;
   if (first === undefined) return { plain, sources: findings.sources, missing: findings.missing };
   if (more.length === 0) throw new UserError(first);
@@ -88,7 +91,8 @@ function checkLeaf(given: ConfigNode, leaf: Leaf<unknown>, place: string, findin
   findings.sources[place] = node.source;
   if (node.kind === "scalar" && node.value === "???") {
     if (isNeeded(place, options.needed)) {
-      findings.wrong.push({ where: node.source, what: `'${place}' must be given (${leaf.doc})`, remedy: `add ${place}=…` });
+      const faults = node.isDerived === true ? findings.derived : findings.wrong;
+      faults.push({ where: node.source, what: `'${place}' must be given (${leaf.doc})`, remedy: `add ${place}=…` });
     }
     findings.missing.push(place);
     return leaf.default;

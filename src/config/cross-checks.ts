@@ -100,19 +100,9 @@ function positionsOf(folder: string | null, initialised: number): number | undef
 }
 
 function checkData({ config, refuse }: Check): void {
-  const { questions, rename } = config.data;
-  const { valid, test } = questions.split;
+  const { valid, test } = config.data.questions.split;
   if (valid + test >= 1)
     refuse("data.questions.split.valid", `and test take ${valid + test} of the documents and leave none to train on`, "lower one");
-  if (questions.format === "tsv" && config.train.contrastive.positives === "gold" && trains(config, "contrastive")) {
-    refuse("train.contrastive.positives", "is gold, but tsv questions name no gold passages", "set train.contrastive.positives=answer");
-  }
-  if (questions.format === "tsv" && rename.enabled)
-    refuse("data.rename.enabled", "needs entity spans, which tsv questions don't have", "set it to false");
-}
-
-function trains(config: TandemConfig, phase: string): boolean {
-  return config.train.schedule.some((entry) => entry.phase === phase);
 }
 
 function checkSchedule({ config, refuse }: Check): void {

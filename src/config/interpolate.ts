@@ -62,7 +62,7 @@ function resolveText(text: string, node: ScalarNode, path: KeyPath, context: Con
     const value = part.isReference ? reference(part.text, node, path, context) : ({ kind: "scalar", value: part.text } as const);
     if (value.kind !== "scalar")
       throw new UserError({ where: node.source, what: `\${${part.text}} is a ${value.kind} and stands inside text` });
-    if (value.value === "???" && part.isReference) return { ...node, value: "???" };
+    if (value.value === "???" && part.isReference) return { ...node, value: "???", isDerived: true };
     whole += String(value.value);
     if (whole.length > longest) throw new UserError({ where: node.source, what: "the references give more than a megabyte of text" });
   }

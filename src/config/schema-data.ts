@@ -17,7 +17,7 @@ const corpus = section("The texts that are searched.", {
   max_tokens: integer({
     doc: "Longest passage, title and special tokens included, by the retriever's tokenizer; longer paragraphs are split at sentence ends. null: retriever.max_tokens.",
     default: null,
-    minimum: 8,
+    minimum: 16,
     unit: "tokens",
   }),
   min_characters: integer({
@@ -32,6 +32,7 @@ const corpus = section("The texts that are searched.", {
     pattern: /\{text\}/,
     wanted: "a template that holds {text}",
   }),
+  limit: integer({ doc: "At most so many articles, for a quick try. null: all.", default: null, minimum: 1, unit: "articles" }),
   shard_megabytes: integer({ doc: "Largest file of the passage store.", default: 256, minimum: 1, maximum: 2000, unit: "MiB" }),
   threads: integer({
     doc: "Worker threads that chunk; the bytes written don't depend on it. null: one a core.",
@@ -41,17 +42,14 @@ const corpus = section("The texts that are searched.", {
 });
 
 const questions = section("The questions with their answers.", {
-  format: choice(["jsonl", "tsv"], {
-    doc: "jsonl: {id, question, answers[], passage_ids[]}; tsv: question<TAB>answer.",
-    default: "jsonl",
-  }),
-  train: path({ doc: "Training questions.", default: null }),
+  train: path({ doc: "Training questions: JSONL {id, question, answers[], passage_ids[]}, or question<TAB>answer lines.", default: null }),
   valid: path({ doc: "Validation questions. null: taken from the training file by questions.split.", default: null }),
   test: path({ doc: "Test questions. null: taken from the training file by questions.split.", default: null }),
   gold_passages: path({
     doc: "JSONL passages whose ids the questions use, when they aren't the corpus's own; mapped onto the corpus by title and text. null: the ids are the corpus's.",
     default: null,
   }),
+  limit: integer({ doc: "At most so many training questions, for a quick try. null: all.", default: null, minimum: 1, unit: "questions" }),
   split: section("How one file becomes three, by document, so that nothing leaks.", {
     valid: number({
       doc: "Share of the documents set aside for validation when no file is given.",
@@ -85,9 +83,4 @@ export const data = section("The corpus and the questions.", {
   corpus,
   questions,
   rename,
-  limit: integer({
-    doc: "At most so many documents and training questions are read, for a quick try. null: all.",
-    default: null,
-    minimum: 1,
-  }),
 });

@@ -23,6 +23,8 @@ export interface ScalarNode {
   readonly source: string;
   /** Text that an environment variable gave: a key of another type reads it as that type. */
   readonly fromEnvironment?: boolean;
+  /** A `???` that a reference brought from another key. */
+  readonly isDerived?: boolean;
 }
 export type ConfigNode = MapNode | ListNode | ScalarNode;
 
