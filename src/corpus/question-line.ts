@@ -43,15 +43,14 @@ export function parseQuestionObject(line: string): Question {
 }
 
 /**
- * Checks spans against their text: sorted, inside, not empty, apart, and no surrogate pair cut.
+ * Checks spans against their text: sorted, inside, not empty, apart, and no surrogate pair cut. A span is `{start, end, kind}` or, shorter, `[start, end, kind]`.
  * @throws Rejection naming `what`.
  */
 export function checkSpans(value: unknown, text: string, what: string): EntitySpan[] {
   if (!Array.isArray(value)) throw new Rejection(`${what}: spans must be a list of {start, end, kind}`);
   let end = 0;
   return value.map((item: unknown) => {
-    const span = (typeof item === "object" && item !== null ? item : {}) as Partial<EntitySpan>;
-    const { start: from, end: to, kind } = span;
+    const { start: from, end: to, kind } = spanFields(item);
     const numbers = typeof from === "number" && typeof to === "number" && Number.isInteger(from) && Number.isInteger(to);
     if (!numbers || typeof kind !== "string")
       throw new Rejection(`${what}: a span must be {start, end, kind}, not ${JSON.stringify(item)}`);
@@ -63,6 +62,14 @@ export function checkSpans(value: unknown, text: string, what: string): EntitySp
     end = to;
     return { start: from, end: to, kind };
   });
+}
+
+function spanFields(item: unknown): { start?: unknown; end?: unknown; kind?: unknown } {
+  if (Array.isArray(item)) {
+    const fields: unknown[] = item;
+    return fields.length === 3 ? { start: fields[0], end: fields[1], kind: fields[2] } : {};
+  }
+  return typeof item === "object" && item !== null ? item : {};
 }
 
 function entitiesOf(value: unknown, { question, answers }: Question): QuestionEntities {
