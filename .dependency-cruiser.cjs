@@ -14,6 +14,7 @@ const layers = {
   training: ["evaluation", "generation", "retrieval", "nn", "engine", "distributed", "text", "corpus", "storage", "tracking"],
   report: ["evaluation", "tracking"],
   config: [],
+  job: ["config", "training", "report", "tracking", "evaluation", "generation", "retrieval", "nn", "engine", "distributed", "text", "corpus", "storage"],
 };
 
 const rules = Object.entries(layers).map(([folder, below]) => ({

@@ -1,0 +1,165 @@
+/**
+ * From the config's `data` section to a passage store and checked question sets: builds the store unless a complete one is there, aligns gold passages, splits by document,
+ * refuses leaks. It reads no model but the tokenizer that passages are measured with. The trap: what is rejected or unmapped is reported with its line, never dropped in silence.
+ */
+import { existsSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { DataConfig } from "../config/schema.js";
+import { buildCorpus, type CorpusReport, type CorpusSpec } from "../corpus/build-corpus.js";
+import { alignGold, readGoldPassages } from "../corpus/gold-alignment.js";
+import { openJsonl } from "../corpus/jsonl-reader.js";
+import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
+import { PassageStore } from "../corpus/passage-store.js";
+import { readQuestions, type Question } from "../corpus/questions.js";
+import { checkNoLeak, questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
+import { openWikiextractor } from "../corpus/wikiextractor-reader.js";
+import { UserError } from "../errors.js";
+import type { Report } from "./reporter.js";
+
+export interface QuestionSets {
+  readonly train: readonly Question[];
+  readonly valid: readonly Question[];
+  readonly test: readonly Question[];
+}
+
+/** At most this much text teaches a tokenizer: more changes no merge that matters and would not stay in memory. */
+const TOKENIZER_CHARACTERS = 50_000_000;
+
+const REJECTED_SHOWN = 5;
+
+/** Where the corpus lies, from the config. @throws UserError when no path is set */
+export function corpusSource(data: DataConfig): CorpusSpec["source"] {
+  const { format, path: source, limit } = data.corpus;
+  if (source === null)
+    throw new UserError({
+      where: "data.corpus.path",
+      what: "is not set",
+      expected: "a wikiextractor folder or a JSONL file",
+      remedy: "set data.corpus.path=… or choose data=quickstart",
+    });
+  return { format, path: source, ...(limit === null ? {} : { limit }) };
+}
+
+/** Titles and texts of the corpus, for training a tokenizer. */
+export async function corpusTexts(data: DataConfig): Promise<string[]> {
+  const { format, path: source } = corpusSource(data);
+  const reader = format === "wikiextractor" ? openWikiextractor(source) : openJsonl(source);
+  const texts: string[] = [];
+  let characters = 0;
+  for await (const { title, text } of reader.articles()) {
+    texts.push(`${title}\n${text}`);
+    characters += text.length;
+    if (characters > TOKENIZER_CHARACTERS || texts.length === data.corpus.limit) break;
+  }
+  return texts;
+}
+
+/** Opens the store in `folder`, or builds it there with the tokenizer of `tokenizerFolder`. */
+export async function prepareStore(
+  data: DataConfig,
+  folder: string,
+  tokenizerFolder: string,
+  maxTokens: number,
+  report: Report,
+): Promise<PassageStore> {
+  if (!existsSync(path.join(folder, MANIFEST_FILE))) {
+    const { corpus } = data;
+    const built = await buildCorpus({
+      source: corpusSource(data),
+      chunk: {
+        split: corpus.split,
+        maxTokens: corpus.max_tokens ?? maxTokens,
+        minCharacters: corpus.min_characters,
+        titleTemplate: corpus.title_template,
+      },
+      tokenizer: tokenizerFolder,
+      output: folder,
+      threads: corpus.threads ?? os.availableParallelism(),
+      shardBytes: corpus.shard_megabytes * 2 ** 20,
+      onProgress: ({ bytesRead, bytes, passages }) =>
+        report({ type: "progress", name: "corpus", done: bytesRead, total: bytes, detail: `${passages} passages` }),
+    });
+    report({ type: "note", text: describeCorpus(built) });
+  }
+  return PassageStore.open(folder);
+}
+
+function describeCorpus(built: CorpusReport): string {
+  const left = built.duplicates === 0 ? "" : `, ${built.duplicates} exact duplicates left out`;
+  return `${built.passages} passages from ${built.documents} documents${left} (${built.seconds.toFixed(1)} s)`;
+}
+
+/**
+ * The question sets of the config, aligned to the store.
+ *
+ * @throws UserError when a file is missing, splits leak, or a split is empty
+ */
+export async function prepareQuestions(data: DataConfig, store: PassageStore, report: Report): Promise<QuestionSets> {
+  const { questions } = data;
+  if (questions.train === null)
+    throw new UserError({
+      where: "data.questions.train",
+      what: "is not set",
+      expected: "a file of questions",
+      remedy: "set data.questions.train=…",
+    });
+  const gold = questions.gold_passages === null ? new Map<string, never>() : await readGoldPassages(questions.gold_passages);
+  const read = (file: string): Question[] => aligned(readReported(file, report), gold, store, file, report);
+  const given = read(questions.train);
+  const fractions = {
+    valid: questions.valid === null ? questions.split.valid : 0,
+    test: questions.test === null ? questions.split.test : 0,
+    seed: questions.split.seed,
+  };
+  const split =
+    fractions.valid + fractions.test === 0 ? { train: given, valid: [], test: [] } : splitByDocument(given, questionGroup, fractions);
+  const sets = {
+    train: questions.limit === null ? split.train : split.train.slice(0, questions.limit),
+    valid: questions.valid === null ? split.valid : read(questions.valid),
+    test: questions.test === null ? split.test : read(questions.test),
+  };
+  // One file may serve as validation and as test; it must not share a document with training.
+  const compared: Record<string, readonly Question[]> =
+    questions.valid === questions.test ? { train: sets.train, valid: sets.valid } : sets;
+  checkNoLeak(compared);
+  report({
+    type: "note",
+    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions, no document in two of them`,
+  });
+  return sets;
+}
+
+/** Reads a question file and reports every rejected line with its number. */
+export function readReported(file: string, report: Report): Question[] {
+  const { questions, rejected } = readQuestions(file);
+  for (const { line, reason } of rejected.slice(0, REJECTED_SHOWN))
+    report({ type: "warning", text: `${file}:${line}: left out: ${reason}` });
+  if (rejected.length > REJECTED_SHOWN)
+    report({
+      type: "warning",
+      text: `${file}: ${rejected.length - REJECTED_SHOWN} more lines left out; tandem corpus --questions lists them`,
+    });
+  return questions;
+}
+
+function aligned(
+  questions: readonly Question[],
+  gold: Awaited<ReturnType<typeof readGoldPassages>>,
+  store: PassageStore,
+  file: string,
+  report: Report,
+): Question[] {
+  const { questions: mapped, report: alignment } = alignGold(questions, gold, store);
+  if (alignment.unmapped.length > 0) {
+    const [first] = alignment.unmapped;
+    report({
+      type: "warning",
+      text: `${file}: ${alignment.unmapped.length} gold passages are not in the corpus, for example ${first?.passageId ?? ""} (${first?.reason ?? ""})`,
+    });
+  }
+  return withDocuments(mapped, (id) => {
+    const row = store.rowOf(id);
+    return row === undefined ? undefined : store.field(row, "document");
+  });
+}

@@ -1,0 +1,18 @@
+/**
+ * What a job says while it runs: stages, progress, notes, warnings, metrics. Plain data, because it crosses from the worker process to the driver. Not a log file: the run directory's
+ * files are written by the worker itself, so that nothing is lost when a message is.
+ */
+import type { StepRecord } from "../training/trainer.js";
+
+export type JobMessage =
+  | { readonly type: "stage"; readonly name: string; readonly detail: string }
+  | { readonly type: "progress"; readonly name: string; readonly done: number; readonly total: number; readonly detail?: string }
+  | { readonly type: "step"; readonly record: StepRecord; readonly totalSteps: number }
+  | { readonly type: "note"; readonly text: string }
+  | { readonly type: "warning"; readonly text: string }
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "run"; readonly folder: string }
+  | { readonly type: "fault"; readonly text: string }
+  | { readonly type: "end"; readonly outcome: "finished" | "stopped" };
+
+export type Report = (message: JobMessage) => void;
