@@ -11,7 +11,7 @@ import { describeForeignFormat } from "./foreign-format.js";
 const chunkBytes = 256 * 1024;
 
 /** Nobody's line is longer; a file without line feeds must not fill the memory. */
-const longestLine = 256 * 1024 * 1024;
+const longestLine = 64 * 1024 * 1024;
 
 /** A line without its end, and its number from 1 on. */
 export interface Line {
@@ -23,7 +23,7 @@ export interface Line {
  * The lines of a UTF-8 text file, empty ones included. A line feed at the end of the file doesn't start another line. The file is closed when
  * the loop ends, early too.
  *
- * @throws UserError naming file and line: missing, a folder, not UTF-8 (UTF-16, compressed or binary files are named), a line above 256 MiB
+ * @throws UserError naming file and line: missing, a folder, not UTF-8 (UTF-16, compressed or binary files are named), a line above 64 MiB
  */
 export function* readLines(path: string): Generator<Line, void, undefined> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

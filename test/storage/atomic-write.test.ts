@@ -18,7 +18,7 @@ const module_ = resolve(import.meta.dirname, "../../src/storage/atomic-write.ts"
 const tsx = ["--import", "tsx", "--input-type=module", "-e"];
 
 describe("writeFileAtomic", () => {
-  it("writes text and bytes, replaces, and makes missing folders", () => {
+  it("cozyrag 5: what was written stands whole under the name that was asked for, and under no other", () => {
     const folder = fresh();
     const path = join(folder, "a/b/file.txt");
     writeFileAtomic(path, "één\n");
