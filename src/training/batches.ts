@@ -17,8 +17,10 @@ export interface BatchSource {
 
 export interface LengthBucketOptions {
   readonly seed: number;
-  /** Tokens of each example. */
-  readonly lengths: ArrayLike<number>;
+  /** Number of examples. */
+  readonly size: number;
+  /** Tokens of an example in a batch at about this step (contexts may grow while training goes on). A pure function. */
+  readonly length: (example: number, step: number) => number;
   /** Most tokens a batch may hold, padding included (examples × longest). A longer example makes a batch of its own. */
   readonly budget: number;
   /** Examples that are sorted by length together; larger windows pad less and shuffle less. Default 512. */
@@ -50,8 +52,8 @@ export function lengthBucketBatches(options: LengthBucketOptions): BatchSource {
   requireWhole("batches", "budget", options.budget, 1);
   requireWhole("batches", "window", window, 1);
   requireWhole("batches", "most examples in a batch", most, 1);
-  requireExamples(options.lengths.length, 1);
-  return fromPlans((epoch) => bucketPlan(options, window, most, epoch));
+  requireExamples(options.size, 1);
+  return fromPlans((epoch, firstStep) => bucketPlan(options, window, most, epoch, firstStep));
 }
 
 /**
@@ -67,14 +69,14 @@ export function contrastiveBatches(options: ContrastiveBatchOptions): BatchSourc
 
 type Plan = readonly (readonly number[])[];
 
-/** Wraps `epoch → plan`: remembers where each epoch begins and the plans used last. */
-function fromPlans(planOf: (epoch: number) => Plan): BatchSource {
+/** Wraps `(epoch, its first step) → plan`: remembers where each epoch begins and the plans used last. */
+function fromPlans(planOf: (epoch: number, firstStep: number) => Plan): BatchSource {
   const starts: number[] = [0];
   const recent = new Map<number, Plan>();
   const plan = (epoch: number): Plan => {
     const known = recent.get(epoch);
     if (known !== undefined) return known;
-    const made = planOf(epoch);
+    const made = planOf(epoch, starts[epoch] ?? 0);
     recent.set(epoch, made);
     if (recent.size > 2) recent.delete(Math.min(...[...recent.keys()].filter((key) => key !== epoch)));
     return made;
@@ -94,12 +96,13 @@ function fromPlans(planOf: (epoch: number) => Plan): BatchSource {
   };
 }
 
-function bucketPlan(options: LengthBucketOptions, window: number, most: number, epoch: number): Plan {
-  const size = options.lengths.length;
+function bucketPlan(options: LengthBucketOptions, window: number, most: number, epoch: number, firstStep: number): Plan {
+  const { size } = options;
   const order = permutation(size, [options.seed, epoch, 0x6c656e]);
-  const length = (example: number): number => options.lengths[example] ?? 0;
   const batches: number[][] = [];
   for (let start = 0; start < size; start += window) {
+    const step = firstStep + batches.length;
+    const length = (example: number): number => options.length(example, step);
     const members = Array.from({ length: Math.min(window, size - start) }, (_, offset) => order(start + offset));
     // A tenth of noise: sorted exactly, a small data set would be cut into the same batches every epoch.
     const noisy = (example: number): number => length(example) * (1 + 0.1 * uniform(options.seed, epoch, example, 0x6a6974));

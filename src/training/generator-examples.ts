@@ -1,0 +1,154 @@
+/**
+ * What a generator batch is made of: contexts with the questions that are asked about them. An example is one question, the lead; others that the same
+ * context answers are asked along with it, because an answer is then cheaper than a context. Nothing here knows tokens or tensors.
+ * The traps: everything is a pure function of seed, step and example; and a context that lost its answer teaches to answer without evidence, so how
+ * many contexts hold it is counted.
+ */
+import type { Passage } from "../corpus/passage.js";
+import { UserError } from "../errors.js";
+import type { TrainingItem } from "../generation/prompt.js";
+import { shuffled, uniform } from "./counter-random.js";
+import { growthAt, holds, sentencesShown, shownText, type Curriculum } from "./curriculum.js";
+
+/** A training question as the generator sees it. */
+export interface GeneratorQuestion {
+  readonly question: string;
+  /** What is learned: the first of the gold answers. */
+  readonly answer: string;
+  /** Rows of its gold passages, best first; may be empty. */
+  readonly goldRows: readonly number[];
+}
+
+/** A passage in a context, with its row in the store. */
+export interface ContextPassage extends Pick<Passage, "title" | "text"> {
+  readonly row: number;
+}
+
+/** A context with its questions, before anything is tokenised. */
+export interface AskedContext {
+  readonly passages: readonly ContextPassage[];
+  /** The lead first. `index` is the question's number in the data set. */
+  readonly questions: readonly { readonly index: number; readonly question: string; readonly answer: string }[];
+}
+
+export interface GeneratorExamplesOptions {
+  readonly seed: number;
+  readonly questions: readonly GeneratorQuestion[];
+  /**
+   * Rows of the passages a question is asked about, best first: its gold passage, or what a retriever found. The same for the whole phase.
+   */
+  readonly contexts: (question: number) => readonly number[];
+  readonly passage: (row: number) => Pick<Passage, "title" | "text">;
+  /** Most questions about one context, the lead included. */
+  readonly questionsPerContext: number;
+  /** Share of the contexts that get the lead's gold passage in the last place if it is missing. */
+  readonly keepGold?: number;
+  /** Short contexts first; for gold contexts. Left out: whole passages in their order. */
+  readonly curriculum?: Curriculum | undefined;
+  /** Steps of the generator in the whole schedule; the curriculum runs over a share of them. */
+  readonly totalSteps: number;
+  /** Changes passages and questions together, e.g. renames entities. A pure function of its arguments. */
+  readonly transform?: ((context: AskedContext, step: number) => AskedContext) | undefined;
+}
+
+export interface GeneratorExamples {
+  /** Number of examples: of questions. */
+  readonly size: number;
+  /** Example `lead` as it is at step `step`. */
+  at(lead: number, step: number): TrainingItem & AskedContext;
+  /** Share of a whole passage that is shown at a step, 0 … 1: for estimates of lengths. */
+  shareShown(sentences: number, step: number): number;
+}
+
+/** @throws UserError if there is no question, or a question has no context */
+export function generatorExamples(options: GeneratorExamplesOptions): GeneratorExamples {
+  const { questions, curriculum } = options;
+  if (questions.length === 0) throw fault("there are no training questions", "at least one", "none");
+  for (const [index, question] of questions.entries()) {
+    if (options.contexts(index).length === 0 && question.goldRows.length === 0) {
+      throw fault(`question ${index + 1} has no context: ${JSON.stringify(question.question)}`, "a gold passage or retrieved ones", "none");
+    }
+  }
+  const byRow = questionsByGoldRow(questions);
+  const growth = (step: number): number => (curriculum === undefined ? 1 : growthAt(curriculum, step, options.totalSteps));
+  return {
+    size: questions.length,
+    shareShown(sentences, step) {
+      return curriculum === undefined || sentences === 0 ? 1 : sentencesShown(curriculum, sentences, growth(step)) / sentences;
+    },
+    at(lead, step) {
+      const rows = contextRows(options, lead, step);
+      const asked = askedAbout(options, byRow, rows, lead, step);
+      const whole: AskedContext = { passages: rows.map((row) => ({ row, ...pick(options.passage(row)) })), questions: asked };
+      const context = options.transform?.(whole, step) ?? whole;
+      return narrowed(options, context, growth(step), lead, step);
+    },
+  };
+}
+
+function pick(passage: Pick<Passage, "title" | "text">): Pick<Passage, "title" | "text"> {
+  return { title: passage.title, text: passage.text };
+}
+
+function contextRows(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {
+  const rows = options.contexts(lead);
+  const gold = options.questions[lead]?.goldRows ?? [];
+  if (rows.length === 0) return gold.slice(0, 1);
+  const first = gold[0];
+  if (first === undefined || gold.some((row) => rows.includes(row))) return rows;
+  return uniform(options.seed, step, lead, 0x676f6c) < (options.keepGold ?? 0) ? [...rows.slice(0, -1), first] : rows;
+}
+
+/** The lead, and all other questions whose gold passage is in the context, in an order of this step. */
+function askedAbout(
+  options: GeneratorExamplesOptions,
+  byRow: ReadonlyMap<number, readonly number[]>,
+  rows: readonly number[],
+  lead: number,
+  step: number,
+): { index: number; question: string; answer: string }[] {
+  const others = new Set(options.questionsPerContext > 1 ? rows.flatMap((row) => byRow.get(row) ?? []) : []);
+  others.delete(lead);
+  return [lead, ...shuffled([...others], [options.seed, step, lead, 0x6f7468])].flatMap((index) => {
+    const asked = options.questions[index];
+    return asked === undefined ? [] : [{ index, question: asked.question, answer: asked.answer }];
+  });
+}
+
+/** Cuts the context to what the curriculum shows, and the questions to those it still answers, as many as are wanted. */
+function narrowed(
+  options: GeneratorExamplesOptions,
+  context: AskedContext,
+  growth: number,
+  lead: number,
+  step: number,
+): TrainingItem & AskedContext {
+  const { curriculum } = options;
+  const [first, ...others] = context.questions;
+  if (first === undefined) throw new Error("the transform dropped the lead question");
+  const passages =
+    curriculum === undefined
+      ? context.passages
+      : context.passages.map((passage, rank) => ({
+          ...passage,
+          text: shownText(curriculum, passage.text, first.answer, growth, [options.seed, step, lead, rank]),
+        }));
+  const answered = others.filter(({ answer }) => passages.some((passage) => holds(passage.text, answer)));
+  return { passages, questions: [first, ...answered.slice(0, options.questionsPerContext - 1)] };
+}
+
+function questionsByGoldRow(questions: readonly GeneratorQuestion[]): Map<number, number[]> {
+  const byRow = new Map<number, number[]>();
+  for (const [index, { goldRows }] of questions.entries()) {
+    for (const row of goldRows) {
+      const list = byRow.get(row);
+      if (list === undefined) byRow.set(row, [index]);
+      else list.push(index);
+    }
+  }
+  return byRow;
+}
+
+function fault(what: string, expected: string, got: string): UserError {
+  return new UserError({ where: "generator training", what, expected, got, remedy: "check data.questions.train and its gold passages" });
+}

@@ -1,0 +1,259 @@
+/**
+ * The contrastive phase: an encoder learns to put a question near its passage and away from the batch's other passages and from mined hard negatives. It
+ * neither mines nor chooses positives, and it doesn't refresh the index.
+ * The trap: every question needs all passages of the batch, so a batch can't be cut into parts as the generator's can. In parts it is computed as
+ * GradCache (Gao et al. 2021, arXiv 2101.06983) does: embed without a graph, take the loss's gradient on the embeddings, embed again part by part with the
+ * same dropout and back-propagate through each. The gradient is the whole batch's; the price is a second forward pass.
+ *
+ * Shape letters: Q questions, P passages of the batch, D dimension.
+ */
+import { autocast } from "../../engine/autocast.js";
+import { enableGrad, noGrad } from "../../engine/grad-mode.js";
+import { scope } from "../../engine/scope.js";
+import { fromBytes, gradients, indices, ops, type Tensor } from "../../engine/tensor.js";
+import { UserError } from "../../errors.js";
+import type { Encoder } from "../../retrieval/encoder.js";
+import { cutIntoParts } from "../answer-positions.js";
+import { contrastiveBatches } from "../batches.js";
+import { hash32, integerBelow, shuffled } from "../counter-random.js";
+import { falseNegatives } from "../false-negatives.js";
+import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
+import type { LossTerms, Phase, StepOptions } from "../phase.js";
+
+/** A training question as the retriever sees it. */
+export interface ContrastiveQuestion {
+  readonly question: string;
+  /** All gold answers: a passage that holds one is no negative. */
+  readonly answers: readonly string[];
+  /** Rows of the passages that answer it; at least one. */
+  readonly positives: readonly number[];
+}
+
+/** The texts of a batch, before they are tokenised. */
+export interface ContrastiveTexts {
+  /** `index` is the question's number in the data set. */
+  readonly questions: readonly { readonly index: number; readonly question: string; readonly answers: readonly string[] }[];
+  readonly passages: readonly { readonly row: number; readonly text: string }[];
+}
+
+export interface ContrastivePhaseOptions {
+  readonly encoder: Pick<Encoder, "parameters" | "tokenise" | "embedIds">;
+  readonly questions: readonly ContrastiveQuestion[];
+  /** A passage's title and text as embedded. */
+  readonly textOf: (row: number) => string;
+  readonly seed: number;
+  /** Questions in a batch. */
+  readonly batch: number;
+  readonly temperature: number;
+  readonly symmetric?: boolean;
+  /** Mined negatives a question gets in each batch, chosen anew each time. Default 0. */
+  readonly hardNegatives?: number;
+  /** Rows of a question's mined negatives. */
+  readonly negativesOf?: (question: number) => ArrayLike<number>;
+  /** Parts that questions and passages are embedded in. Default 1. */
+  readonly accumulate?: number;
+  /** Whether the model's dropouts are on. Default true. */
+  readonly dropout?: boolean;
+  /** Changes questions and passages together, e.g. renames entities. A pure function of its arguments. */
+  readonly transform?: ((texts: ContrastiveTexts, step: number) => ContrastiveTexts) | undefined;
+  readonly precision?: "bf16" | "f16" | undefined;
+  readonly device?: string;
+}
+
+export interface ContrastiveBatch {
+  readonly step: number;
+  /** Token ids and dropout numbers of each side. */
+  readonly queries: readonly EmbeddedText[];
+  readonly passages: readonly EmbeddedText[];
+  /** Column of each question's positive. */
+  readonly positives_Q: Int32Array;
+  /** (Q,P), 1 where a passage is no negative. */
+  readonly masked_QP: Uint8Array;
+}
+
+interface EmbeddedText {
+  readonly ids: Int32Array;
+  /** The example's number for dropout: the same text has the same mask wherever it stands in the batch. */
+  readonly example: number;
+}
+
+/** Passages' dropout numbers begin here, so that no question shares a mask with a passage. */
+const FIRST_PASSAGE = 2 ** 32;
+
+/**
+ * One term, `contrastive` (count: questions).
+ * @throws UserError if a question has no positive, or there are too few for a batch
+ */
+export function contrastivePhase(options: ContrastivePhaseOptions): Phase<ContrastiveBatch> {
+  const { encoder, questions } = options;
+  const without = questions.findIndex((question) => question.positives.length === 0);
+  if (without >= 0) {
+    throw new UserError({
+      where: "contrastive training",
+      what: `question ${without + 1} has no passage that answers it: ${JSON.stringify(questions[without]?.question)}`,
+      expected: "a gold passage, or one that holds the answer",
+      got: "none",
+      remedy: "leave such questions out, or set train.contrastive.positives=answer",
+    });
+  }
+  const batches = contrastiveBatches({
+    seed: hash32(options.seed, 0x636f6e),
+    size: questions.length,
+    batch: options.batch,
+    positiveOf: (example) => questions[example]?.positives[0] ?? -1,
+  });
+  return {
+    name: "contrastive",
+    parameters: encoder.parameters,
+    batch: (step) => batchOf(options, batches.at(step), step),
+    step: (batch, stepOptions = {}) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, stepOptions),
+    losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch))),
+    tokens: (batch) => rectangle(batch.queries) + rectangle(batch.passages),
+  };
+}
+
+function batchOf(options: ContrastivePhaseOptions, members: readonly number[], step: number): ContrastiveBatch {
+  const columns = new Map<number, number>();
+  const columnOf = (row: number): number => {
+    const known = columns.get(row);
+    if (known !== undefined) return known;
+    columns.set(row, columns.size);
+    return columns.size - 1;
+  };
+  const asked = members.flatMap((index) => {
+    const question = options.questions[index];
+    return question === undefined ? [] : [{ index, ...question }];
+  });
+  const positives = asked.map(({ index, positives: rows }) => {
+    return columnOf(rows[integerBelow(rows.length, options.seed, step, index, 0x706f73)] ?? -1);
+  });
+  for (const { index } of asked) {
+    const mined = shuffled(Array.from(options.negativesOf?.(index) ?? []), [options.seed, step, index, 0x6e6567]);
+    for (const row of mined.slice(0, options.hardNegatives ?? 0)) columnOf(row);
+  }
+  const texts: ContrastiveTexts = { questions: asked, passages: [...columns.keys()].map((row) => ({ row, text: options.textOf(row) })) };
+  const shown = options.transform?.(texts, step) ?? texts;
+  const masked = shown.questions.map((question, q) => ({
+    goldRows: asked[q]?.positives ?? [],
+    answers: question.answers,
+    positive: positives[q] ?? 0,
+  }));
+  const queryIds = options.encoder.tokenise(
+    shown.questions.map((entry) => entry.question),
+    "query",
+  );
+  const passageIds = options.encoder.tokenise(
+    shown.passages.map((entry) => entry.text),
+    "passage",
+  );
+  return {
+    step,
+    queries: queryIds.map((ids, q) => ({ ids, example: asked[q]?.index ?? 0 })),
+    passages: passageIds.map((ids, p) => ({ ids, example: FIRST_PASSAGE + (shown.passages[p]?.row ?? 0) })),
+    positives_Q: Int32Array.from(positives),
+    masked_QP: falseNegatives(masked, shown.passages),
+  };
+}
+
+function wholeStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, stepOptions: StepOptions): LossTerms {
+  return scope(() => {
+    const terms = lossOf(options, batch, ...embedBoth(options, batch));
+    return backward(terms, stepOptions);
+  });
+}
+
+/** GradCache: the same gradient, with one part's graph in memory at a time. */
+function cachedStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, stepOptions: StepOptions): LossTerms {
+  return scope(() => {
+    const [queries_QD, passages_PD] = noGrad(() => embedBoth(options, batch)).map((cached) => cached.detach().setRequiresGrad(true));
+    if (queries_QD === undefined || passages_PD === undefined) throw new Error("embedBoth gives two tensors");
+    const terms = lossOf(options, batch, queries_QD, passages_PD);
+    const count = countOf(terms, stepOptions);
+    const found = gradients([terms.contrastive.sum.div(count)], [queries_QD, passages_PD]);
+    for (const [side, texts] of [batch.queries, batch.passages].entries()) {
+      const gradient = found[side];
+      if (gradient !== undefined) backwardInParts(options, texts, batch.step, gradient);
+    }
+    return withoutGraph(terms);
+  });
+}
+
+function backwardInParts(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number, gradient_ND: Tensor): void {
+  for (const part of partsOf(options, texts)) {
+    scope(() => {
+      const own = part.map((index) => texts[index]).filter((text) => text !== undefined);
+      const embedded_BD = enableGrad(() => embedPart(options, own, step));
+      embedded_BD.backward(gradient_ND.indexSelect(0, indices(part, undefined, gradient_ND.device)).toDtype(embedded_BD.dtype));
+    });
+  }
+}
+
+/** The embeddings of both sides, in the batch's order. */
+function embedBoth(options: ContrastivePhaseOptions, batch: ContrastiveBatch): [Tensor, Tensor] {
+  return [embedAll(options, batch.queries, batch.step), embedAll(options, batch.passages, batch.step)];
+}
+
+function embedAll(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
+  const parts = partsOf(options, texts);
+  const embedded = parts.map((part) =>
+    embedPart(
+      options,
+      part.map((index) => texts[index]).filter((text) => text !== undefined),
+      step,
+    ),
+  );
+  const back = new Int32Array(texts.length);
+  for (const [place, index] of parts.flat().entries()) back[index] = place;
+  const joined_ND = ops.cat(embedded, 0);
+  return joined_ND.indexSelect(0, indices(back, undefined, joined_ND.device));
+}
+
+/** Numbers of the texts in parts of like length, so that little is padded. */
+function partsOf(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[]): number[][] {
+  const byLength = Array.from(texts.keys()).sort((a, b) => (texts[a]?.ids.length ?? 0) - (texts[b]?.ids.length ?? 0));
+  return cutIntoParts(byLength, options.accumulate ?? 1);
+}
+
+function embedPart(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
+  const { device = "cpu" } = options;
+  const examples_B = indices(
+    texts.map((text) => text.example),
+    undefined,
+    device,
+  );
+  const dropout = options.dropout === false ? undefined : { seed: hash32(options.seed, 0x64726f), step, examples_B };
+  const ids = texts.map((text) => text.ids);
+  return autocast(options.precision, () => options.encoder.embedIds(ids, { dropout }), device.startsWith("cuda") ? "cuda" : "cpu");
+}
+
+type ContrastiveTerms = Readonly<Record<"contrastive", { readonly sum: Tensor; readonly count: number; readonly weight: number }>>;
+
+function lossOf(options: ContrastivePhaseOptions, batch: ContrastiveBatch, queries_QD: Tensor, passages_PD: Tensor): ContrastiveTerms {
+  const { device = "cpu" } = options;
+  const shape = [batch.queries.length, batch.passages.length];
+  const settings: InfoNceOptions = {
+    temperature: options.temperature,
+    symmetric: options.symmetric ?? false,
+    positives_Q: indices(batch.positives_Q, undefined, device),
+    masked_QP: fromBytes(batch.masked_QP, "u8", shape).toDevice(device, "bool"),
+  };
+  return { contrastive: { ...infoNce(queries_QD, passages_PD, settings), weight: 1 } };
+}
+
+function backward(terms: ContrastiveTerms, options: StepOptions): LossTerms {
+  terms.contrastive.sum.div(countOf(terms, options)).backward();
+  return withoutGraph(terms);
+}
+
+function countOf(terms: ContrastiveTerms, options: StepOptions): number {
+  const own = { contrastive: terms.contrastive.count };
+  return options.reduceCounts?.(own)["contrastive"] ?? own.contrastive;
+}
+
+function withoutGraph(terms: ContrastiveTerms): LossTerms {
+  return { contrastive: { ...terms.contrastive, sum: terms.contrastive.sum.detach() } };
+}
+
+function rectangle(texts: readonly EmbeddedText[]): number {
+  return texts.length * texts.reduce((most, text) => Math.max(most, text.ids.length), 0);
+}

@@ -1,0 +1,244 @@
+/**
+ * The generator phase: a causal language model learns to write the answer, and to stop, from contexts and questions. Cross-entropy on answers and their EOS
+ * only; the penalties and the copy loss beside it as the config says. It neither updates parameters nor chooses contexts.
+ * The trap: logits are the largest tensor of a step, so they are computed at the answer's positions alone.
+ *
+ * Shape letters: B prompts, T tokens, E width, N answer positions, M copy positions, V vocabulary.
+ */
+import { autocast } from "../../engine/autocast.js";
+import { scope } from "../../engine/scope.js";
+import { indices, type Tensor } from "../../engine/tensor.js";
+import { UserError } from "../../errors.js";
+import { buildTrainingPrompts, type PromptFormat, type TrainingPrompt } from "../../generation/prompt.js";
+import type { Gpt2 } from "../../nn/gpt2.js";
+import type { Tokenizer } from "../../text/tokenizer.js";
+import { answerPositions, cutIntoParts, type AnswerPositions } from "../answer-positions.js";
+import { lengthBucketBatches, type BatchSource } from "../batches.js";
+import { hash32 } from "../counter-random.js";
+import { holds } from "../curriculum.js";
+import type { AskedContext, GeneratorExamples } from "../generator-examples.js";
+import { keywordsOf, type KeywordList, type KeywordSource, type WordWeight } from "../keywords.js";
+import { answerCrossEntropy } from "../losses/answer-cross-entropy.js";
+import { hasPenalties, penaltyTerms, type PenaltyOptions } from "../penalties/penalty-terms.js";
+import type { LossCounts, LossTerm, LossTerms, Phase, StepOptions } from "../phase.js";
+import { accumulate } from "./accumulation.js";
+
+export interface GeneratorPhaseOptions {
+  readonly model: Pick<Gpt2, "parameters" | "forward" | "logitsAt" | "config">;
+  readonly tokenizer: Tokenizer;
+  readonly format: PromptFormat;
+  /** Prompt and answers together. At most the model's positions. */
+  readonly maxTokens: number;
+  readonly eosId: number;
+  readonly examples: GeneratorExamples;
+  /** Tokens of an example at a step, as batches are planned by it; an estimate will do. */
+  readonly length: (example: number, step: number) => number;
+  readonly seed: number;
+  /** Most tokens of a batch, padding included, by the estimate. */
+  readonly batchTokens?: number | undefined;
+  /** Most contexts of a batch. */
+  readonly batch?: number | undefined;
+  /** Parts a batch is computed in. Default 1. */
+  readonly accumulate?: number;
+  readonly labelSmoothing?: number;
+  /** Weight of the loss on later mentions of names outside the answers. Default 0. */
+  readonly copyWeight?: number;
+  readonly penalties?: PenaltyOptions;
+  /** Where the keyword penalty takes its keywords from. Default the answer. */
+  readonly keywordSource?: "answer" | "evidence" | "question";
+  /** How rare words are; needed for the keyword penalty. */
+  readonly wordWeight?: WordWeight;
+  /** Whether the model's dropouts are on. Default true. */
+  readonly dropout?: boolean;
+  readonly precision?: "bf16" | "f16" | undefined;
+  readonly device?: string;
+}
+
+/** One context of a batch. */
+interface Member {
+  readonly example: number;
+  readonly asked: AskedContext;
+  readonly prompt: TrainingPrompt;
+  /** For each asked question, in order. */
+  readonly keywords: readonly KeywordList[];
+}
+
+export interface GeneratorBatch {
+  readonly step: number;
+  readonly members: readonly Member[];
+}
+
+/**
+ * Terms: `answer` (count: answer tokens and EOS), `copy` (copy positions), the penalties (answers), and `answer_in_context`, a measure of weight 0: of how
+ * many leads the shown context holds the answer.
+ * @throws UserError if the prompts can't fit the model
+ */
+export function generatorPhase(options: GeneratorPhaseOptions): Phase<GeneratorBatch> {
+  const { model } = options;
+  if (options.maxTokens > model.config.nPositions) {
+    throw new UserError({
+      where: "generator.max_tokens",
+      what: "prompts would be longer than the model",
+      expected: `at most ${model.config.nPositions}`,
+      got: String(options.maxTokens),
+    });
+  }
+  const batches = batchSource(options);
+  const continues = (options.copyWeight ?? 0) > 0 ? wordContinuations(options.tokenizer) : undefined;
+  const forward = (members: readonly Member[], step: number): LossTerms => losses(options, continues, members, step);
+  return {
+    name: "generator",
+    parameters: model.parameters,
+    batch: (step) => ({ step, members: membersOf(options, batches.at(step), step) }),
+    step(batch, stepOptions = {}) {
+      const counts = reduced(countsOf(options, continues, batch.members), stepOptions);
+      // Sorted by length, a part holds prompts of like length and little padding.
+      const sorted = batch.members.toSorted((a, b) => a.prompt.ids.length - b.prompt.ids.length);
+      return accumulate(cutIntoParts(sorted, options.accumulate ?? 1), counts, (part) => forward(part, batch.step));
+    },
+    losses: (batch) => forward(batch.members, batch.step),
+    tokens: (batch) => batch.members.length * batch.members.reduce((most, member) => Math.max(most, member.prompt.ids.length), 0),
+  };
+}
+
+function batchSource(options: GeneratorPhaseOptions): BatchSource {
+  if (options.batch === undefined && options.batchTokens === undefined) {
+    throw new UserError({ where: "train.generator", what: "batches have no size", expected: "batch or batch_tokens", got: "neither" });
+  }
+  return lengthBucketBatches({
+    seed: hash32(options.seed, 0x67656e),
+    size: options.examples.size,
+    length: options.length,
+    budget: options.batchTokens ?? Number.MAX_SAFE_INTEGER,
+    ...(options.batch === undefined ? {} : { most: options.batch }),
+  });
+}
+
+function membersOf(options: GeneratorPhaseOptions, leads: readonly number[], step: number): Member[] {
+  const asked = leads.map((lead) => options.examples.at(lead, step));
+  const prompts = buildTrainingPrompts(options.tokenizer, options.format, asked, options.maxTokens, options.eosId);
+  const keywords = keywordLists(options, asked, prompts);
+  return leads.flatMap((example, index) => {
+    const [context, prompt] = [asked[index], prompts[index]];
+    return context === undefined || prompt === undefined ? [] : [{ example, asked: context, prompt, keywords: keywords[index] ?? [] }];
+  });
+}
+
+/** Keywords of every answer of every prompt; empty lists unless the keyword penalty is on. */
+function keywordLists(options: GeneratorPhaseOptions, asked: readonly AskedContext[], prompts: readonly TrainingPrompt[]): KeywordList[][] {
+  const { wordWeight, keywordSource = "answer" } = options;
+  if ((options.penalties?.keyword?.weight ?? 0) === 0) return [];
+  if (wordWeight === undefined) throw new Error("the keyword penalty needs wordWeight");
+  const sources = asked.map((context, index): KeywordSource[] =>
+    context.questions.slice(0, prompts[index]?.answers.length ?? 0).map(({ question, answer }) => {
+      if (keywordSource === "question") return { text: question, without: [answer] };
+      const text = keywordSource === "answer" ? answer : context.passages.map((passage) => passage.text).join(" ");
+      return { text, without: [question] };
+    }),
+  );
+  const flat = keywordsOf(options.tokenizer, sources.flat(), wordWeight);
+  let next = 0;
+  return sources.map((own) => flat.slice(next, (next += own.length)));
+}
+
+function losses(
+  options: GeneratorPhaseOptions,
+  continues: ((token: number) => boolean) | undefined,
+  members: readonly Member[],
+  step: number,
+): LossTerms {
+  const { model, device = "cpu" } = options;
+  const positions = answerPositions(
+    members.map((member) => member.prompt),
+    continues,
+  );
+  return scope(() =>
+    autocast(
+      options.precision,
+      () => {
+        const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
+        const examples_B = indices(
+          members.map((member) => member.example),
+          undefined,
+          device,
+        );
+        const dropout = options.dropout === false ? undefined : { seed: hash32(options.seed, 0x64726f), step, examples_B };
+        const hidden_BTE = model.forward({ ids_BT, dropout });
+        const rows = [...positions.rows_N, ...positions.copyRows_M];
+        const logits_RV = model.logitsAt(hidden_BTE, indices(rows, undefined, device));
+        return termsOf(options, positions, members, logits_RV, device);
+      },
+      device.startsWith("cuda") ? "cuda" : "cpu",
+    ),
+  );
+}
+
+function termsOf(
+  options: GeneratorPhaseOptions,
+  positions: AnswerPositions,
+  members: readonly Member[],
+  logits_RV: Tensor,
+  device: string,
+): LossTerms {
+  const { labelSmoothing = 0, copyWeight = 0, penalties = {} } = options;
+  const [answers, copies] = [positions.targets_N.length, positions.copyTargets_M.length];
+  const logits_NV = copies === 0 ? logits_RV : logits_RV.narrow(0, 0, answers);
+  const targets_N = indices(positions.targets_N, undefined, device);
+  const terms: Record<string, LossTerm> = { answer: { ...answerCrossEntropy(logits_NV, targets_N, labelSmoothing), weight: 1 } };
+  if (copies > 0) {
+    const targets_M = indices(positions.copyTargets_M, undefined, device);
+    terms["copy"] = { ...answerCrossEntropy(logits_RV.narrow(0, answers, copies), targets_M), weight: copyWeight };
+  }
+  if (hasPenalties(penalties)) {
+    const keywords = members.flatMap((member) => member.keywords);
+    Object.assign(terms, penaltyTerms(penalties, { logits_NV, lengths: positions.lengths, keywords, eosId: options.eosId }));
+  }
+  terms["answer_in_context"] = { sum: members.filter((member) => answerShown(options, member)).length, count: members.length, weight: 0 };
+  return terms;
+}
+
+/** Whether the lead's answer stands in what is left of the context. */
+function answerShown(options: GeneratorPhaseOptions, { asked, prompt }: Member): boolean {
+  const answer = asked.questions[0]?.answer ?? "";
+  if (prompt.tokensCut > 0) return holds(options.tokenizer.decode(prompt.ids.slice(prompt.context.start, prompt.context.end)), answer);
+  return prompt.passagesShown > 0 && asked.passages.some((passage) => holds(`${passage.title} ${passage.text}`, answer));
+}
+
+/** The counts of a whole step, by the names that {@link termsOf} gives. */
+function countsOf(
+  options: GeneratorPhaseOptions,
+  continues: ((token: number) => boolean) | undefined,
+  members: readonly Member[],
+): Record<string, number> {
+  const positions = answerPositions(
+    members.map((member) => member.prompt),
+    continues,
+  );
+  const { penalties = {} } = options;
+  const answers = positions.lengths.length;
+  return {
+    answer: positions.targets_N.length,
+    copy: positions.copyTargets_M.length,
+    ngram_repeat: answers,
+    short_answer: answers,
+    [`keyword_${penalties.keyword?.direction ?? "coverage"}`]: answers,
+    answer_in_context: members.length,
+  };
+}
+
+function reduced(counts: LossCounts, options: StepOptions): LossCounts {
+  return options.reduceCounts?.(counts) ?? counts;
+}
+
+/** Tells which tokens go on with a word: letters or digits without white space before them. Decodes each token once. */
+function wordContinuations(tokenizer: Tokenizer): (token: number) => boolean {
+  const known = new Map<number, boolean>();
+  return (token) => {
+    let continues = known.get(token);
+    if (continues === undefined) {
+      continues = /^[\p{L}\p{N}]/u.test(tokenizer.decode([token], { skipSpecial: false }));
+      known.set(token, continues);
+    }
+    return continues;
+  };
+}
