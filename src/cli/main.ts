@@ -1,0 +1,126 @@
+/**
+ * The command's front door: one table of commands, each loaded only when it is asked for, so that `tandem --help` is quick. It parses and hands
+ * over; what a command does is in its own file. The trap: nothing heavy may be imported here, not even for a type's sake at run time.
+ */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import yargs, { type Argv, type CommandModule } from "yargs";
+import { didYouMean, nearestNames } from "../config/nearest.js";
+import { packageRoot } from "../config/search-path.js";
+import { UserError } from "../errors.js";
+import { runToExit } from "./exit.js";
+
+/** A command file exports `command`, a yargs CommandModule; its options are its own, so the table can't know their type. */
+type AnyCommand = object;
+
+interface Entry {
+  /** What `tandem --help` says; a test holds it equal to the command's own. */
+  readonly describe: string;
+  readonly load: () => Promise<{ readonly command: AnyCommand }>;
+}
+
+/** Every command: a new one is a file `src/cli/<name>.ts` and a line here. */
+export const commands: Readonly<Record<string, Entry>> = {
+  config: { describe: "show the resolved configuration, or explain its keys", load: () => import("./config.js") },
+  doctor: { describe: "what this machine has for Tandem, and what each lack costs", load: () => import("./doctor.js") },
+};
+
+/** Parses the words after `tandem`, runs the command and sets the process's exit code. */
+export async function main(words: readonly string[]): Promise<void> {
+  const [name] = words.filter((word) => !word.startsWith("-"));
+  const isKnown = name !== undefined && Object.hasOwn(commands, name);
+  await runToExit(
+    () => (isKnown ? `tandem ${name}` : "tandem"),
+    async () => {
+      if (name !== undefined && !isKnown) throw unknownCommand(name);
+      const loaded = name === undefined ? undefined : await commands[name]?.load();
+      if (words.length === 0) await parserOf(undefined).parseAsync(["--help"]);
+      else await parse(words, loaded?.command);
+    },
+  );
+}
+
+/** The parser with the one command that was asked for, or with the table for `tandem --help`. */
+function parserOf(command: AnyCommand | undefined): Argv {
+  const parser = yargs()
+    .scriptName("tandem")
+    .locale("en")
+    .strict()
+    .wrap(Math.min(140, process.stdout.columns || 100))
+    .parserConfiguration({ "parse-positional-numbers": false, "dot-notation": false })
+    .version(version())
+    .alias({ help: "h" })
+    .showHelpOnFail(false);
+  if (command !== undefined) return parser.command(command as CommandModule);
+  for (const [name, { describe }] of Object.entries(commands)) parser.command(name, describe);
+  return parser
+    .usage("$0 <command> [options] [key=value …]\n\nTrains a retriever and a generator together.")
+    .example("$0 doctor", "what this machine has")
+    .example("$0 config show experiment=quickstart", "what a run would do, key by key")
+    .example("$0 train experiment=quickstart", "train on the corpus that comes with Tandem")
+    .example('$0 ask runs/<run> "Who founded Kaldom?"', "ask a finished run")
+    .epilogue("Every command explains itself: tandem <command> --help. Settings are key=value words: tandem config schema lists them.");
+}
+
+function version(): string {
+  const description = JSON.parse(readFileSync(path.join(packageRoot(), "package.json"), "utf8")) as { version: string };
+  return description.version;
+}
+
+async function parse(words: readonly string[], command: AnyCommand | undefined): Promise<void> {
+  let usage: string | undefined;
+  const parser = parserOf(command).fail((message, error) => {
+    usage = message;
+    // yargs passes what a handler threw as the error and its own complaints as the message, whatever the types say.
+    throw (error as Error | undefined) ?? new Error(message);
+  });
+  try {
+    await parser.parseAsync([...words]);
+  } catch (error) {
+    if (typeof usage !== "string" || !(error instanceof Error) || error.message !== usage) throw error;
+    throw usageError(usage, words, await helpText(words, command));
+  }
+}
+
+/** The help of the command that the words lead to. */
+function helpText(words: readonly string[], command: AnyCommand | undefined): Promise<string> {
+  const names = words.filter((word) => /^[a-z-]+$/.test(word) && !word.startsWith("-"));
+  return new Promise((resolve) => {
+    void parserOf(command).parse([...names, "--help"], {}, (_error, _argv, output) => {
+      resolve(output);
+    });
+  });
+}
+
+/** yargs' complaint as one line, with the nearest option or sub-command that the help knows. */
+function usageError(message: string, words: readonly string[], help: string): UserError {
+  const command = words.filter((word) => /^[a-z-]+$/.test(word) && !word.startsWith("-")).join(" ");
+  const unknown = /^Unknown (?:argument|command)s?: ([^,]+)/.exec(message)?.[1];
+  if (unknown === undefined) return new UserError({ where: "command line", what: message, remedy: `see tandem ${command} --help` });
+  const isFlag = words.some((word) => new RegExp(`^--?${escaped(unknown)}(=|$)`).test(word));
+  const names = [...help.matchAll(isFlag ? /^\s+(?:-\w, )?--([a-z][\w-]*)/gm : /^\s+tandem [a-z]+ ([a-z]+)/gm)].map(
+    (match) => match[1] ?? "",
+  );
+  const near = nearestNames(unknown, names).map((name) => (isFlag ? `--${name}` : name));
+  const what = isFlag ? `no option --${unknown}` : `'${unknown}' means nothing here`;
+  return new UserError({
+    where: "command line",
+    what,
+    remedy: didYouMean(near, `see tandem ${isFlag ? command : (words[0] ?? "")} --help`),
+  });
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+function unknownCommand(name: string): UserError {
+  const names = Object.keys(commands);
+  const isOverride = name.includes("=");
+  return new UserError({
+    where: "command line",
+    what: isOverride ? `'${name}' stands where a command should` : `no command '${name}'`,
+    expected: names.join(", "),
+    remedy: didYouMean(nearestNames(name, names), "see tandem --help"),
+  });
+}
