@@ -52,6 +52,8 @@ compile_typescript() {
     return
   fi
   stage "compiling TypeScript" "15 s"
+  # The compiler's notes of its last run would make it skip files that are gone from dist.
+  [ -f dist/src/cli/main.js ] || rm -f dist/.tsbuildinfo
   quietly build/logs/tsc.log npm run --silent build ||
     fail_with_log build/logs/tsc.log "the TypeScript sources did not compile" "all errors: build/logs/tsc.log"
   stamp dist/.stamp "$hash"
