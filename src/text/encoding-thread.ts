@@ -94,7 +94,10 @@ export function encodeInThread(key: string, json: string, request: EncodeRequest
   const { port, signal, loaded } = thread;
   const before = Atomics.load(signal, 0);
   port.postMessage({ key, ...(loaded.has(key) ? {} : { json }), ...request });
-  if (Atomics.wait(signal, 0, before, PATIENCE_MS) === "timed-out") throw new Error("the encoding thread doesn't answer");
+  if (Atomics.wait(signal, 0, before, PATIENCE_MS) === "timed-out") {
+    thread = undefined; // a late answer must not be taken for the next one's
+    throw new Error("the encoding thread doesn't answer");
+  }
   const received = receiveMessageOnPort(port) as { message: { reply?: EncodeReply; error?: string } } | undefined;
   const reply = received?.message.reply;
   if (reply === undefined) throw new Error(received?.message.error ?? "the encoding thread sent nothing");

@@ -4,10 +4,14 @@
  * The trap: `tokenizer.json` names no end or padding token. They stand in `tokenizer_config.json`, in older folders in
  * `special_tokens_map.json`, and in some only as an id in the model's `config.json`; all three are asked, in that order.
  */
-import { createHash } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
+import { hashBytes } from "../storage/content-hash.js";
+import { aboutFile } from "../storage/file-fault.js";
+import { describeForeignFormat } from "../storage/foreign-format.js";
+import { expectObject, parseJson } from "../storage/json-file.js";
+import { pythonCommand } from "../storage/python-command.js";
 
 /** What was read: enough to make a tokenizer and to write the same folder again. */
 export interface TokenizerFile {
@@ -34,6 +38,7 @@ const REMEDY = "save it again with the library it came from (tokenizer.save_pret
 /** Reads `folder/tokenizer.json` and what belongs to it. Throws {@link UserError} for a missing, broken or hostile file. */
 export function readTokenizerFolder(folder: string): TokenizerFile {
   const where = path.join(folder, "tokenizer.json");
+  refuseOldLayout(folder, where);
   const json = readText(where);
   const parsed = parseTokenizer(where, json);
   const companions = new Map<string, string>();
@@ -43,10 +48,10 @@ export function readTokenizerFolder(folder: string): TokenizerFile {
   }
   const settings = ["tokenizer_config.json", "special_tokens_map.json"].map((name) => {
     const text = companions.get(name);
-    return text === undefined ? {} : parseObject(path.join(folder, name), text);
+    return text === undefined ? {} : expectObject(parseJson(text, path.join(folder, name)), path.join(folder, name));
   });
   const configFile = path.join(folder, "config.json");
-  const config = fs.existsSync(configFile) ? parseObject(configFile, readText(configFile)) : {};
+  const config = fs.existsSync(configFile) ? expectObject(parseJson(readText(configFile), configFile), configFile) : {};
   return described(where, json, parsed, companions, [settings[0] ?? {}, settings[1] ?? {}, config]);
 }
 
@@ -66,7 +71,7 @@ function described(
   const eos = special("eos", settings) ?? addedToken(parsed, ["<|endoftext|>", "</s>"]);
   const pad = special("pad", settings) ?? addedToken(parsed, ["[PAD]", "<pad>"]);
   const decisive = JSON.stringify({ ...parsed, truncation: null, padding: null });
-  const hash = createHash("sha256").update(decisive).digest("hex");
+  const hash = hashBytes(decisive);
   return { where, json, hash, companions, ...(eos && { eos }), ...(pad && { pad }) };
 }
 
@@ -89,7 +94,7 @@ function addedToken(parsed: JsonObject, contents: readonly string[]): SpecialTok
 }
 
 function parseTokenizer(where: string, text: string): JsonObject {
-  const parsed = parseObject(where, text);
+  const parsed = expectObject(parseJson(text, where), where);
   const model = parsed.model;
   if (!isObject(model)) {
     throw new UserError({ where, what: "not a tokenizer", expected: "an object 'model'", got: typeName(model), remedy: REMEDY });
@@ -114,46 +119,25 @@ function checkId(where: string, token: string, id: unknown): void {
   });
 }
 
-function parseObject(where: string, text: string): JsonObject {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    const what = text.trim() === "" ? "the file is empty" : `not valid JSON: ${(error as Error).message}`;
-    throw new UserError({ where, what, remedy: REMEDY });
-  }
-  if (isObject(parsed)) return parsed;
-  throw new UserError({ where, what: "wrong content", expected: "a JSON object", got: typeName(parsed), remedy: REMEDY });
-}
-
 function readText(file: string): string {
-  let bytes: Buffer;
-  try {
-    bytes = fs.readFileSync(file);
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    const what = missing ? "no such file" : `can't be read: ${(error as Error).message}`;
-    throw new UserError({ where: file, what, remedy: "name a Hugging Face folder that holds tokenizer.json" });
-  }
-  if (isPickle(bytes)) {
-    throw new UserError({
-      where: file,
-      what: "a Python pickle, which can run code when opened",
-      expected: "tokenizer.json",
-      remedy: REMEDY,
-    });
+  const bytes = aboutFile(file, () => fs.readFileSync(file));
+  const foreign = describeForeignFormat(bytes);
+  if (foreign?.pickle === true) {
+    throw new UserError({ where: file, what: "can run code when opened", expected: "JSON", got: foreign.name, remedy: REMEDY });
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new UserError({ where: file, what: "wrong encoding", expected: "UTF-8", remedy: REMEDY });
+    throw new UserError({ where: file, what: "wrong encoding", expected: "UTF-8", got: foreign?.name ?? "other bytes", remedy: REMEDY });
   }
 }
 
-/** A pickle of protocol 2 and later starts with 0x80 and its version; PyTorch's own is a zip. */
-function isPickle(bytes: Uint8Array): boolean {
-  const zip = bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
-  return zip || (bytes[0] === 0x80 && (bytes[1] ?? 0) >= 2 && (bytes[1] ?? 0) <= 5);
+/** transformers before version 4 wrote `vocab.txt`, or `vocab.json` and `merges.txt`, alone. */
+function refuseOldLayout(folder: string, where: string): void {
+  if (fs.existsSync(where) || !["vocab.txt", "vocab.json"].some((name) => fs.existsSync(path.join(folder, name)))) return;
+  const name = JSON.stringify(folder);
+  const remedy = pythonCommand(`from transformers import AutoTokenizer; AutoTokenizer.from_pretrained(${name}).save_pretrained(${name})`);
+  throw new UserError({ where, what: "no such file, only the vocabulary of an old folder", remedy });
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -5,7 +5,6 @@
  * library counts offsets in code points, JavaScript in UTF-16 units, and what leaves here counts as JavaScript does.
  * Works in worker threads; nothing here loads libtorch.
  */
-import fs from "node:fs";
 import path from "node:path";
 import { Tokenizer as Library, type Decoder } from "tokenizers";
 import { UserError } from "../errors.js";
@@ -126,7 +125,6 @@ export class Tokenizer {
 
   /** Writes `tokenizer.json` and what came with it into a folder, byte for byte as read. The folder is made if need be. */
   save(folder: string): void {
-    fs.mkdirSync(folder, { recursive: true });
     writeFileAtomic(path.join(folder, "tokenizer.json"), this.#file.json);
     for (const [name, text] of this.#file.companions) writeFileAtomic(path.join(folder, name), text);
   }

@@ -8,7 +8,7 @@ describe("clusteredInterval", () => {
   const values = Array.from({ length: 60 }, (_, i) => ((i * 7) % 10 < 4 ? 1 : 0));
   const documents = values.map((_, i) => `d${i % 12}`);
 
-  it("gives the same digits for a seed and others for another", () => {
+  it("cozyrag 36: gives the same digits for a seed and others for another", () => {
     const first = clusteredInterval(values, documents, { seed: 3, resamples: 500 });
     expect(clusteredInterval(values, documents, { seed: 3, resamples: 500 })).toEqual(first);
     const others = [4, 5, 6, 7].map(
