@@ -98,16 +98,25 @@ export function encodeInThread(key: string, json: string, request: EncodeRequest
     thread = undefined; // a late answer must not be taken for the next one's
     throw new Error("the encoding thread doesn't answer");
   }
-  const received = receiveMessageOnPort(port) as { message: { reply?: EncodeReply; error?: string } } | undefined;
-  const reply = received?.message.reply;
-  if (reply === undefined) throw new Error(received?.message.error ?? "the encoding thread sent nothing");
+  const { reply, error } = receiveReply(port, signal);
+  if (reply === undefined) throw new Error(error ?? "the encoding thread sent nothing");
   loaded.add(key);
   return reply;
 }
 
+/** The signal can be seen a moment before the message that it announces (with several threads at work), so an empty port is asked again. */
+function receiveReply(port: MessagePort, signal: Int32Array): { reply?: EncodeReply; error?: string } {
+  for (let waited = 0; waited < 10_000; waited++) {
+    const received = receiveMessageOnPort(port) as { message: { reply?: EncodeReply; error?: string } } | undefined;
+    if (received !== undefined) return received.message;
+    Atomics.wait(signal, 1, 0, 1); // sleeps 1 ms: nobody changes the second place
+  }
+  return {};
+}
+
 function startThread(): Thread {
   const { port1, port2 } = new MessageChannel();
-  const signal = new Int32Array(new SharedArrayBuffer(4));
+  const signal = new Int32Array(new SharedArrayBuffer(8));
   const library = createRequire(import.meta.url).resolve("tokenizers");
   const worker = new Worker(THREAD_SOURCE, {
     eval: true,
