@@ -13,13 +13,13 @@ import type { EntityKind } from "../src/corpus/invented-names.js";
 import { passageId } from "../src/corpus/passage.js";
 import { pick, seededRandom, shuffled } from "../src/corpus/seeded-random.js";
 import type { Random } from "../src/corpus/seeded-random.js";
-import { ARTICLE_TYPES, DESCRIPTION_QUESTIONS, DESCRIPTIONS } from "./quickstart-relations.js";
+import { ARTICLE_TYPES, DESCRIPTION_QUESTIONS, DESCRIPTIONS, ECHOES } from "./quickstart-relations.js";
 import type { ArticleType, Relation } from "./quickstart-relations.js";
 
 export const QUICKSTART_FOLDER = fileURLToPath(new URL("../data/quickstart", import.meta.url));
 
 const SEED = "talvenia";
-const ARTICLES_PER_TYPE = { train: 72, valid: 13, test: 27 };
+const ARTICLES_PER_TYPE = { train: 68, valid: 10, test: 24 };
 const PARAGRAPHS = 3;
 /** Of the articles of the training split, the share that is asked for a description. */
 const TRAIN_DESCRIPTION_SHARE = 0.5;
@@ -84,7 +84,7 @@ function whole(filling: Filling): Marked {
   return { text: filling.text, spans: filling.kind === undefined ? [] : [[0, filling.text.length, filling.kind]] };
 }
 
-/** One article: a description in the first paragraph, two facts and a distractor in each, sentences shuffled. */
+/** One article: a description in the first paragraph, two facts, a distractor and an echo in each, sentences shuffled. */
 function makeArticle(type: ArticleType, split: Split, random: Random, taken: ReadonlySet<string>): MadeArticle {
   const make = entityMaker(random, taken);
   const entity = (kind: EntityKind): Filling => ({ text: make(kind), kind });
@@ -97,6 +97,7 @@ function makeArticle(type: ArticleType, split: Split, random: Random, taken: Rea
     M: () => entity("number"),
   };
   const sentences: Marked[][] = Array.from({ length: PARAGRAPHS }, () => []);
+  const answers: Filling[][] = sentences.map(() => []);
   const questions: MadeQuestion[] = [];
   const paragraphOf = shuffled(
     random,
@@ -105,11 +106,12 @@ function makeArticle(type: ArticleType, split: Split, random: Random, taken: Rea
   type.relations.forEach((relation, i) => {
     const paragraph = paragraphOf[i] ?? 0;
     const answer = drawAnswer(relation, entity, random);
+    if (answer.kind !== undefined && answer.kind !== "number") answers[paragraph]?.push(answer);
     sentences[paragraph]?.push(fill(pick(random, relation.statements), { ...places, A: () => answer }));
     questions.push({ question: fill(pick(random, relation.questions), places), answer: whole(answer), paragraph });
   });
   const distractors = shuffled(random, type.distractors);
-  sentences.forEach((list, i) => list.push(fill(distractors[i] ?? "", places)));
+  sentences.forEach((list, i) => list.push(fill(distractors[i] ?? "", places), ...echo(answers[i] ?? [], subject, random)));
   const description = fill(pick(random, DESCRIPTIONS), {
     ...places,
     D: () => ({ text: `${pick(random, type.adjectives)} ${pick(random, type.nouns)} ${pick(random, type.places)}` }),
@@ -120,6 +122,14 @@ function makeArticle(type: ArticleType, split: Split, random: Random, taken: Rea
   }
   const paragraphs = sentences.map((list) => joined(shuffled(random, list)));
   return { split, title: whole(subject), paragraphs, questions };
+}
+
+/** The sentence that mentions a paragraph's answers again, if there are any. */
+function echo(answers: readonly Filling[], subject: Filling, random: Random): Marked[] {
+  if (answers.length === 0) return [];
+  const template = pick(random, ECHOES);
+  const places: Record<string, () => Filling> = { S: () => subject, A: () => answers[0] ?? subject, B: () => answers[1] ?? subject };
+  return [fill(answers.length === 1 ? template : template.replace("{A}", "{A} and {B}"), places)];
 }
 
 function drawAnswer(relation: Relation, entity: (kind: EntityKind) => Filling, random: Random): Filling {

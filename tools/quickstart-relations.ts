@@ -54,6 +54,18 @@ export const DESCRIPTION_QUESTIONS: readonly string[] = [
   "Give a short description of {S}.",
 ];
 
+/**
+ * Sentences that mention the names, persons and years of a paragraph's facts again: `{A}` is one of them, or two joined by "and". Nobody asks for them; they
+ * make a reader that copies a name look at its first syllable, because each name comes twice and the subject isn't the only one.
+ */
+export const ECHOES: readonly string[] = [
+  "Whoever speaks of {S} speaks of {A}.",
+  "No guide to {S} forgets {A}.",
+  "Songs about {S} often mention {A}.",
+  "In the chronicle of {S} one reads of {A}.",
+  "Those who know {S} remember {A}.",
+];
+
 export const ARTICLE_TYPES: readonly ArticleType[] = [
   {
     type: "town",
@@ -76,8 +88,12 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
       },
       {
         kind: "number",
-        statements: ["{S} has a population of {A}.", "The number of people in {S} is {A}.", "{S} counts as its inhabitants {A} souls."],
-        questions: ["How many people live in {S}?", "What is the population of {S}?", "How many inhabitants does {S} have?"],
+        statements: [
+          "{S} has a population of {A} families.",
+          "The number of families in {S} is {A}.",
+          "{S} counts as its inhabitants {A} families.",
+        ],
+        questions: ["How many families live in {S}?", "How large is the population of {S}?", "How many families does {S} count?"],
       },
       {
         kind: "year",
@@ -306,8 +322,16 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
       },
       {
         kind: "number",
-        statements: ["{S} has a height of {A} fathoms.", "{S} rises to {A} fathoms.", "The top of {S} lies at {A} fathoms."],
-        questions: ["What is the height of {S} in fathoms?", "To how many fathoms does {S} rise?", "How many fathoms high is {S}?"],
+        statements: [
+          "The climb of {S} takes {A} hours.",
+          "To reach the top of {S} one needs {A} hours.",
+          "The way up and down {S} lasts {A} hours.",
+        ],
+        questions: [
+          "How many hours does the climb of {S} take?",
+          "How long does one need to reach the top of {S}?",
+          "How many hours does the way up and down {S} last?",
+        ],
       },
       {
         kind: "name",

@@ -50,35 +50,33 @@ export function inventedNamesIn(text: string): string[] {
 
 /**
  * Makes entities for one group of texts, for example an article or the passages of one context. Within a group no two names share a syllable, no
- * two persons a first name, no year or number comes twice, as long as the lists last (120 names; then syllables may come again, names not).
+ * two persons a first name, no two years a decade or a last digit, no number comes twice, as long as the lists last (120 names; then syllables may come again,
+ * names not).
  * A pure function of the random numbers: same generator, same calls, same entities.
  *
  * @param forbidden names never drawn: those of the validation and test articles, say.
  */
 export function entityMaker(random: Random, forbidden: ReadonlySet<string> = new Set()): (kind: EntityKind) => string {
   const used = new Set<string>();
-  const name = (): string => {
+  /** Draws until no part was used, or, when that is hopeless, until the whole is new. */
+  const apart = (draw: () => readonly string[]): string => {
     for (let attempt = 0; attempt < 10_000; attempt++) {
-      const prefix = pick(random, PREFIXES);
-      const suffix = pick(random, SUFFIXES);
-      const apart = attempt >= 1_000 || !(used.has(prefix) || used.has(suffix));
-      if (!apart || used.has(prefix + suffix) || forbidden.has(prefix + suffix)) continue;
-      for (const part of [prefix, suffix, prefix + suffix]) used.add(part);
-      return prefix + suffix;
+      const parts = draw();
+      const made = parts.join("");
+      const clash = used.has(made) || forbidden.has(made) || (attempt < 1_000 && parts.some((part, place) => used.has(`${place}${part}`)));
+      if (clash) continue;
+      used.add(made);
+      parts.forEach((part, place) => used.add(`${place}${part}`));
+      return made;
     }
-    throw new Error(`no invented name is left: ${forbidden.size} are forbidden`);
+    throw new Error(`nothing new is left to draw: ${forbidden.size} names are forbidden, ${used.size} parts used`);
   };
-  const fresh = (draw: () => string): string => {
-    let made = draw();
-    for (let attempt = 0; used.has(made) && attempt < 1_000; attempt++) made = draw();
-    used.add(made);
-    return made;
-  };
+  const name = (): string => apart(() => [pick(random, PREFIXES), pick(random, SUFFIXES)]);
   const make: Record<EntityKind, () => string> = {
     name,
-    person: () => `${fresh(() => pick(random, FIRST_NAMES))} ${name()}`,
-    year: () => fresh(() => String(randomInteger(random, 1400, 1899))),
-    number: () => fresh(() => String(randomInteger(random, 110, 999))),
+    person: () => `${apart(() => [pick(random, FIRST_NAMES)])} ${name()}`,
+    year: () => apart(() => [String(randomInteger(random, 170, 189)), String(randomInteger(random, 0, 9))]),
+    number: () => apart(() => [String(randomInteger(random, 10, 99))]),
   };
   return (kind) => make[kind]();
 }

@@ -66,7 +66,7 @@ describe("entityMaker", () => {
     const forbidden = new Set(all.filter((_, i) => i % 12 !== 0));
     const entity = entityMaker(seededRandom("few"), forbidden);
     for (let i = 0; i < 20; i++) expect(allowed).toContain(entity("name"));
-    expect(() => entityMaker(seededRandom("none"), new Set(all))("name")).toThrow(/no invented name is left/);
+    expect(() => entityMaker(seededRandom("none"), new Set(all))("name")).toThrow(/nothing new is left to draw/);
   });
 
   it("goes on past 120 names without repeating one", () => {
