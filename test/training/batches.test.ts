@@ -79,9 +79,11 @@ describe("counter-based choices", () => {
 
 describe("length-bucketed batches under a token budget", () => {
   const lengths = range(300).map((i) => 5 + (hash32(1, i) % 60));
+  const size = lengths.length;
+  const length = (example: number): number => lengths[example]!;
 
   it("hold every example once an epoch and keep the budget, padding included", () => {
-    const source = lengthBucketBatches({ seed: 3, lengths, budget: 256, window: 64 });
+    const source = lengthBucketBatches({ seed: 3, size, length, budget: 256, window: 64 });
     for (const epoch of [0, 1]) {
       const batches = epochOf(source, epoch);
       expect(sorted(batches.flat())).toEqual(range(300));
@@ -92,7 +94,7 @@ describe("length-bucketed batches under a token budget", () => {
   });
 
   it("are a pure function of seed and step: asked in any order, by another object", () => {
-    const options = { seed: 3, lengths, budget: 256, window: 64 };
+    const options = { seed: 3, size, length, budget: 256, window: 64 };
     const forward = lengthBucketBatches(options);
     const steps = range(200);
     const inOrder = steps.map((step) => [...forward.at(step)]);
@@ -103,32 +105,40 @@ describe("length-bucketed batches under a token budget", () => {
   });
 
   it("cozyrag 25: every epoch is another shuffle with other groupings, and another seed another run", () => {
-    const source = lengthBucketBatches({ seed: 3, lengths, budget: 256 });
+    const source = lengthBucketBatches({ seed: 3, size, length, budget: 256 });
     const groups = (batches: number[][]): Set<string> => new Set(batches.map((batch) => sorted(batch).join(",")));
     const first = groups(epochOf(source, 0));
     const second = [...groups(epochOf(source, 1))];
     expect(second.filter((group) => first.has(group)).length).toBeLessThan(second.length / 10);
-    expect(lengthBucketBatches({ seed: 4, lengths, budget: 256 }).at(0)).not.toEqual(source.at(0));
+    expect(lengthBucketBatches({ seed: 4, size, length, budget: 256 }).at(0)).not.toEqual(source.at(0));
   });
 
   it("pad less than unsorted batches do", () => {
-    const source = lengthBucketBatches({ seed: 3, lengths, budget: 256, window: 300 });
+    const source = lengthBucketBatches({ seed: 3, size, length, budget: 256, window: 300 });
     const padded = epochOf(source, 0).reduce((sum, batch) => sum + batch.length * Math.max(...batch.map((i) => lengths[i]!)), 0);
     const real = lengths.reduce((sum, length) => sum + length, 0);
     expect(padded / real).toBeLessThan(1.15);
   });
 
   it("count examples when asked to, and give an over-long example a batch of its own", () => {
-    const source = lengthBucketBatches({ seed: 1, lengths: [10, 10, 10, 999, 10], budget: 100, most: 2 });
+    const source = lengthBucketBatches({ seed: 1, size: 5, length: (i) => (i === 3 ? 999 : 10), budget: 100, most: 2 });
     const batches = epochOf(source, 0);
     for (const batch of batches) expect(batch.length).toBeLessThanOrEqual(2);
     expect(batches.filter((batch) => batch.includes(3))).toEqual([[3]]);
   });
 
+  it("follow examples that grow while training goes on", () => {
+    const source = lengthBucketBatches({ seed: 1, size: 64, length: (_, step) => Math.min(50, 10 + step), budget: 200, window: 16 });
+    const sizes = Array.from({ length: 60 }, (_, step) => source.at(step).length);
+    expect(Math.max(...sizes.slice(0, 3))).toBeGreaterThan(10);
+    expect(Math.max(...sizes.slice(-8))).toBe(4);
+    expect(sorted(epochOf(source, 2).flat())).toEqual(range(64));
+  });
+
   it("refuse an empty data set and impossible budgets in one line", () => {
-    expect(() => lengthBucketBatches({ seed: 1, lengths: [], budget: 10 })).toThrow(UserError);
-    expect(() => lengthBucketBatches({ seed: 1, lengths: [1], budget: 0 })).toThrow(/budget/);
-    expect(() => lengthBucketBatches({ seed: 1, lengths: [1], budget: 10, window: 0.5 })).toThrow(/window/);
+    expect(() => lengthBucketBatches({ seed: 1, size: 0, length, budget: 10 })).toThrow(UserError);
+    expect(() => lengthBucketBatches({ seed: 1, size: 1, length, budget: 0 })).toThrow(/budget/);
+    expect(() => lengthBucketBatches({ seed: 1, size: 1, length, budget: 10, window: 0.5 })).toThrow(/window/);
   });
 });
 

@@ -77,8 +77,8 @@ interface EmbeddedText {
   readonly example: number;
 }
 
-/** Passages' dropout numbers begin here, so that no question shares a mask with a passage. */
-const FIRST_PASSAGE = 2 ** 32;
+/** Passages' dropout numbers (32 bits) begin here, so that no question shares a mask with a passage. */
+const FIRST_PASSAGE = 2 ** 31;
 
 /**
  * One term, `contrastive` (count: questions).
