@@ -21,11 +21,11 @@ export interface TokenBatchOptions {
   readonly device?: string;
 }
 
-/** @throws Error when there are no rows, or a row has no token */
+/** A row without tokens is all padding: mean pooling gives it the zero vector, as sentence-transformers does. @throws Error when there are no rows */
 export function tokenBatch(rows: readonly Int32Array[], options: TokenBatchOptions = {}): TokenBatch {
   const { padId = 0, side = "right", device = "cpu" } = options;
-  const length = rows.reduce((most, row) => Math.max(most, row.length), 0);
-  if (rows.some((row) => row.length === 0) || length === 0) throw new Error("tokenBatch: every row needs a token");
+  if (rows.length === 0) throw new Error("tokenBatch: a batch needs a row");
+  const length = rows.reduce((most, row) => Math.max(most, row.length), 1);
   const ids = new Int32Array(rows.length * length).fill(padId);
   const mask = new Uint8Array(rows.length * length);
   rows.forEach((row, place) => {

@@ -42,6 +42,9 @@ export type EncoderOverrides = Partial<Omit<EncoderSettings, "lowerCase">>;
 const TOKENS_AT_ONCE = 4096;
 
 export class Encoder {
+  /** The special tokens after a text, which cutting keeps. */
+  #closing: Int32Array | undefined;
+
   constructor(
     readonly model: Bert,
     readonly tokenizer: Tokenizer,
@@ -137,7 +140,7 @@ export class Encoder {
     const { maxTokens, lowerCase } = this.settings;
     const prefix = role === "query" ? this.queryPrefix : role === "passage" ? this.passagePrefix : "";
     const prefixed = texts.map((text) => (lowerCase ? (prefix + text).toLowerCase() : prefix + text));
-    const closing = this.tokenizer.encode("").subarray(1);
+    const closing = (this.#closing ??= closingTokens(this.tokenizer));
     return this.tokenizer.encodeBatch(prefixed).map((ids) => {
       if (ids.length <= maxTokens) return ids;
       const cut = ids.slice(0, maxTokens);
@@ -181,7 +184,7 @@ export class Encoder {
   /**
    * (B,D) of token rows, with a graph: pooled, and of length one if the encoder normalises. One batch, padded to its longest row.
    *
-   * @throws Error when there are no rows or a row has no token
+   * @throws Error when there are no rows
    */
   embedIds(rows: readonly Int32Array[], options: { readonly dropout?: DropoutContext | undefined } = {}): Tensor {
     return scope(() => {
@@ -214,6 +217,15 @@ export class Encoder {
   get #device(): string {
     return [...this.parameters.values()][0]?.device ?? "cpu";
   }
+}
+
+/** What the tokenizer puts after a text (`[SEP]`): what is left of a short text's tokens behind its own. */
+function closingTokens(tokenizer: Tokenizer): Int32Array {
+  const [whole, bare] = [tokenizer.encode("a"), tokenizer.encode("a", { specialTokens: false })];
+  for (let start = 0; start + bare.length <= whole.length; start++) {
+    if (bare.every((id, place) => whole[start + place] === id)) return whole.slice(start + bare.length);
+  }
+  return new Int32Array(0);
 }
 
 function checkedLength(maxTokens: number, model: Bert): number {

