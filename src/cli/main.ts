@@ -98,9 +98,8 @@ function usageError(message: string, words: readonly string[], help: string): Us
   const unknown = /^Unknown (?:argument|command)s?: ([^,]+)/.exec(message)?.[1];
   if (unknown === undefined) return new UserError({ where: "command line", what: message, remedy: `see tandem ${command} --help` });
   const isFlag = words.some((word) => new RegExp(`^--?${escaped(unknown)}(=|$)`).test(word));
-  const names = [...help.matchAll(isFlag ? /^\s+(?:-\w, )?--([a-z][\w-]*)/gm : /^\s+tandem [a-z]+ ([a-z]+)/gm)].map(
-    (match) => match[1] ?? "",
-  );
+  const pattern = isFlag ? /^\s+(?:-\w, )?--([a-z][\w-]*)/gm : /^\s+tandem [a-z]+ ([a-z]+)/gm;
+  const names = [...new Set([...help.matchAll(pattern)].map((match) => match[1] ?? ""))];
   const near = nearestNames(unknown, names).map((name) => (isFlag ? `--${name}` : name));
   const what = isFlag ? `no option --${unknown}` : `'${unknown}' means nothing here`;
   return new UserError({

@@ -54,6 +54,8 @@ export function composeFile(file: string, options: Omit<ComposeOptions, "folders
 }
 
 function namesGroup(folders: SearchPath, override: Override): boolean {
+  // A map is never the name of a file: it changes the section that the group fills.
+  if (override.value?.kind === "map") return false;
   return override.package !== undefined || override.key.includes("/") || isGroup(folders, override.key);
 }
 

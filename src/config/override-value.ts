@@ -14,6 +14,8 @@ interface Reader {
 
 const sweeps = new Set(["choice", "range", "glob", "interval", "sort", "shuffle", "tag"]);
 const special = "\\()[]{}:=,'\"";
+/** What a backslash takes the meaning from: the special characters and white space. */
+const escapable = /[\\()[\]{}:=,'"\s]/;
 
 /** @throws UserError naming the override and the column */
 export function parseValue(text: string, source: string): ConfigNode {
@@ -112,8 +114,8 @@ function cast(reader: Reader, name: string): ConfigNode {
 }
 
 function toBoolean(value: Scalar): Scalar {
-  if (typeof value === "string") return /^true$/i.test(value) || !/^(false|)$/i.test(value);
-  return Boolean(value);
+  if (typeof value !== "string") return Boolean(value);
+  return /^true$/i.test(value) ? true : /^false$/i.test(value) ? false : NaN;
 }
 
 /** A word, a quoted text or an interpolation, and what follows it up to the closing character. */
@@ -129,7 +131,7 @@ function primitive(reader: Reader, closing: string): { kind: "scalar"; value: Sc
     if (closing.includes(next)) break;
     if (reader.text.startsWith("${", reader.position)) {
       word += interpolation(reader);
-    } else if (next === "\\" && special.includes(reader.text[reader.position + 1] ?? " ")) {
+    } else if (next === "\\" && escapable.test(reader.text[reader.position + 1] ?? "")) {
       word += reader.text[reader.position + 1] ?? "";
       escaped = true;
       reader.position += 2;

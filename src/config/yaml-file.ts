@@ -86,12 +86,28 @@ function split(shown: string, body: MapNode, header: string | undefined): YamlFi
   const defaults = body.entries.get("defaults");
   const rest = new Map(body.entries);
   rest.delete("defaults");
+  refuseDottedKeys({ ...body, entries: rest });
   return {
     shown,
     body: { ...body, entries: rest },
     ...(defaults === undefined ? {} : { defaults }),
     ...(header === undefined ? {} : { packageHeader: header }),
   };
+}
+
+/** Only a defaults list may have dots in its keys (`group@a.b`): elsewhere `a.b: 1` is a flattened key that would be two things at once. */
+function refuseDottedKeys(node: ConfigNode): void {
+  if (node.kind === "list") node.items.forEach(refuseDottedKeys);
+  if (node.kind !== "map") return;
+  for (const [key, child] of node.entries) {
+    refuseDotted(key, child.source);
+    refuseDottedKeys(child);
+  }
+}
+
+function refuseDotted(key: string, source: string): void {
+  if (key.includes("."))
+    throw new UserError({ where: source, what: `the key '${key}' holds a dot`, remedy: "nest the keys: one level a line" });
 }
 
 function convert(node: Node, place: Place, depth: number): ConfigNode {
@@ -118,9 +134,6 @@ function convertMap(map: YAMLMap, place: Place, depth: number): MapNode {
     const name = isScalar(key) ? key.value : undefined;
     if (typeof name !== "string" && typeof name !== "number") {
       throw new UserError({ where: source, what: "a key that isn't a name", expected: "text before the colon" });
-    }
-    if (/^__proto__$|\./.test(String(name))) {
-      throw new UserError({ where: source, what: `the key '${name}' holds a dot`, remedy: "nest the keys: one level a line" });
     }
     const value = pair.value === null ? scalarNode(null, source) : convert(pair.value as Node, place, depth + 1);
     // A value's place is its key's line: where a reader looks for it.
