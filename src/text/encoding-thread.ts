@@ -29,6 +29,13 @@ interface Thread {
   readonly port: MessagePort;
   readonly signal: Int32Array;
   readonly loaded: Set<string>;
+  requests: number;
+}
+
+interface Answer {
+  readonly number: number;
+  readonly reply?: EncodeReply;
+  readonly error?: string;
 }
 
 /** Past this the thread is taken for dead: encoding a megabyte takes a quarter of a second. */
@@ -73,9 +80,9 @@ async function encode({ key, json, first, second, specialTokens, details }) {
 port.on("message", async (request) => {
   try {
     const reply = await encode(request);
-    port.postMessage({ reply }, Object.values(reply).map((array) => array.buffer));
+    port.postMessage({ number: request.number, reply }, Object.values(reply).map((array) => array.buffer));
   } catch (error) {
-    port.postMessage({ error: String(error.message ?? error) });
+    port.postMessage({ number: request.number, error: String(error.message ?? error) });
   }
   Atomics.add(signal, 0, 1);
   Atomics.notify(signal, 0);
@@ -93,25 +100,30 @@ export function encodeInThread(key: string, json: string, request: EncodeRequest
   thread ??= startThread();
   const { port, signal, loaded } = thread;
   const before = Atomics.load(signal, 0);
-  port.postMessage({ key, ...(loaded.has(key) ? {} : { json }), ...request });
+  const number = ++thread.requests;
+  port.postMessage({ number, key, ...(loaded.has(key) ? {} : { json }), ...request });
   if (Atomics.wait(signal, 0, before, PATIENCE_MS) === "timed-out") {
     thread = undefined; // a late answer must not be taken for the next one's
     throw new Error("the encoding thread doesn't answer");
   }
-  const { reply, error } = receiveReply(port, signal);
+  const { reply, error } = receiveReply(port, signal, number);
   if (reply === undefined) throw new Error(error ?? "the encoding thread sent nothing");
   loaded.add(key);
   return reply;
 }
 
-/** The signal can be seen a moment before the message that it announces (with several threads at work), so an empty port is asked again. */
-function receiveReply(port: MessagePort, signal: Int32Array): { reply?: EncodeReply; error?: string } {
+/**
+ * The answer to request `number`. The signal can be seen a moment before the message that it announces (with several threads at work), so
+ * an empty port is asked again; the number keeps one request's ids from ever being taken for another's.
+ */
+function receiveReply(port: MessagePort, signal: Int32Array, number: number): Answer {
   for (let waited = 0; waited < 10_000; waited++) {
-    const received = receiveMessageOnPort(port) as { message: { reply?: EncodeReply; error?: string } } | undefined;
-    if (received !== undefined) return received.message;
+    const received = receiveMessageOnPort(port) as { message: Answer } | undefined;
+    if (received?.message.number === number) return received.message;
+    if (received !== undefined) continue;
     Atomics.wait(signal, 1, 0, 1); // sleeps 1 ms: nobody changes the second place
   }
-  return {};
+  return { number };
 }
 
 function startThread(): Thread {
@@ -126,5 +138,5 @@ function startThread(): Thread {
   });
   worker.unref();
   port1.unref();
-  return { worker, port: port1, signal, loaded: new Set() };
+  return { worker, port: port1, signal, loaded: new Set(), requests: 0 };
 }
