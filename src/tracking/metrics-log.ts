@@ -3,7 +3,7 @@
  * It isn't a database: reading goes from the front. Two traps. A process killed while it writes leaves half a line, which the next opening
  * takes away. And a run that is taken up at an older checkpoint would write steps a second time: open it with `after`.
  */
-import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, statSync, writeSync } from "node:fs";
 import { UserError } from "../errors.js";
 import { AtomicFile } from "../storage/atomic-file.js";
 import { aboutFile, fileFault } from "../storage/file-fault.js";
@@ -75,7 +75,9 @@ export function* readMetrics(path: string): Generator<MetricsRecord, void, undef
  * @throws UserError naming file and line when a line isn't a record, or its step isn't above the one before
  */
 export function cutBackMetrics(path: string, step: number): { lastStep: number; removed: number } {
-  if (!existsSync(path)) return { lastStep: -1, removed: 0 };
+  const target = aboutFile(path, () => statSync(path, { throwIfNoEntry: false }));
+  if (target === undefined) return { lastStep: -1, removed: 0 };
+  if (!target.isFile()) throw new UserError({ where: path, what: "is not a regular file", remedy: "name a file" });
   let lastStep = -1;
   let removed = 0;
   for (const { record, where } of wholeRecords(path)) {
@@ -116,7 +118,7 @@ function* wholeRecords(path: string): Generator<{ line: string; record: MetricsR
         if (line.trim() === "") continue;
         whole = { line, record: metricsRecord(parseJson(line, where), where), where };
       } catch (error) {
-        if (error instanceof UserError && lineFeeds(path) === number - 1) return;
+        if (error instanceof UserError && aboutFile(path, () => lineFeeds(path)) === number - 1) return;
         throw error;
       }
       yield whole;
@@ -152,7 +154,7 @@ function appendLine(descriptor: number, path: string, line: string): void {
   try {
     for (let done = 0; done < bytes.length;) done += writeSync(descriptor, bytes, done);
   } catch (error) {
-    if (fstatSync(descriptor).isFile()) ftruncateSync(descriptor, before);
+    ftruncateSync(descriptor, before);
     throw fileFault(path, error);
   }
 }
@@ -171,7 +173,16 @@ function endsWithLineFeed(path: string): boolean {
 
 /** Counted only when a line was wrong, to see whether it was the unfinished last one. */
 function lineFeeds(path: string): number {
-  let count = 0;
-  for (let place = 0, bytes = readFileSync(path); (place = bytes.indexOf(0x0a, place)) !== -1; place++) count++;
-  return count;
+  const chunk = Buffer.allocUnsafe(1024 * 1024);
+  const descriptor = openSync(path, "r");
+  try {
+    let count = 0;
+    for (let size = readSync(descriptor, chunk); size > 0; size = readSync(descriptor, chunk)) {
+      const bytes = chunk.subarray(0, size);
+      for (let place = bytes.indexOf(0x0a); place !== -1; place = bytes.indexOf(0x0a, place + 1)) count++;
+    }
+    return count;
+  } finally {
+    closeSync(descriptor);
+  }
 }
