@@ -6,7 +6,6 @@
  */
 import type { Passage } from "../corpus/passage.js";
 import { UserError } from "../errors.js";
-import type { TrainingItem } from "../generation/prompt.js";
 import { shuffled, uniform } from "./counter-random.js";
 import { growthAt, holds, sentencesShown, shownText, type Curriculum } from "./curriculum.js";
 
@@ -55,7 +54,7 @@ export interface GeneratorExamples {
   /** Number of examples: of questions. */
   readonly size: number;
   /** Example `lead` as it is at step `step`. */
-  at(lead: number, step: number): TrainingItem & AskedContext;
+  at(lead: number, step: number): AskedContext;
   /** Share of a whole passage that is shown at a step, 0 … 1: for estimates of lengths. */
   shareShown(sentences: number, step: number): number;
 }
@@ -116,13 +115,7 @@ function askedAbout(
 }
 
 /** Cuts the context to what the curriculum shows, and the questions to those it still answers, as many as are wanted. */
-function narrowed(
-  options: GeneratorExamplesOptions,
-  context: AskedContext,
-  growth: number,
-  lead: number,
-  step: number,
-): TrainingItem & AskedContext {
+function narrowed(options: GeneratorExamplesOptions, context: AskedContext, growth: number, lead: number, step: number): AskedContext {
   const { curriculum } = options;
   const [first, ...others] = context.questions;
   if (first === undefined) throw new Error("the transform dropped the lead question");

@@ -49,7 +49,7 @@ const contrastive = (of: ReturnType<typeof tinyEncoder>, change: Partial<Contras
 });
 
 /** Gradient and terms of step `step`. */
-function run<Batch>(phase: Phase<Batch>, step = 0): { gradient: Float64Array; terms: Record<string, number[]>; loss: number } {
+function run<Batch>(phase: Phase<Batch>, step = 0): { gradient: Float64Array; terms: Record<string, readonly number[]>; loss: number } {
   return scope(() => {
     zeroGrads(phase.parameters.values());
     const terms = phase.step(phase.batch(step));
