@@ -122,7 +122,7 @@ function notUtf8(path: string, number: number, bytes: Uint8Array): UserError {
 }
 
 /** The beginning of a text for a message: one line, at most 60 characters. */
-export function excerpt(text: string): string {
+function excerpt(text: string): string {
   const short = Array.from(text.slice(0, 120)).slice(0, 60).join("");
   return JSON.stringify(short) + (short.length < text.length ? " …" : "");
 }

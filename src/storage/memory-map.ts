@@ -7,10 +7,10 @@
 import { constants } from "node:buffer";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { UserError } from "../errors.js";
 import { aboutFile, systemCode } from "./file-fault.js";
+import { packageRoot } from "./package-root.js";
 
 /** The C++ side: native/mmap/addon.cc. */
 interface MmapAddon {
@@ -78,15 +78,8 @@ function loadAddon(): MmapAddon {
   }
 }
 
-/** `$TANDEM_NATIVE`, else `build/` beside the package.json above this file, which runs from src/ and from dist/src/. */
+/** `$TANDEM_NATIVE`, else where the build puts the add-ons. */
 function nativeFolder(): string {
   const named = process.env["TANDEM_NATIVE"];
-  if (named !== undefined && named !== "") return named;
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json"))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error("no package.json above the module that loads the add-on");
-    folder = parent;
-  }
-  return join(folder, "build");
+  return named !== undefined && named !== "" ? named : join(packageRoot(), "build");
 }

@@ -77,7 +77,9 @@ export function* readMetrics(path: string): Generator<MetricsRecord, void, undef
 export function cutBackMetrics(path: string, step: number): { lastStep: number; removed: number } {
   const target = aboutFile(path, () => statSync(path, { throwIfNoEntry: false }));
   if (target === undefined) return { lastStep: -1, removed: 0 };
-  if (!target.isFile()) throw new UserError({ where: path, what: "is not a regular file", remedy: "name a file" });
+  if (!target.isFile()) {
+    throw fileFault(path, Object.assign(new Error("no log"), { code: target.isDirectory() ? "EISDIR" : "ENOTREG" }));
+  }
   let lastStep = -1;
   let removed = 0;
   for (const { record, where } of wholeRecords(path)) {

@@ -10,8 +10,9 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { hashBytes } from "../storage/content-hash.js";
 import { aboutFile, systemCode } from "../storage/file-fault.js";
+import { packageRoot } from "../storage/package-root.js";
 import { gitRevision } from "./git-revision.js";
-import { packageRoot, type Versions } from "./versions.js";
+import type { Versions } from "./versions.js";
 
 /** The places in a run directory. Only those in {@link createRunDirectory} exist from the start. */
 export interface RunDirectory {

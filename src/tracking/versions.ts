@@ -5,23 +5,12 @@
  */
 import { existsSync } from "node:fs";
 import { cpus, hostname, release, totalmem } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { expectObject, readJson } from "../storage/json-file.js";
+import { packageRoot } from "../storage/package-root.js";
 
 /** Names and versions, ready for JSON. */
 export type Versions = Readonly<Record<string, string | number>>;
-
-/** The folder of Tandem's own package.json: the nearest one above this file, which runs from src/ and from dist/src/. */
-export function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, "package.json"))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error("no package.json above the module");
-    folder = parent;
-  }
-  return folder;
-}
 
 /**
  * Versions of Tandem, Node and the packages that Tandem runs on, and the facts of the machine that change numbers or speed.

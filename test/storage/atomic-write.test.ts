@@ -209,6 +209,19 @@ describe("a process killed while it writes", () => {
     expect(namesIn(folder)).toEqual(["file", "model"]);
   });
 
+  it("between the last byte and the rename: the old file stays", () => {
+    const folder = fresh();
+    const path = join(folder, "file");
+    writeFileAtomic(path, "old");
+    const script = `import { AtomicFile } from ${JSON.stringify(module_)};
+      const file = new AtomicFile(process.argv[1]); file.write("x".repeat(600_000)); process.kill(process.pid, "SIGKILL");`;
+    expect(spawnSync(process.execPath, [...tsx, script, path]).signal).toBe("SIGKILL");
+    expect(namesIn(folder)).toHaveLength(2);
+    expect(readFileSync(path, "utf8")).toBe("old");
+    writeFileAtomic(path, "new");
+    expect(namesIn(folder)).toEqual(["file"]);
+  });
+
   it("leaves what other names, other machines and living processes write alone", () => {
     const folder = fresh();
     const kept = [

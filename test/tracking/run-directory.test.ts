@@ -7,9 +7,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { packageRoot } from "../../src/storage/package-root.js";
 import { gitRevision } from "../../src/tracking/git-revision.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, runPlaces } from "../../src/tracking/run-directory.js";
-import { collectVersions, packageRoot } from "../../src/tracking/versions.js";
+import { collectVersions } from "../../src/tracking/versions.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 
 const scratch = temporaryFolder();
