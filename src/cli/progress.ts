@@ -2,7 +2,7 @@
  * How far something is: a bar on a terminal, a plain line every ten seconds in a pipe, nothing when quiet. Everything goes to stderr, so that
  * stdout holds results only. It isn't the log: metrics.jsonl is. The trap: in a synchronous loop no timer fires, so `update` itself draws.
  */
-import { Format, SingleBar } from "cli-progress";
+import cliProgress, { type SingleBar } from "cli-progress";
 
 export interface ProgressOptions {
   /** What is done: `embedding`. */
@@ -93,14 +93,14 @@ function bar(options: ProgressOptions, stream: NodeJS.WriteStream): Progress {
   const now = options.now ?? Date.now;
   const began = now();
   let latest: ProgressFacts = {};
-  const single = new SingleBar({
+  const single = new cliProgress.SingleBar({
     stream,
     fps: 5,
     barsize: 24,
     hideCursor: false,
     linewrap: false,
     format: (barOptions, params) => {
-      const drawn = Format.BarFormat(params.progress, barOptions);
+      const drawn = cliProgress.Format.BarFormat(params.progress, barOptions);
       return `${drawn} ${progressText(options, params.value, now() - began, latest)}`;
     },
   });

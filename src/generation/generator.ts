@@ -47,9 +47,10 @@ export class Generator {
   }
 
   /** From a Hugging Face folder. @throws UserError as the loaders of model and tokenizer */
-  static load(folder: string, format: GeneratorFormat, options: { maxTokens?: number; device?: string } = {}): Generator {
-    const model = loadCausalModel(folder, options.device === undefined ? {} : { device: options.device });
-    return new Generator(model, Tokenizer.fromFolder(folder), format, options.maxTokens ?? model.config.nPositions, options.device);
+  static load(folder: string, format: GeneratorFormat, options: { maxTokens?: number; device?: string; dropout?: number } = {}): Generator {
+    const { maxTokens, ...loading } = options;
+    const model = loadCausalModel(folder, loading);
+    return new Generator(model, Tokenizer.fromFolder(folder), format, maxTokens ?? model.config.nPositions, options.device);
   }
 
   get eosId(): number {

@@ -55,6 +55,12 @@ export async function corpusTexts(data: DataConfig): Promise<string[]> {
   return texts;
 }
 
+/** Training questions with their answers, for training a tokenizer. Empty when there is no file yet. */
+export function questionTexts(data: DataConfig): string[] {
+  if (data.questions.train === null) return [];
+  return readQuestions(data.questions.train).questions.map(({ question, answers }) => `${question} ${answers.join(" ")}`);
+}
+
 /** Opens the store in `folder`, or builds it there with the tokenizer of `tokenizerFolder`. */
 export async function prepareStore(
   data: DataConfig,

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import type { GeneratorConfig, PromptConfig, RetrieverConfig, TandemConfig } from "../config/schema.js";
-import type { GeneratorFormat } from "../generation/generator.js";
+import type { Generator, GeneratorFormat } from "../generation/generator.js";
 import { Gpt2, gpt2Config } from "../nn/gpt2.js";
 import { writeModelFiles } from "../nn/hugging-face-folder.js";
 import { loadCausalModel } from "../nn/registry.js";
@@ -158,9 +158,21 @@ export function parameterCount(parameters: ReadonlyMap<string, { readonly numel:
 }
 
 /** Saves a language model with its tokenizer as a Hugging Face folder. */
-export function saveGenerator(folder: string, model: Gpt2, tokenizer: Tokenizer): void {
+function saveGenerator(folder: string, model: Gpt2, tokenizer: Tokenizer): void {
   writeFolderAtomic(folder, (temporary) => {
     writeModelFiles(temporary, model);
     tokenizer.save(temporary);
   });
+}
+
+/** The trained pair as folders that other tools open: `retriever/`, `generator/`, and the closed-book generator beside them. */
+export function exportPair(run: {
+  readonly places: { readonly path: string; readonly retriever: string; readonly generator: string };
+  readonly encoder: Encoder;
+  readonly generator: Generator;
+  readonly closedBook: Gpt2 | undefined;
+}): void {
+  run.encoder.save(run.places.retriever);
+  saveGenerator(run.places.generator, run.generator.model, run.generator.tokenizer);
+  if (run.closedBook !== undefined) saveGenerator(path.join(run.places.path, "closed-book"), run.closedBook, run.generator.tokenizer);
 }

@@ -13,6 +13,8 @@ export interface CurrentArtefacts {
   readonly index?: string;
   /** `retrieval/<name>`: what that index found for the training questions: contexts and hard negatives. */
   readonly retrieval?: string;
+  /** `index/<name>`: what the last validation searched; the refresh after it finds the index there. */
+  readonly validated?: string;
 }
 
 export interface BestValidation {

@@ -40,7 +40,7 @@ export interface TrainerHooks {
   /** Embeds and indexes with the current retriever and sets the state's artefacts. */
   readonly refresh: (state: RunState) => Promise<void>;
   /** After every step, before checkpoints: log lines, progress. */
-  readonly stepped: (record: StepRecord, position: SchedulePosition, state: RunState) => void;
+  readonly stepped: (record: StepRecord, position: SchedulePosition, state: RunState) => Promise<void>;
   /** Saves the state. */
   readonly save: (state: RunState) => void;
   /** After the last step of a phase, before its checkpoint. */
@@ -71,7 +71,7 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
       if (entered?.phaseIndex !== position.phaseIndex)
         entered = { phaseIndex: position.phaseIndex, trained: hooks.phaseAt(position, state) };
       const record = trainStep(entered.trained, position, state);
-      hooks.stepped(record, position, state);
+      await hooks.stepped(record, position, state);
     }
     progress.step++;
     const phaseOver = position.stepInPhase + 1 === position.steps;

@@ -31,7 +31,7 @@ const REDUCE_BY_SUM = 2;
  */
 export function infoNce(queries_QD: Tensor, passages_PD: Tensor, options: InfoNceOptions): SumAndCount {
   const questions = queries_QD.size(0);
-  const scores_QP = atLeastF32(queries_QD.matmul(passages_PD.transpose(0, 1))).div(options.temperature);
+  const scores_QP = atLeastF32(queries_QD).matmul(atLeastF32(passages_PD).transpose(0, 1)).div(options.temperature);
   const positives_Q = options.positives_Q ?? ops.arange(0, questions, 1, "i64", queries_QD.device);
   const forward = directed(scores_QP, positives_Q, options.masked_QP);
   if (options.symmetric !== true) return { sum: forward, count: questions };

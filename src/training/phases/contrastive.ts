@@ -18,6 +18,7 @@ import { contrastiveBatches } from "../batches.js";
 import { hash32, integerBelow, shuffled } from "../counter-random.js";
 import { falseNegatives } from "../false-negatives.js";
 import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
+import { atLeastF32 } from "../losses/precision.js";
 import type { LossTerms, Phase, StepOptions } from "../phase.js";
 
 /** A training question as the retriever sees it. */
@@ -204,7 +205,7 @@ function embedAll(options: ContrastivePhaseOptions, texts: readonly EmbeddedText
   );
   const back = new Int32Array(texts.length);
   for (const [place, index] of parts.flat().entries()) back[index] = place;
-  const joined_ND = ops.cat(embedded, 0);
+  const joined_ND = atLeastF32(ops.cat(embedded, 0));
   return joined_ND.indexSelect(0, indices(back, undefined, joined_ND.device));
 }
 

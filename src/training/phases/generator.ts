@@ -152,25 +152,23 @@ function losses(
     members.map((member) => member.prompt),
     continues,
   );
-  return scope(() =>
-    autocast(
+  return scope(() => {
+    const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
+    const examples_B = indices(
+      members.map((member) => member.example),
+      undefined,
+      device,
+    );
+    const dropout = options.dropout === false ? undefined : { seed: hash32(options.seed, 0x64726f), step, examples_B };
+    const rows_R = indices([...positions.rows_N, ...positions.copyRows_M], undefined, device);
+    // The losses stay outside: autocast would run the penalties' products in bf16.
+    const logits_RV = autocast(
       options.precision,
-      () => {
-        const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
-        const examples_B = indices(
-          members.map((member) => member.example),
-          undefined,
-          device,
-        );
-        const dropout = options.dropout === false ? undefined : { seed: hash32(options.seed, 0x64726f), step, examples_B };
-        const hidden_BTE = model.forward({ ids_BT, dropout });
-        const rows = [...positions.rows_N, ...positions.copyRows_M];
-        const logits_RV = model.logitsAt(hidden_BTE, indices(rows, undefined, device));
-        return termsOf(options, positions, members, logits_RV, device);
-      },
+      () => model.logitsAt(model.forward({ ids_BT, dropout }), rows_R),
       device.startsWith("cuda") ? "cuda" : "cpu",
-    ),
-  );
+    );
+    return termsOf(options, positions, members, logits_RV, device);
+  });
 }
 
 function termsOf(

@@ -1,0 +1,156 @@
+/**
+ * `tandem train`: makes or finds the run directory, drives the worker, shows what it says. Training itself is src/job and src/training. The trap: exit code 75 means "saved, run me again", which a
+ * batch script turns into a requeue; every other code but 0 is final.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import type { CommandModule } from "yargs";
+import { loadConfig, type LoadedConfig } from "../config/load-config.js";
+import type { TandemConfig } from "../config/schema.js";
+import { UserError } from "../errors.js";
+import { driveTraining } from "../job/driver.js";
+import { EXIT } from "../job/exit-codes.js";
+import type { JobMessage } from "../job/reporter.js";
+import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
+import { collectVersions } from "../tracking/versions.js";
+import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
+import { startProgress, type Progress } from "./progress.js";
+
+interface TrainArguments extends OverrideArguments {
+  readonly resume: string | undefined;
+  readonly quiet: boolean;
+  readonly json: boolean;
+}
+
+export const command: CommandModule<object, TrainArguments> = {
+  command: "train [overrides..]",
+  describe: "train a retriever and a generator together, evaluate them, write the report",
+  builder: (yargs) =>
+    withOverrides(yargs)
+      .option("resume", { type: "string", requiresArg: true, describe: "auto: the newest unfinished run of this name; or a run directory" })
+      .option("quiet", { type: "boolean", default: false, describe: "no progress" })
+      .option("json", { type: "boolean", default: false, describe: "print the report as JSON, nothing else, to stdout" })
+      .example("$0 train experiment=quickstart", "the encyclopaedia that comes with Tandem, minutes on two cores")
+      .example("$0 train experiment=quickstart seed=1 train.generator.lr=1e-3", "other values")
+      .example("$0 train experiment=squad data.root=data/squad", "real text, from a folder with the SQuAD files")
+      .example("$0 train experiment=squad data.root=data/squad --resume auto", "in a batch script: go on where the last job stopped")
+      .epilogue(
+        "SIGTERM, SIGUSR2 and Ctrl-C save the state and leave with exit code 75: run the same command with --resume auto to go on. The run directory (runs/<time>-<name>/) holds config, log, checkpoints, models, index, answers and report.",
+      ) as never,
+  handler: async (command_) => {
+    const run = openOrCreate(command_);
+    if (run === undefined) return;
+    const code = await driveTraining(run.path, shower(run, command_));
+    if (code === EXIT.finished) finish(run, command_);
+    else if (code === EXIT.requeue) process.stderr.write(`saved and stopped; go on with: tandem train --resume ${run.path}\n`);
+    process.exitCode = code;
+  },
+};
+
+/** The run directory to work in; undefined when `--resume auto` finds the run finished. */
+function openOrCreate(command_: TrainArguments): RunDirectory | undefined {
+  if (command_.resume !== undefined && command_.resume !== "auto") return resumed(command_.resume, command_.overrides);
+  const loaded = configOf(command_);
+  const { config } = loaded;
+  const wanted = command_.resume ?? config.resume;
+  if (wanted !== null && wanted !== "auto")
+    return resumed(
+      wanted,
+      command_.overrides.filter((word) => !word.startsWith("resume=")),
+    );
+  const latest = wanted === "auto" ? latestRun(config.run.dir, config.name) : undefined;
+  if (latest !== undefined && !existsSync(latest.reportJson)) {
+    requireSameConfig(latest, config);
+    noteResumption(latest, { step: -1, overrides: command_.overrides, versions: collectVersions() });
+    return latest;
+  }
+  if (latest !== undefined) process.stderr.write(`the last run of this name is finished (${latest.path}); a new one begins\n`);
+  return created(loaded);
+}
+
+function created({ config, overrides }: LoadedConfig): RunDirectory {
+  return createRunDirectory(config.run.dir, {
+    name: config.name,
+    config: { ...config, resume: null },
+    overrides,
+    versions: collectVersions(),
+  });
+}
+
+function resumed(folder: string, overrides: readonly string[]): RunDirectory {
+  const run = openRunDirectory(path.resolve(folder));
+  if (overrides.length > 0)
+    throw new UserError({
+      where: `--resume ${folder}`,
+      what: "a run goes on with its own config",
+      got: overrides.join(" "),
+      remedy: "leave the overrides out, or start a new run",
+    });
+  noteResumption(run, { step: -1, overrides, versions: collectVersions() });
+  return run;
+}
+
+/** A batch script that was edited between two jobs must not silently go on with the old values, nor mix both. */
+function requireSameConfig(run: RunDirectory, config: TandemConfig): void {
+  const { config: saved } = loadConfig({ base: run.config });
+  if (isDeepStrictEqual({ ...saved, resume: null }, { ...config, resume: null })) return;
+  throw new UserError({
+    where: run.path,
+    what: "the unfinished run has another config",
+    remedy: `go on with its own: tandem train --resume ${run.path}; or start anew without --resume`,
+  });
+}
+
+/** Shows messages as they come: bars or lines on stderr, texts on stdout. */
+function shower(run: RunDirectory, { quiet, json }: TrainArguments): (message: JobMessage) => void {
+  let shown: { name: string; progress: Progress } | undefined;
+  const say = (text: string): void => {
+    shown?.progress.finish();
+    shown = undefined;
+    if (!quiet) process.stderr.write(`${text}\n`);
+  };
+  const advance = (name: string, done: number, total: number, unit: string, facts: Parameters<Progress["update"]>[1]): void => {
+    if (shown?.name !== name) {
+      shown?.progress.finish();
+      shown = { name, progress: startProgress({ label: name, total, unit, start: Math.max(0, done - 1), quiet }) };
+    }
+    shown.progress.update(done, facts);
+    if (done >= total) {
+      shown.progress.finish();
+      shown = undefined;
+    }
+  };
+  say(`run directory: ${run.path}`);
+  return (message) => {
+    if (message.type === "stage") say(`== ${message.name}: ${message.detail}`);
+    else if (message.type === "note") say(message.text);
+    else if (message.type === "warning") say(`warning: ${message.text}`);
+    else if (message.type === "progress")
+      advance(message.name, message.done, message.total, message.name === "corpus" ? "bytes" : (message.detail ?? ""), {});
+    else if (message.type === "step")
+      advance("training", message.record.step, message.totalSteps, "steps", { loss: message.record.loss, note: message.record.phase });
+    else if (message.type === "text") {
+      say("");
+      if (!json) process.stdout.write(`${message.text}\n`);
+    }
+  };
+}
+
+function finish(run: RunDirectory, { json }: TrainArguments): void {
+  if (json) {
+    process.stdout.write(readFileSync(run.reportJson, "utf8"));
+    return;
+  }
+  const folder = path.relative(process.cwd(), run.path) || ".";
+  process.stdout.write(
+    [
+      `Everything is in ${folder}: report.txt, report.json, validation/, retriever/ and generator/ (Hugging Face folders), metrics.jsonl.`,
+      "What to try next:",
+      `  tandem ask ${folder} "…"           ask the trained pair`,
+      `  tandem search ${folder} "…"        see what it finds`,
+      `  tandem eval ${folder} eval.questions=…   score it on questions of your own`,
+      "",
+    ].join("\n"),
+  );
+}

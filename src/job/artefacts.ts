@@ -1,0 +1,140 @@
+/**
+ * The artefacts of a run that follow the retriever: index folders, and what an index found for the training questions. Both are immutable and named by content, so a refresh that was
+ * killed is simply done again, and a validation that already built an index spares the refresh. The trap: nothing here may depend on when it runs, or a resumed run would
+ * see other contexts.
+ *
+ * Q questions, K results.
+ */
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import type { IndexConfig } from "../config/schema.js";
+import type { Question } from "../corpus/questions.js";
+import type { PassageStore } from "../corpus/passage-store.js";
+import { UserError } from "../errors.js";
+import { buildIndex } from "../retrieval/build-index.js";
+import type { Encoder } from "../retrieval/encoder.js";
+import { openRetriever, type Retriever } from "../retrieval/retriever.js";
+import { writeFolderAtomic } from "../storage/atomic-write.js";
+import { hashJson } from "../storage/content-hash.js";
+import { NpyWriter, readNpy } from "../storage/npy.js";
+import type { CurrentArtefacts } from "../training/run-state.js";
+import type { Report } from "./reporter.js";
+
+export interface ArtefactParts {
+  /** The run directory's `index/` and `retrieval/`. */
+  readonly indexFolder: string;
+  readonly retrievalFolder: string;
+  readonly store: PassageStore;
+  readonly template: string;
+  readonly index: IndexConfig;
+  readonly device: string;
+  readonly report: Report;
+}
+
+/** Rows that an index found for each question, best first. */
+export interface RetrievedRows {
+  readonly k: number;
+  rowsOf(question: number): readonly number[];
+}
+
+/** Builds (or finds) the index of `encoder` as it is now and opens a retriever over it. */
+export async function currentRetriever(
+  parts: ArtefactParts,
+  encoder: Encoder,
+  name: string,
+): Promise<{ retriever: Retriever; indexName: string }> {
+  const { indexFolder, store, template, index, report } = parts;
+  const about = pinned(encoder);
+  const folder = await buildIndex({
+    parent: indexFolder,
+    encoder: about,
+    store,
+    template,
+    metric: index.metric,
+    faiss: index.faiss,
+    progress: (done, total) => report({ type: "progress", name, done, total, detail: "passages embedded" }),
+  });
+  const retriever = openRetriever(folder, {
+    encoder: about,
+    store,
+    template,
+    metric: index.metric,
+    dtype: index.dtype,
+    device: parts.device,
+  });
+  return { retriever, indexName: path.basename(folder) };
+}
+
+/** The encoder with its hash read once: the weights stand still while an index is built. */
+function pinned(encoder: Encoder): {
+  dimension: number;
+  hash: string;
+  embedPassages: Encoder["embedPassages"];
+  embedQueries: Encoder["embedQueries"];
+} {
+  return {
+    dimension: encoder.dimension,
+    hash: encoder.hash,
+    embedPassages: (texts) => encoder.embedPassages(texts),
+    embedQueries: (texts) => encoder.embedQueries(texts),
+  };
+}
+
+/** Searches the `k` best passages of every training question and keeps them as an artefact. */
+export async function searchTraining(
+  parts: ArtefactParts,
+  retriever: Retriever,
+  indexName: string,
+  questions: readonly Question[],
+  k: number,
+): Promise<CurrentArtefacts> {
+  const name = hashJson({ index: indexName, questions: questions.map(({ id, question }) => [id, question]), k }).slice(0, 16);
+  const folder = path.join(parts.retrievalFolder, name);
+  if (!existsSync(path.join(folder, "rows.npy"))) {
+    const found = await retriever.searchRows(
+      questions.map(({ question }) => question),
+      k,
+    );
+    writeFolderAtomic(folder, (temporary) => {
+      const writer = new NpyWriter(path.join(temporary, "rows.npy"), { columns: found.k, dtype: "int32" });
+      try {
+        writer.append(new Uint8Array(found.ids_QK.buffer, found.ids_QK.byteOffset, found.ids_QK.byteLength));
+        writer.commit();
+      } finally {
+        writer.abort();
+      }
+    });
+  }
+  return { index: indexName, retrieval: name };
+}
+
+/** Opens an artefact of {@link searchTraining}. @throws UserError when it is gone or belongs to other questions */
+export function openRetrieved(parts: Pick<ArtefactParts, "retrievalFolder">, name: string, questions: number): RetrievedRows {
+  const file = path.join(parts.retrievalFolder, name, "rows.npy");
+  const { dtype, shape, data } = readNpy(file);
+  const [count, k] = shape;
+  if (dtype !== "int32" || count !== questions || k === undefined)
+    throw new UserError({
+      where: file,
+      what: "does not fit the training questions",
+      expected: `int32 (${questions}, K)`,
+      got: `${dtype} (${shape.join(", ")})`,
+      remedy: "remove the run's retrieval/ and resume from the checkpoint before",
+    });
+  const rows = new Int32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+  return { k, rowsOf: (question) => Array.from(rows.subarray(question * k, (question + 1) * k)) };
+}
+
+/** Deletes artefacts that no checkpoint refers to. */
+export function retainArtefacts(
+  parts: Pick<ArtefactParts, "indexFolder" | "retrievalFolder">,
+  referred: readonly CurrentArtefacts[],
+): void {
+  const prune = (folder: string, kept: ReadonlySet<string | undefined>): void => {
+    if (!existsSync(folder)) return;
+    for (const name of readdirSync(folder))
+      if (/^[0-9a-f]{16}$/.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
+  };
+  prune(parts.indexFolder, new Set(referred.flatMap(({ index, validated }) => [index, validated])));
+  prune(parts.retrievalFolder, new Set(referred.map(({ retrieval }) => retrieval)));
+}

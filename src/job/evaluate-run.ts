@@ -1,0 +1,174 @@
+/**
+ * The report of a run: the six rows of baselines.ts on its test questions, written as report.json and report.txt. The pair is the one in memory, which is the one that was exported. The trap: the base
+ * retriever is read from `start/`, never from the config's path, which may hold something else by now.
+ */
+import path from "node:path";
+import type { Answered } from "../evaluation/answered.js";
+import { evaluateRow, goldHits, randomHits, ROW_MEANINGS, type Evidence, type ReportRow, type RowName } from "../evaluation/baselines.js";
+import { Generator } from "../generation/generator.js";
+import { passageText } from "../corpus/passage.js";
+import type { Question } from "../corpus/questions.js";
+import { answersJsonLines, answersMarkdown, answersText } from "../report/validation-answers.js";
+import { reportText, type RunReport } from "../report/report-text.js";
+import { Bm25 } from "../retrieval/bm25.js";
+import { Encoder } from "../retrieval/encoder.js";
+import type { Hit, Retriever } from "../retrieval/retriever.js";
+import { writeFileAtomic } from "../storage/atomic-write.js";
+import { UserError } from "../errors.js";
+import { currentRetriever, type ArtefactParts } from "./artefacts.js";
+import { encoderOverrides, startFolders } from "./models.js";
+import type { OpenRun } from "./open-run.js";
+
+const ANSWERS_SHOWN = 8;
+
+/** What the rows of a report are made of. */
+export type ReportParts = Pick<OpenRun, "config" | "encoder" | "generator" | "closedBook" | "store" | "artefacts" | "report"> & {
+  /** The run directory, for the base retriever. */
+  readonly folder: string;
+  readonly questions: readonly Question[];
+  readonly name: string;
+  readonly split: string;
+};
+
+/** Evaluates a run on its own questions and writes the report. */
+export async function evaluateRun(run: OpenRun): Promise<RunReport> {
+  const { config, sets, places, report } = run;
+  const { split, limit } = config.eval;
+  const chosen = sets[split].slice(0, limit ?? undefined);
+  if (chosen.length === 0)
+    throw new UserError({
+      where: "eval.split",
+      what: `there are no ${split} questions`,
+      remedy: "choose eval.split=valid, or give data.questions.test",
+    });
+  report({ type: "stage", name: "evaluation", detail: `${chosen.length} ${split} questions, ${config.eval.rows.length} rows` });
+  const made = await makeReport({ ...run, folder: places.path, questions: chosen, name: config.name, split });
+  writeReport(made, { json: places.reportJson, text: places.reportText, answers: path.join(places.validation, "final") });
+  report({
+    type: "text",
+    text: `Validation answers (all in ${path.join(places.validation, "final.md")}):\n${answersText(made.trained, ANSWERS_SHOWN)}`,
+  });
+  report({ type: "text", text: reportText(made.report) });
+  return made.report;
+}
+
+export interface MadeReport {
+  readonly report: RunReport;
+  /** Answers of the trained pair. */
+  readonly trained: readonly Answered[];
+}
+
+/** Computes every row the config asks for. */
+export async function makeReport(parts: ReportParts): Promise<MadeReport> {
+  const { config, questions, report, store } = parts;
+  const { bootstrap, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
+  const options = {
+    passages: config.prompt.passages,
+    recallKs,
+    maxNewTokens,
+    batch,
+    samples: bootstrap.samples,
+    confidence: bootstrap.confidence,
+  };
+  const rows: ReportRow[] = [];
+  const seconds: Record<string, number> = {};
+  let trained: MadeReport["trained"] = [];
+  const score = async (evidence: Evidence): Promise<ReportRow> => {
+    const start = performance.now();
+    const scored = await evaluateRow(questions, evidence, {
+      ...options,
+      progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
+    });
+    seconds[evidence.name] = (performance.now() - start) / 1000;
+    if (evidence.name === "trained-pair") trained = scored.answered;
+    return scored.row;
+  };
+  for (const name of config.eval.rows) rows.push(await score(await evidenceOf(name, parts, Math.max(options.passages, ...recallKs))));
+  const more = [
+    await score({
+      name: "trained-pair-no-context",
+      meaning: "trained generator, asked without any passage",
+      generator: parts.generator,
+      hits: [],
+      isSearch: false,
+    }),
+  ];
+  return {
+    report: {
+      name: parts.name,
+      split: parts.split,
+      questions: questions.length,
+      passages: store.size,
+      k: options.passages,
+      confidence: bootstrap.confidence,
+      rows,
+      more,
+      seconds,
+    },
+    trained,
+  };
+}
+
+export function writeReport(made: MadeReport, places: { json: string; text: string; answers: string }): void {
+  writeFileAtomic(`${places.answers}.jsonl`, answersJsonLines(made.trained));
+  writeFileAtomic(`${places.answers}.md`, answersMarkdown("Answers of the trained pair", made.trained));
+  writeFileAtomic(places.text, reportText(made.report));
+  writeFileAtomic(places.json, `${JSON.stringify(made.report, null, 2)}\n`);
+}
+
+async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Promise<Evidence> {
+  const { questions, store, generator, config } = parts;
+  const base = { name, meaning: ROW_MEANINGS[name], generator };
+  switch (name) {
+    case "closed-book":
+      return { ...base, ...closedBook(parts), hits: [], isSearch: false };
+    case "random-passage":
+      return { ...base, hits: randomHits(questions, store, config.prompt.passages, config.seed), isSearch: false };
+    case "gold-passage":
+      return { ...base, hits: goldHits(questions, store), isSearch: false };
+    case "bm25":
+      return { ...base, hits: bm25Hits(parts, depth), isSearch: true };
+    case "trained-pair":
+      return { ...base, hits: await searchHits(parts.artefacts, parts.encoder, questions, depth), isSearch: true };
+    case "base-pair": {
+      const encoder = Encoder.load(startFolders(parts.folder).retriever, encoderOverrides(config.retriever));
+      try {
+        return { ...base, hits: await searchHits(parts.artefacts, encoder, questions, depth), isSearch: true };
+      } finally {
+        encoder.dispose();
+      }
+    }
+  }
+}
+
+/** The generator that was trained without contexts; without one, the trained generator with none, and the row says so. */
+function closedBook({ closedBook: model, generator }: ReportParts): { generator: Generator; meaning: string } {
+  if (model === undefined) return { generator, meaning: "the trained generator, asked without any passage (eval.closed_book.steps is 0)" };
+  return {
+    generator: new Generator(model, generator.tokenizer, generator.format, generator.maxTokens, generator.device),
+    meaning: ROW_MEANINGS["closed-book"],
+  };
+}
+
+async function searchHits(artefacts: ArtefactParts, encoder: Encoder, questions: readonly Question[], depth: number): Promise<Hit[][]> {
+  const { retriever }: { retriever: Retriever } = await currentRetriever(artefacts, encoder, "index");
+  try {
+    return await retriever.search(
+      questions.map(({ question }) => question),
+      depth,
+    );
+  } finally {
+    retriever.index.dispose();
+  }
+}
+
+function bm25Hits({ store, questions, artefacts }: ReportParts, depth: number): Hit[][] {
+  const texts = Array.from({ length: store.size }, (_, row) => passageText(store.get(row), artefacts.template));
+  const found = new Bm25(texts).search(
+    questions.map(({ question }) => question),
+    depth,
+  );
+  return found.map(({ scores, ids }) =>
+    Array.from(ids, (row, i) => ({ row, rank: i + 1, score: scores[i] ?? NaN, passage: store.get(row) })),
+  );
+}

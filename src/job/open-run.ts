@@ -1,0 +1,216 @@
+/**
+ * A run opened for work: data, models, optimisers and state, restored from the newest complete checkpoint when there is one. It computes nothing yet. The trap: everything is rebuilt from the run
+ * directory and the saved config, so that the second start of a run equals the first.
+ */
+import path from "node:path";
+import type { TandemConfig } from "../config/schema.js";
+import { engineFacts, gemmRate, setThreads } from "../engine/info.js";
+import { UserError } from "../errors.js";
+import { Generator } from "../generation/generator.js";
+import type { Gpt2 } from "../nn/gpt2.js";
+import { loadCausalModel } from "../nn/registry.js";
+import { Encoder } from "../retrieval/encoder.js";
+import type { PassageStore } from "../corpus/passage-store.js";
+import { openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
+import { listCheckpoints, loadCheckpoint } from "../training/checkpoint.js";
+import { parameterGroups } from "../training/optimiser.js";
+import type { ProbeOptions } from "../training/penalty-probe.js";
+import type { Phase } from "../training/phase.js";
+import type { GeneratorBatch } from "../training/phases/generator.js";
+import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
+import { totalSteps, type ScheduledPhase } from "../training/schedule.js";
+import type { ArtefactParts } from "./artefacts.js";
+import { corpusTexts, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
+import { runDevice, runPrecision } from "./hardware.js";
+import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
+import { CLOSED_BOOK, PhaseMaker } from "./phases.js";
+import { renaming } from "./rename.js";
+import type { Report } from "./reporter.js";
+
+export interface OpenRun {
+  readonly config: TandemConfig;
+  readonly report: Report;
+  readonly places: RunDirectory;
+  readonly store: PassageStore;
+  readonly sets: QuestionSets;
+  readonly encoder: Encoder;
+  readonly generator: Generator;
+  readonly closedBook: Gpt2 | undefined;
+  readonly artefacts: ArtefactParts;
+  readonly phases: PhaseMaker;
+  readonly schedule: readonly ScheduledPhase[];
+  readonly state: RunState;
+  /** Results kept of each training question: enough for contexts and for mining. */
+  readonly depth: number;
+  /** GFLOP/s of this machine's matrix products, for the logged share. */
+  readonly gemmRate: number;
+  /** One phase of each kind in the schedule, as the audit looks at them. */
+  auditedPhases(): Phase[];
+  /** The fixed batch that the penalties are probed on. */
+  probe(): ProbeOptions;
+}
+
+/** Opens a run directory. @throws UserError for whatever is wrong with data, folders or checkpoints */
+export async function openRun(config: TandemConfig, folder: string, report: Report): Promise<OpenRun> {
+  const places = openRunDirectory(folder);
+  if (config.threads !== null) setThreads(config.threads);
+  const device = runDevice(config.device);
+  const precision = runPrecision(config.precision, device);
+  const { store, sets } = await prepareData(config, folder, report);
+  const start = startFolders(folder);
+  const encoder = Encoder.load(start.retriever, { ...encoderOverrides(config.retriever), device, dropout: config.retriever.dropout });
+  const generator = openGenerator(config, start.generator, device);
+  const closedBook =
+    config.eval.closed_book.steps > 0 && config.eval.rows.includes("closed-book")
+      ? loadCausalModel(start.generator, { device, dropout: config.generator.dropout })
+      : undefined;
+  const schedule = scheduleOf(config, closedBook !== undefined);
+  const state = newRunState(
+    trainables(config, encoder, generator, closedBook),
+    fingerprint({ workers: 1, device, precision: precision ?? "f32" }),
+  );
+  restore(state, places, schedule, report);
+  const artefacts: ArtefactParts = {
+    indexFolder: places.index,
+    retrievalFolder: path.join(folder, "retrieval"),
+    store,
+    template: config.data.corpus.title_template,
+    index: config.index,
+    device,
+    report,
+  };
+  const phases = new PhaseMaker({
+    config,
+    store,
+    questions: sets.train,
+    generator,
+    closedBook,
+    encoder,
+    renaming: renaming(config.data, config.seed, store, sets, artefacts.template),
+    retrievalFolder: artefacts.retrievalFolder,
+    precision,
+    device,
+  });
+  const depth = Math.min(
+    store.size,
+    Math.max(config.train.generator.passages ?? config.prompt.passages, config.train.contrastive.mining.to),
+  );
+  report({ type: "note", text: `${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
+  return {
+    config,
+    report,
+    places,
+    store,
+    sets,
+    encoder,
+    generator,
+    closedBook,
+    artefacts,
+    phases,
+    schedule,
+    state,
+    depth,
+    gemmRate: gemmRate({ device }),
+    auditedPhases: () => audited(phases, schedule),
+    probe: prober(config, phases, generator, schedule),
+  };
+}
+
+/** Corpus, start models and questions: what a second start finds done is not done again. */
+async function prepareData(config: TandemConfig, folder: string, report: Report): Promise<{ store: PassageStore; sets: QuestionSets }> {
+  const start = startFolders(folder);
+  report({ type: "stage", name: "models", detail: "tokenizers and first weights" });
+  let texts: Promise<string[]> | undefined;
+  await prepareStart(
+    config,
+    start,
+    () => (texts ??= corpusTexts(config.data)),
+    () => questionTexts(config.data),
+    report,
+  );
+  report({ type: "stage", name: "corpus", detail: config.data.corpus.path ?? "" });
+  const maxTokens = Encoder.load(start.retriever, encoderOverrides(config.retriever));
+  const { maxTokens: longest } = maxTokens.settings;
+  maxTokens.dispose();
+  const store = await prepareStore(config.data, path.join(folder, "corpus"), start.retriever, longest, report);
+  return { store, sets: await prepareQuestions(config.data, store, report) };
+}
+
+function openGenerator(config: TandemConfig, folder: string, device: string): Generator {
+  const { max_tokens: maxTokens, dropout } = config.generator;
+  const opened = Generator.load(folder, generatorFormat(config.prompt), { device, dropout, ...(maxTokens === null ? {} : { maxTokens }) });
+  if (opened.maxTokens <= opened.model.config.nPositions) return opened;
+  throw new UserError({
+    where: "generator.max_tokens",
+    what: "is more than the model's positions",
+    expected: `at most ${opened.model.config.nPositions}`,
+    got: String(opened.maxTokens),
+  });
+}
+
+function trainables(config: TandemConfig, encoder: Encoder, generator: Generator, closedBook: Gpt2 | undefined): Trainable[] {
+  const { generator: forGenerator, contrastive } = config.train;
+  const made = (
+    name: string,
+    parameters: Parameters<typeof parameterGroups>[0],
+    options: typeof forGenerator | typeof contrastive,
+  ): Trainable =>
+    trainable(name, parameterGroups(parameters, options.weight_decay), {
+      betas: [options.betas[0] ?? 0.9, options.betas[1] ?? 0.999],
+      eps: options.eps,
+    });
+  const pair = [made("retriever", encoder.parameters, contrastive), made("generator", generator.model.parameters, forGenerator)];
+  return closedBook === undefined ? pair : [...pair, made(CLOSED_BOOK, closedBook.parameters, forGenerator)];
+}
+
+/** The config's schedule, with the closed-book generator's steps at its end. A refresh is one step of the whole. */
+function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhase[] {
+  const own = config.train.schedule.map(({ phase, steps, contexts }): ScheduledPhase => ({
+    phase,
+    steps: phase === "refresh" ? 1 : steps,
+    ...(contexts === null ? {} : { contexts }),
+  }));
+  return hasClosedBook ? [...own, { phase: CLOSED_BOOK, steps: config.eval.closed_book.steps }] : own;
+}
+
+function restore(state: RunState, places: RunDirectory, schedule: readonly ScheduledPhase[], report: Report): void {
+  const newest = listCheckpoints(places.checkpoints).at(-1);
+  if (newest === undefined) return;
+  const saved = loadCheckpoint(newest.folder, state);
+  report({ type: "note", text: `resumed at step ${newest.step} of ${totalSteps(schedule)}` });
+  const differences = fingerprintDifferences(saved, state.fingerprint);
+  if (differences.length > 0)
+    report({
+      type: "warning",
+      text: `the run goes on elsewhere than it began (${differences.join("; ")}): its figures will not equal the uninterrupted run's bit for bit`,
+    });
+}
+
+function audited(phases: PhaseMaker, schedule: readonly ScheduledPhase[]): Phase[] {
+  const has = (phase: string): boolean => schedule.some((entry) => entry.phase === phase);
+  return [
+    ...(has("generator") ? [phases.generator("gold", totalSteps(schedule.filter(({ phase }) => phase === "generator")), {})] : []),
+    ...(has("contrastive") ? [phases.contrastive({})] : []),
+  ];
+}
+
+/** Makes the probe's batch once: gold contexts at their full length, whatever the curriculum shows meanwhile. */
+function prober(config: TandemConfig, phases: PhaseMaker, generator: Generator, schedule: readonly ScheduledPhase[]): () => ProbeOptions {
+  let made: Pick<ProbeOptions, "phase" | "batch"> | undefined;
+  return () => {
+    if (made === undefined) {
+      const steps = totalSteps(schedule.filter(({ phase }) => phase === "generator"));
+      const phase = phases.generator("gold", steps, {}) as Phase<GeneratorBatch>;
+      made = { phase, batch: phase.batch(steps - 1) };
+    }
+    const { train, eval: evaluation } = config;
+    return {
+      ...made,
+      model: generator.model,
+      eosId: generator.eosId,
+      examples: train.audit.examples,
+      maxNewTokens: evaluation.max_new_tokens,
+      n: train.penalties.ngram_repeat.n,
+    };
+  };
+}

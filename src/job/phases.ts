@@ -1,0 +1,252 @@
+/**
+ * The phases of a run, made from its config: generator on gold or retrieved contexts, contrastive with positives and mined negatives, and the closed-book generator. A phase is a function
+ * of the schedule's position and the state's artefacts, so a resumed run makes the same one. The trap: whatever differs between two phases of one kind must come from these two.
+ */
+import type { TandemConfig } from "../config/schema.js";
+import { passageText } from "../corpus/passage.js";
+import type { PassageStore } from "../corpus/passage-store.js";
+import type { Question } from "../corpus/questions.js";
+import type { Generator } from "../generation/generator.js";
+import type { Gpt2 } from "../nn/gpt2.js";
+import type { Encoder } from "../retrieval/encoder.js";
+import { generatorExamples, type GeneratorExamples, type GeneratorQuestion } from "../training/generator-examples.js";
+import { choosePositives, mineHardNegatives, type MinedQuestion } from "../training/hard-negatives.js";
+import { inverseDocumentFrequency, type WordWeight } from "../training/keywords.js";
+import { rateAt } from "../training/optimiser.js";
+import type { Phase } from "../training/phase.js";
+import { contrastivePhase } from "../training/phases/contrastive.js";
+import { generatorPhase } from "../training/phases/generator.js";
+import type { PenaltyOptions } from "../training/penalties/penalty-terms.js";
+import type { CurrentArtefacts, RunState } from "../training/run-state.js";
+import type { SchedulePosition } from "../training/schedule.js";
+import type { TrainedPhase } from "../training/trainer.js";
+import { openRetrieved, type RetrievedRows } from "./artefacts.js";
+import type { Renaming } from "./rename.js";
+
+/** Phases that the schedule may name, and the closed-book one that the report needs. */
+export const PHASES = ["generator", "contrastive", "refresh"] as const;
+export const CLOSED_BOOK = "closed-book";
+
+export interface PhaseParts {
+  readonly config: TandemConfig;
+  readonly store: PassageStore;
+  readonly questions: readonly Question[];
+  readonly generator: Generator;
+  readonly closedBook: Gpt2 | undefined;
+  readonly encoder: Encoder;
+  readonly renaming: Renaming | undefined;
+  readonly retrievalFolder: string;
+  readonly precision: "bf16" | undefined;
+  readonly device: string;
+}
+
+/** Makes phases and keeps what all of them share: word weights, lengths, gold rows. */
+export class PhaseMaker {
+  readonly #parts: PhaseParts;
+  readonly #goldRows: readonly (readonly number[])[];
+  readonly #lengths = new Map<string, number>();
+  #weight: WordWeight | undefined;
+
+  constructor(parts: PhaseParts) {
+    this.#parts = parts;
+    this.#goldRows = parts.questions.map(({ passageIds }) =>
+      passageIds.map((id) => parts.store.rowOf(id)).filter((row) => row !== undefined),
+    );
+  }
+
+  /** The phase at a place in the schedule. @throws UserError when the data can't feed it */
+  at(position: SchedulePosition, state: RunState): TrainedPhase {
+    const { generator, contrastive } = this.#parts.config.train;
+    if (position.phase === "contrastive") return trained(this.contrastive(state.progress.artefacts), "retriever", contrastive);
+    if (position.phase === CLOSED_BOOK) return trained(this.closedBook(), CLOSED_BOOK, generator);
+    const contexts = generator.contexts === "auto" ? (position.contexts ?? "gold") : generator.contexts;
+    return trained(this.generator(contexts, position.stepsOfKind, state.progress.artefacts), "generator", generator);
+  }
+
+  /** The generator on gold passages, or on what the current index found. */
+  generator(contexts: "gold" | "retrieved", totalSteps: number, artefacts: CurrentArtefacts): Phase {
+    const { config, store, renaming } = this.#parts;
+    const { generator, penalties } = config.train;
+    const k = generator.passages ?? config.prompt.passages;
+    const retrieved = contexts === "retrieved" ? this.#retrieved(artefacts) : undefined;
+    const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
+    const examples = generatorExamples({
+      seed: config.seed,
+      questions: usable.map((question) => this.#generatorQuestion(question)),
+      contexts: (example) => {
+        const question = usable[example] ?? 0;
+        return retrieved === undefined ? (this.#goldRows[question] ?? []).slice(0, k) : retrieved.rowsOf(question).slice(0, k);
+      },
+      passage: (row) => store.get(row),
+      questionsPerContext: generator.questions_per_context,
+      keepGold: retrieved === undefined ? 0 : generator.keep_gold,
+      ...(retrieved === undefined && generator.curriculum.share > 0 ? { curriculum: generator.curriculum } : {}),
+      totalSteps,
+      ...(renaming === undefined ? {} : { transform: (context, step) => renaming.context(originals(context, usable), step) }),
+    });
+    const length = (example: number, step: number): number => this.#contextLength(examples, usable[example] ?? 0, step, retrieved, k);
+    return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penaltyOptions(penalties));
+  }
+
+  /** The same kind of generator, taught to answer without contexts: the closed-book row's. */
+  closedBook(): Phase {
+    const { questions, closedBook, generator } = this.#parts;
+    if (closedBook === undefined) throw new Error("no closed-book generator was made");
+    const examples: GeneratorExamples = {
+      size: questions.length,
+      at: (lead) => ({ passages: [], questions: [{ index: lead, ...answeredQuestion(questions[lead]) }] }),
+      shareShown: () => 1,
+    };
+    const length = (example: number): number =>
+      this.#textLength(questions[example]?.question ?? "", generator) +
+      this.#textLength(questions[example]?.answers[0] ?? "", generator) +
+      8;
+    return { ...this.#generatorPhase(closedBook, examples, length, "closed", {}), name: CLOSED_BOOK };
+  }
+
+  contrastive(artefacts: CurrentArtefacts): Phase {
+    const { config, store, questions, encoder, renaming, precision, device } = this.#parts;
+    const { contrastive } = config.train;
+    const textOf = (row: number): string => passageText(store.get(row), config.data.corpus.title_template);
+    const retrieved = artefacts.retrieval === undefined ? undefined : this.#retrieved(artefacts);
+    const mined = questions.map(({ answers }, i): MinedQuestion => ({ goldRows: this.#goldRows[i] ?? [], answers }));
+    const positives = mined.map((question, i) =>
+      choosePositives(question, retrieved?.rowsOf(i) ?? [], textOf, contrastive.positives === "answer"),
+    );
+    const usable = this.#usable((question) => (positives[question]?.length ?? 0) > 0);
+    const negatives =
+      contrastive.hard_negatives === 0 || retrieved === undefined
+        ? undefined
+        : mineHardNegatives(mined, (question) => retrieved.rowsOf(question), textOf, contrastive.mining);
+    return contrastivePhase({
+      encoder,
+      questions: usable.map((question) => ({
+        question: questions[question]?.question ?? "",
+        answers: questions[question]?.answers ?? [],
+        positives: positives[question] ?? [],
+      })),
+      textOf,
+      seed: config.seed,
+      batch: contrastive.batch,
+      temperature: contrastive.temperature,
+      symmetric: contrastive.symmetric,
+      hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,
+      negativesOf: (example) => negatives?.rows[usable[example] ?? 0] ?? [],
+      accumulate: contrastive.accumulate,
+      dropout: config.retriever.dropout > 0,
+      ...(renaming === undefined
+        ? {}
+        : {
+            transform: (texts, step) =>
+              renaming.texts(
+                { ...texts, questions: texts.questions.map((question) => ({ ...question, index: usable[question.index] ?? 0 })) },
+                step,
+              ),
+          }),
+      precision,
+      device,
+    }) as Phase;
+  }
+
+  #generatorPhase(
+    model: Gpt2,
+    examples: GeneratorExamples,
+    length: (example: number, step: number) => number,
+    kind: "open" | "closed",
+    penalties: PenaltyOptions,
+  ): Phase {
+    const { config, generator, precision, device } = this.#parts;
+    const options = config.train.generator;
+    return generatorPhase({
+      model,
+      tokenizer: generator.tokenizer,
+      format: generator.format[kind],
+      maxTokens: generator.maxTokens,
+      eosId: generator.eosId,
+      examples,
+      length,
+      seed: config.seed,
+      batchTokens: options.batch_tokens ?? undefined,
+      batch: options.batch ?? undefined,
+      accumulate: options.accumulate,
+      labelSmoothing: options.label_smoothing,
+      copyWeight: kind === "open" ? options.copy_weight : 0,
+      penalties,
+      keywordSource: config.train.penalties.keyword.source,
+      wordWeight: this.#wordWeight(),
+      dropout: config.generator.dropout > 0,
+      precision,
+      device,
+    }) as Phase;
+  }
+
+  #retrieved(artefacts: CurrentArtefacts): RetrievedRows {
+    if (artefacts.retrieval === undefined) throw new Error("a phase needs retrieved contexts before the first refresh");
+    return openRetrieved(this.#parts, artefacts.retrieval, this.#parts.questions.length);
+  }
+
+  #usable(keep: (question: number) => boolean): number[] {
+    return this.#parts.questions.flatMap((_, question) => (keep(question) ? [question] : []));
+  }
+
+  #generatorQuestion(question: number): GeneratorQuestion {
+    return { ...answeredQuestion(this.#parts.questions[question]), goldRows: this.#goldRows[question] ?? [] };
+  }
+
+  #contextLength(examples: GeneratorExamples, question: number, step: number, retrieved: RetrievedRows | undefined, k: number): number {
+    const { store, generator } = this.#parts;
+    const rows = retrieved === undefined ? (this.#goldRows[question] ?? []).slice(0, k) : retrieved.rowsOf(question).slice(0, k);
+    const share = examples.shareShown(4, step);
+    const shown = rows.reduce((sum, row) => sum + this.#textLength(store.field(row, "text"), generator) * share + 4, 0);
+    const asked = this.#parts.questions[question];
+    const turns = this.#parts.config.train.generator.questions_per_context;
+    return Math.ceil(
+      shown + turns * (this.#textLength(asked?.question ?? "", generator) + this.#textLength(asked?.answers[0] ?? "", generator) + 6),
+    );
+  }
+
+  #textLength(text: string, { tokenizer }: Generator): number {
+    let length = this.#lengths.get(text);
+    if (length === undefined) {
+      length = tokenizer.encode(text, { specialTokens: false }).length;
+      this.#lengths.set(text, length);
+    }
+    return length;
+  }
+
+  #wordWeight(): WordWeight {
+    const { store, config } = this.#parts;
+    if (config.train.penalties.keyword.weight === 0) return () => 1;
+    this.#weight ??= inverseDocumentFrequency(Array.from({ length: Math.min(store.size, 20_000) }, (_, row) => store.field(row, "text")));
+    return this.#weight;
+  }
+}
+
+function answeredQuestion(question: Question | undefined): { question: string; answer: string } {
+  return { question: question?.question ?? "", answer: question?.answers[0] ?? "" };
+}
+
+/** The renaming looks questions up by their number in the data set; a phase numbers only those it can use. */
+function originals<Context extends { readonly questions: readonly { readonly index: number }[] }>(
+  context: Context,
+  usable: readonly number[],
+): Context {
+  return { ...context, questions: context.questions.map((question) => ({ ...question, index: usable[question.index] ?? 0 })) };
+}
+
+type OptimiserConfig = TandemConfig["train"]["generator" | "contrastive"];
+
+function trained(phase: Phase, model: string, options: OptimiserConfig): TrainedPhase {
+  const course = { peak: options.lr, warmup: options.warmup, flat: options.flat, decay: options.decay, floor: options.floor };
+  return { phase, model, rate: (step, total) => rateAt(course, step, total), clip: options.clip ?? undefined };
+}
+
+/** The config's penalties as the phase takes them. */
+export function penaltyOptions(penalties: TandemConfig["train"]["penalties"]): PenaltyOptions {
+  const { ngram_repeat: ngramRepeat, keyword, short_answer: short } = penalties;
+  return {
+    ngramRepeat,
+    ...(keyword.direction === null ? {} : { keyword: { ...keyword, direction: keyword.direction } }),
+    shortAnswer: { weight: short.weight, temperature: short.temperature, minTokens: short.min_tokens },
+  };
+}

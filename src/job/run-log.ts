@@ -1,0 +1,91 @@
+/**
+ * What a run writes while it trains: lines of metrics.jsonl, the probe's figures, checkpoints and what is kept of them. The trap: the log is synced before each checkpoint, so that a
+ * checkpoint never counts steps whose lines are lost, and it is cut back to the checkpoint when a run resumes.
+ */
+import { listCheckpoints, checkpointArtefacts, retainCheckpoints, saveCheckpoint } from "../training/checkpoint.js";
+import { openMetricsLog, type MetricsLog } from "../tracking/metrics-log.js";
+import { probePenalties } from "../training/penalty-probe.js";
+import type { RunState } from "../training/run-state.js";
+import { totalSteps, type SchedulePosition } from "../training/schedule.js";
+import type { StepRecord } from "../training/trainer.js";
+import { retainArtefacts } from "./artefacts.js";
+import type { OpenRun } from "./open-run.js";
+import type { Report } from "./reporter.js";
+
+export class RunLog {
+  readonly #run: OpenRun;
+  readonly #report: Report;
+  readonly #metrics: MetricsLog;
+  readonly #alarmed = new Set<string>();
+
+  constructor(run: OpenRun, report: Report) {
+    this.#run = run;
+    this.#report = report;
+    this.#metrics = openMetricsLog(run.places.metrics, { after: run.state.progress.step });
+  }
+
+  /** After a step: its line, if the log wants one, with the probe's figures where they are due. */
+  async stepped(record: StepRecord, position: SchedulePosition): Promise<void> {
+    const { log, audit } = this.#run.config.train;
+    const isProbed = position.phase === "generator" && audit.every !== null && record.step % audit.every === 0;
+    const probed = isProbed ? await this.#probe() : {};
+    const isLast = position.stepInPhase + 1 === position.steps;
+    if (isProbed || isLast || record.step % log.every === 0) this.#metrics.append({ ...metricsOf(record, position, this.#run), ...probed });
+    this.#report({ type: "step", record, totalSteps: totalSteps(this.#run.schedule) });
+  }
+
+  /** Log, checkpoint, retention, in this order. */
+  save(state: RunState): void {
+    const { places, config, artefacts } = this.#run;
+    this.#metrics.sync();
+    saveCheckpoint(places.checkpoints, state);
+    const best = config.train.checkpoint.keep_best && state.progress.best !== undefined ? [state.progress.best.step] : [];
+    const gone = retainCheckpoints(places.checkpoints, config.train.checkpoint.keep_last, best);
+    if (gone.length > 0)
+      retainArtefacts(artefacts, [
+        state.progress.artefacts,
+        ...listCheckpoints(places.checkpoints).map(({ folder }) => checkpointArtefacts(folder)),
+      ]);
+  }
+
+  close(): void {
+    this.#metrics.close();
+  }
+
+  async #probe(): Promise<Record<string, number>> {
+    const { figures, alarms } = await probePenalties(this.#run.probe());
+    for (const alarm of alarms) {
+      const term = alarm.split(":")[0] ?? alarm;
+      if (this.#alarmed.has(term)) continue;
+      this.#alarmed.add(term);
+      this.#report({ type: "warning", text: `penalty ${alarm}` });
+    }
+    return figures;
+  }
+}
+
+/** Multiplications of a training step are counted as 6 for each weight outside the embeddings and token (Kaplan et al. 2020, arXiv 2001.08361, §2.1). */
+const FLOP_PER_WEIGHT_AND_TOKEN = 6;
+
+function metricsOf(
+  record: StepRecord,
+  position: SchedulePosition,
+  run: OpenRun,
+): { step: number; phase: string } & Record<string, number | string> {
+  const trained = run.state.trainables.get(position.phase === "contrastive" ? "retriever" : position.phase);
+  const weights = [...(trained?.parameters ?? [])].reduce(
+    (sum, [name, { numel }]) => (/embeddings|wte|wpe/.test(name) ? sum : sum + numel),
+    0,
+  );
+  const gflops = (FLOP_PER_WEIGHT_AND_TOKEN * weights * record.tokens) / record.seconds / 1e9;
+  return {
+    step: record.step,
+    phase: record.phase,
+    loss: record.loss,
+    ...Object.fromEntries(Object.entries(record.terms).map(([name, value]) => [`loss/${name}`, value])),
+    rate: record.rate,
+    gradient_norm: record.gradientNorm,
+    tokens_per_second: Math.round(record.tokens / record.seconds),
+    gemm_share: Number((gflops / run.gemmRate).toFixed(4)),
+  };
+}

@@ -1,0 +1,83 @@
+/**
+ * The main job, in the worker process: corpus, models, index, training, evaluation, report, all in one run directory and from any point on again. It may block; the driver (driver.ts) never
+ * does. The trap: every file is written here, in an order that survives a kill: log lines before the checkpoint that counts them, artefacts before the state that names them.
+ */
+import path from "node:path";
+import type { TandemConfig } from "../config/schema.js";
+import { auditGradients, auditTable } from "../training/gradient-audit.js";
+import { validateSchedule } from "../training/schedule.js";
+import { train } from "../training/trainer.js";
+import { writeFileAtomic } from "../storage/atomic-write.js";
+import { searchTraining, currentRetriever } from "./artefacts.js";
+import { evaluateRun } from "./evaluate-run.js";
+import { exportPair } from "./models.js";
+import { CLOSED_BOOK, PHASES } from "./phases.js";
+import type { Report } from "./reporter.js";
+import { openRun, type OpenRun } from "./open-run.js";
+import { RunLog } from "./run-log.js";
+import { validateRun } from "./validate-run.js";
+
+export interface TrainJobOptions {
+  readonly config: TandemConfig;
+  /** The run directory, which exists. */
+  readonly run: string;
+  readonly report: Report;
+  readonly stopRequested: () => boolean;
+}
+
+/** Runs what is left of the job. `stopped`: saved and left early, to be resumed. */
+export async function trainJob(options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const { config, report } = options;
+  const run = await openRun(config, options.run, report);
+  const log = new RunLog(run, report);
+  try {
+    for (const warning of validateSchedule(run.schedule, [...PHASES, CLOSED_BOOK])) report({ type: "warning", text: warning });
+    if (run.state.progress.step === 0) auditRun(run, report);
+    const outcome = await trainRun(run, log, options.stopRequested);
+    if (outcome === "stopped") return outcome;
+  } finally {
+    log.close();
+  }
+  report({ type: "stage", name: "saving", detail: "retriever/ and generator/ as Hugging Face folders" });
+  exportPair(run);
+  await evaluateRun(run);
+  return "finished";
+}
+
+async function trainRun(run: OpenRun, log: RunLog, stopRequested: () => boolean): Promise<"finished" | "stopped"> {
+  const { config, report } = run;
+  const names = run.schedule.map(({ phase, steps }) => (phase === "refresh" ? phase : `${phase} ${steps}`)).join(", ");
+  report({ type: "stage", name: "training", detail: names });
+  return train(
+    { schedule: run.schedule, checkpointEvery: config.train.checkpoint.every ?? undefined },
+    {
+      phaseAt: (position, state) => run.phases.at(position, state),
+      refresh: (state) => refresh(run, state),
+      stepped: (record, position) => log.stepped(record, position),
+      save: (state) => log.save(state),
+      phaseEnded: async (position, state) => {
+        if (config.train.validate.after_each_phase && position.phase !== CLOSED_BOOK) await validateRun(run, position, state);
+      },
+      stopRequested,
+    },
+    run.state,
+  );
+}
+
+/** The index follows the retriever: passages are embedded anew, contexts and negatives searched anew. */
+async function refresh(run: OpenRun, state: OpenRun["state"]): Promise<void> {
+  const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "refresh");
+  try {
+    state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, run.sets.train, run.depth);
+  } finally {
+    retriever.index.dispose();
+  }
+}
+
+/** The gradient audit before step 1: every term reaches every parameter, or the run doesn't start. */
+function auditRun(run: OpenRun, report: Report): void {
+  report({ type: "stage", name: "gradient audit", detail: "every loss term reaches every parameter" });
+  const table = auditTable(run.auditedPhases().flatMap((phase) => auditGradients(phase, { batches: run.config.train.audit.batches })));
+  writeFileAtomic(path.join(run.places.path, "audit.txt"), `${table}\n`);
+  report({ type: "note", text: table });
+}

@@ -1,0 +1,82 @@
+/**
+ * After a phase the validation questions are answered by the pair that is being trained: never by the pair it started from. Results go to `validation/` as JSON lines, Markdown and one summary line
+ * a phase. The trap: after a contrastive phase the index lags behind the retriever, so the passages are embedded anew; the refresh that follows finds that index and doesn't build it again.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { evaluateRow } from "../evaluation/baselines.js";
+import type { Scores } from "../evaluation/answered.js";
+import { answersJsonLines, answersMarkdown } from "../report/validation-answers.js";
+import { writeFileAtomic } from "../storage/atomic-write.js";
+import type { RunState } from "../training/run-state.js";
+import type { SchedulePosition } from "../training/schedule.js";
+import { currentRetriever } from "./artefacts.js";
+import type { OpenRun } from "./open-run.js";
+
+interface ValidationLine {
+  readonly step: number;
+  readonly phase: string;
+  readonly em: number;
+  readonly f1: number;
+  readonly mrr: number | null;
+  readonly recall: Scores["recall"];
+  readonly answer_in_context: number;
+}
+
+/** Answers, scores, writes, and notes the best metric so far in the state. */
+export async function validateRun(run: OpenRun, position: SchedulePosition, state: RunState): Promise<void> {
+  const { config, sets, report } = run;
+  const questions = sets.valid.slice(0, config.train.validate.questions ?? undefined);
+  if (questions.length === 0) return;
+  const step = state.progress.step;
+  const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "validation");
+  const passages = config.prompt.passages;
+  const recallKs = config.eval.recall_at;
+  const hits = await retriever.search(
+    questions.map(({ question }) => question),
+    Math.max(passages, ...recallKs),
+  );
+  retriever.index.dispose();
+  state.progress.artefacts = { ...state.progress.artefacts, validated: indexName };
+  const evidence = { name: "validation", meaning: "the pair being trained", generator: run.generator, hits, isSearch: true };
+  const { bootstrap, batch, max_new_tokens: maxNewTokens } = config.eval;
+  const { row, answered } = await evaluateRow(questions, evidence, {
+    passages,
+    recallKs,
+    maxNewTokens,
+    batch,
+    samples: bootstrap.samples,
+    confidence: bootstrap.confidence,
+  });
+  const name = `step-${String(step).padStart(8, "0")}-${position.phase}`;
+  writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
+  writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
+  const { em, f1, mrr, recall, answer_in_context } = row;
+  writeSummary(run, { step, phase: position.phase, em, f1, mrr, recall, answer_in_context });
+  const first = recall["1"];
+  report({
+    type: "note",
+    text: `validation after ${position.phase}, step ${step}: EM ${em.toFixed(3)}, F1 ${f1.toFixed(3)}${first === null || first === undefined ? "" : `, recall@1 ${first.toFixed(3)}`}`,
+  });
+  noteBest(run, state, row, step);
+}
+
+/** The summary holds each step once: what a resumed run does again replaces what was there. */
+function writeSummary(run: OpenRun, line: ValidationLine): void {
+  const file = path.join(run.places.validation, "summary.jsonl");
+  const before = existsSync(file)
+    ? readFileSync(file, "utf8")
+        .split("\n")
+        .filter((text) => text !== "")
+    : [];
+  const kept = before.filter((text) => (JSON.parse(text) as ValidationLine).step < line.step);
+  writeFileAtomic(file, [...kept, JSON.stringify(line)].map((text) => `${text}\n`).join(""));
+}
+
+function noteBest(run: OpenRun, state: RunState, scores: Scores, step: number): void {
+  const { metric } = run.config.train.checkpoint;
+  const k = /^recall@(\d+)$/.exec(metric)?.[1];
+  const value = k === undefined ? scores[metric as "em" | "f1" | "mrr"] : scores.recall[k];
+  if (value === null || value === undefined) return;
+  if (state.progress.best === undefined || value > state.progress.best.value) state.progress.best = { metric, value, step };
+}
