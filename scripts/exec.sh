@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=tandem
+#SBATCH --signal=B:USR2@120
+#SBATCH --requeue
 # exec.sh [key=value]…: sets up, then trains, evaluates and reports. Without arguments that is the quickstart.
 #   bash scripts/exec.sh experiment=squad data.root=<folder>     another experiment; every override of tandem train passes through
-#   sbatch scripts/exec.sh experiment=squad                      the same inside a Slurm job, which never sets up: nodes may have no network
+#   sbatch scripts/exec.sh experiment=squad                      the same inside a Slurm job, which never sets up: nodes may have no network.
+#                                                                Two minutes before its time limit the run saves its state and the job is queued again
 set -euo pipefail
 
 # Slurm runs a copy of this file from its spool folder; the repository is then where the job was submitted, or the folder above.
@@ -33,5 +36,26 @@ for argument in "$@"; do
   case "$argument" in experiment=* | +experiment=*) experiment=() ;; esac
 done
 if [ "${#experiment[@]}" -eq 1 ]; then stage "the quickstart: corpus, index, training, evaluation, report" "at most 8 min on 2 cores"; fi
-# Replaces this shell, so that signals reach the program and its exit code is the job's.
-exec node "$root/bin/tandem" train "${experiment[@]}" "$@"
+command=(node "$root/bin/tandem" train "${experiment[@]}" "$@")
+# Outside Slurm the program replaces this shell: signals reach it and its exit code is this script's.
+if [ -z "${SLURM_JOB_ID:-}" ]; then exec "${command[@]}"; fi
+
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then command+=(--resume auto); fi
+"${command[@]}" &
+child=$!
+limit_near=
+interrupted=yes
+trap 'interrupted=yes; limit_near=yes; kill -USR2 "$child" || true' USR2
+trap 'interrupted=yes; kill -TERM "$child" || true' TERM INT
+# A signal ends `wait` before the program has ended.
+while [ -n "$interrupted" ]; do
+  interrupted=
+  status=0
+  wait "$child" || status=$?
+done
+# 75: saved, to be run again. Not after scancel, which sends TERM: who cancels a job doesn't want it back.
+if [ "$status" -eq 75 ] && [ -n "$limit_near" ]; then
+  echo "==> the time limit is near: saved, and queued again"
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$status"

@@ -56,6 +56,37 @@ describe("exec.sh", () => {
     expect(machine.calls()).toEqual([]);
   });
 
+  /** A program that exits with 75 when it is signalled, or after a while. */
+  const patient = `import { writeFileSync } from "node:fs";
+for (const signal of ["SIGUSR2", "SIGTERM"]) process.on(signal, () => process.exit(75));
+console.log(process.argv.slice(2).join(" "));
+writeFileSync(new URL("../started", import.meta.url), "");
+setTimeout(() => process.exit(0), 20_000);
+`;
+  /** Runs the script and signals it, as Slurm does, once the program has started. */
+  const signalled = (signal: string): { status: number | null; out: string } => {
+    machine.run("scripts/setup.sh");
+    machine.forgetCalls();
+    machine.write("bin/tandem", patient);
+    machine.write("package.json", `{ "type": "module" }`);
+    machine.write("job.sh", `bash scripts/exec.sh & job=$!\nuntil [ -f started ]; do sleep 0.05; done\nkill -${signal} $job\nwait $job\n`);
+    return machine.run("job.sh", [], { SLURM_JOB_ID: "41", SLURM_RESTART_COUNT: "1" });
+  };
+
+  it("saves and queues the job again when its time limit is near, and goes on after a restart", () => {
+    machine.program("scontrol", `echo "scontrol $*" >>"$calls"`);
+    const { status, out } = signalled("USR2");
+    expect(status).toBe(75);
+    expect(out).toContain("train experiment=quickstart --resume auto");
+    expect(machine.calls("scontrol")).toEqual(["scontrol requeue 41"]);
+  });
+
+  it("saves and leaves when the job is cancelled", () => {
+    machine.program("scontrol", `echo "scontrol $*" >>"$calls"`);
+    expect(signalled("TERM").status).toBe(75);
+    expect(machine.calls("scontrol")).toEqual([]);
+  });
+
   it.each(["", "scripts"])("finds the repository from Slurm's spool folder, submitted from '%s'", (submittedFrom) => {
     machine.run("scripts/setup.sh");
     const copy = path.join(machine.folder, "slurm_script");
