@@ -88,7 +88,7 @@ function unknownKey(place: string, node: ConfigNode, siblings: readonly string[]
 
 function checkLeaf(given: ConfigNode, leaf: Leaf<unknown>, place: string, findings: Findings, options: CheckOptions): unknown {
   const node = typed(given, leaf);
-  findings.sources[place] = node.source;
+  findings.sources[place] = sourceOf(node);
   if (node.kind === "scalar" && node.value === "???") {
     if (isNeeded(place, options.needed)) {
       const faults = node.isDerived === true ? findings.derived : findings.wrong;
@@ -106,6 +106,11 @@ function checkLeaf(given: ConfigNode, leaf: Leaf<unknown>, place: string, findin
     findings.wrong.push(wrongValue(place, node, leaf, (error as Error).message));
   }
   return value;
+}
+
+/** Whoever set a key last; free keys are owed to the last of them. */
+function sourceOf(node: ConfigNode): string {
+  return (node.kind === "map" ? [...node.entries.values()].at(-1)?.source : undefined) ?? node.source;
 }
 
 /** A record gets the defaults of the keys it leaves out. */
@@ -134,7 +139,7 @@ function wrongValue(place: string, node: ConfigNode, leaf: Leaf<unknown>, messag
     leaf.choices !== undefined && node.kind === "scalar" && typeof node.value === "string" ? nearestNames(node.value, leaf.choices) : [];
   const unit = leaf.unit === undefined ? "" : ` (${leaf.unit})`;
   return {
-    where: node.source,
+    where: sourceOf(node),
     what: `'${place}' has a wrong value`,
     expected: `${message.replace(/^expected /, "")}${unit}`,
     got: shown(node),

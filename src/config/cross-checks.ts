@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
+import { schemaDefault } from "./compose.js";
 import type { TandemConfig } from "./schema.js";
 
 /** Who set a key, by its dotted name. */
@@ -27,9 +28,9 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
   const check: Check = {
     config,
     refuse: (key, what, remedy) => {
-      throw new UserError({ where: sources[key] ?? key, what: `'${key}' ${what}`, remedy });
+      throw new UserError({ where: sourceOf(key, sources), what: `'${key}' ${what}`, remedy });
     },
-    warn: (key, what) => warnings.push(`'${key}' ${what} (${sources[key] ?? "?"})`),
+    warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
   checkModels(check);
   checkLengths(check);
@@ -40,6 +41,14 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
   checkPenalties(check);
   checkEvaluation(check);
   return warnings;
+}
+
+/** Who set a key; a key of a record that has its default there is owed to whoever wrote the record. */
+function sourceOf(key: string, sources: Sources): string {
+  const own = sources[key];
+  const parent = key.slice(0, Math.max(0, key.lastIndexOf(".")));
+  if (own !== undefined && (own !== schemaDefault || !/\.\d+\./.test(key))) return own;
+  return parent === "" ? key : sourceOf(parent, sources);
 }
 
 function checkModels({ config, refuse }: Check): void {

@@ -26,9 +26,15 @@ function cell(row: readonly number[], column: number): number {
   return row[column] ?? Infinity;
 }
 
-/** The nearest names within a third of the word's length (at least one edit), at most three, best first. */
+/** The nearest names, at most three: within a third of the word's length in edits, else those that hold the word or are held by it. */
 export function nearestNames(wrong: string, names: readonly string[]): string[] {
-  const reach = Math.max(1, Math.floor(wrong.length / 3));
+  const near = withinEdits(wrong, names, Math.max(wrong.length > 1 ? 1 : 0, Math.floor(wrong.length / 3)));
+  if (near.length > 0) return near;
+  // batch_size for batch, ngram for ngram_repeat; shorter words hold and are held by chance.
+  return names.filter((name) => Math.min(name.length, wrong.length) >= 4 && (name.includes(wrong) || wrong.includes(name))).slice(0, 3);
+}
+
+function withinEdits(wrong: string, names: readonly string[], reach: number): string[] {
   const scored = names.map((name) => ({ name, distance: editDistance(wrong.toLowerCase(), name.toLowerCase()) }));
   const best = Math.min(reach, ...scored.map(({ distance }) => distance));
   return scored
@@ -55,7 +61,7 @@ export function nearestKeys(wrong: string, keys: readonly string[]): string[] {
     const found = pool.filter((key) => near.has(lastPart(key)));
     if (found.length > 0) return found.slice(0, 3);
   }
-  return nearestNames(wrong, keys);
+  return withinEdits(wrong, keys, Math.floor(wrong.length / 5));
 }
 
 function lastPart(key: string): string {
