@@ -12,7 +12,8 @@ import { auditGradients, auditTable, gradientAlarms, termGradientNorms } from ".
 import { parameterGroups } from "../../src/training/optimiser.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "../../src/training/phase.js";
 import { contrastivePhase, type ContrastivePhaseOptions } from "../../src/training/phases/contrastive.js";
-import { generatorPhase } from "../../src/training/phases/generator.js";
+import { generatorPhase, type GeneratorPhaseOptions } from "../../src/training/phases/generator.js";
+import { penaltyTerms } from "../../src/training/penalties/penalty-terms.js";
 import { relativeError } from "./central-differences.js";
 import { byteBpe, CONTRASTIVE, EOS, gradientOf, textOf, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
 
@@ -23,14 +24,14 @@ afterEach(() => {
   for (const entry of owned.splice(0)) entry.dispose();
 });
 
-function gpt2(dropout = 0): ReturnType<typeof tinyGpt2> {
-  const model = tinyGpt2(dropout);
+function gpt2(dropout = 0, dtype: "f32" | "f64" = "f64"): ReturnType<typeof tinyGpt2> {
+  const model = tinyGpt2(dropout, dtype);
   owned.push(...model.parameters.values());
   return model;
 }
 
-function encoder(dropout = 0): ReturnType<typeof tinyEncoder> {
-  const made = tinyEncoder(dropout);
+function encoder(dropout = 0, dtype: "f32" | "f64" = "f64"): ReturnType<typeof tinyEncoder> {
+  const made = tinyEncoder(dropout, dtype);
   owned.push(made);
   return made;
 }
@@ -143,6 +144,40 @@ describe("the generator phase", () => {
     expect(relativeError(run(phase).gradient, run(off).gradient)).toBeGreaterThan(1e-3);
   });
 
+  it("cozyrag 41: under bf16 autocast the model runs in bf16 and every loss in fp32 or better", () => {
+    const model = gpt2(0, "f32");
+    const logits: Tensor[] = [];
+    const dtypes: string[] = [];
+    const spied: GeneratorPhaseOptions["model"] = {
+      parameters: model.parameters,
+      config: model.config,
+      forward: (input) => model.forward(input),
+      logitsAt: (hidden, rows) => {
+        const made = model.logitsAt(hidden, rows);
+        dtypes.push(made.dtype);
+        const copy = made.detach().toDtype("f64").keep();
+        owned.push(copy);
+        logits.push(copy);
+        return made;
+      },
+    };
+    const options = tinyGenerator(model, { model: spied, precision: "bf16", copyWeight: 0 });
+    scope(() => {
+      const phase = generatorPhase(options);
+      const batch = phase.batch(0);
+      const terms = phase.losses(batch);
+      expect(dtypes).toEqual(["bf16"]);
+      const lengths = batch.members.flatMap(({ prompt }) => prompt.answers.map(({ start, end }) => end - start));
+      const keywords = batch.members.flatMap((member) => member.keywords);
+      const exact = penaltyTerms(options.penalties!, { logits_NV: logits[0]!, lengths, keywords, eosId: EOS });
+      for (const [name, term] of Object.entries(exact)) {
+        expect(Math.abs(sumOf(terms[name]!) / sumOf(term) - 1)).toBeLessThan(1e-4);
+        expect((terms[name]!.sum as Tensor).dtype).toBe("f32");
+      }
+      expect((terms["answer"]!.sum as Tensor).dtype).toBe("f32");
+    });
+  });
+
   it("learns its eight questions, and leaves no tensor behind", () => {
     const model = gpt2();
     const phase = generatorPhase(tinyGenerator(model, { penalties: {}, copyWeight: 0, accumulate: 2 }));
@@ -237,6 +272,18 @@ describe("the contrastive phase", () => {
     const later = contrastivePhase(contrastive(of, many));
     const seen = [0, 1, 2, 3].map((step) => first.batch(step));
     expect([3, 0].map((step) => later.batch(step))).toEqual([seen[3], seen[0]]);
+  });
+
+  it("cozyrag 41: under bf16 autocast the loss is fp32, in parts and whole", () => {
+    const of = encoder(0, "f32");
+    const full = run(contrastivePhase(contrastive(of))).loss;
+    for (const accumulate of [1, 3]) {
+      const phase = contrastivePhase(contrastive(of, { precision: "bf16", accumulate }));
+      const half = run(phase);
+      expect(Math.abs(half.loss / full - 1)).toBeLessThan(0.05);
+      expect(half.gradient.every(Number.isFinite)).toBe(true);
+      scope(() => expect((phase.losses(phase.batch(0))["contrastive"]!.sum as Tensor).dtype).toBe("f32"));
+    }
   });
 
   it("learns to rank, and leaves no tensor behind", () => {

@@ -43,7 +43,7 @@ export const CONTRASTIVE: readonly ContrastiveQuestion[] = QUESTIONS.map(({ ques
 
 export const textOf = (row: number): string => `${PASSAGES[row]!.title}. ${PASSAGES[row]!.text}`;
 
-export function tinyGpt2(dropout = 0): Gpt2 {
+export function tinyGpt2(dropout = 0, dtype: "f32" | "f64" = "f64"): Gpt2 {
   const config = gpt2Config({
     vocabSize: 900,
     nPositions: 160,
@@ -55,10 +55,10 @@ export function tinyGpt2(dropout = 0): Gpt2 {
     embdPdrop: dropout,
     attnPdrop: dropout,
   });
-  return Gpt2.initialise(config, 3, { dtype: "f64", std: 0.2 });
+  return Gpt2.initialise(config, 3, { dtype, std: 0.2 });
 }
 
-export function tinyEncoder(dropout = 0): Encoder {
+export function tinyEncoder(dropout = 0, dtype: "f32" | "f64" = "f64"): Encoder {
   const config = bertConfig({
     vocabSize: 800,
     hiddenSize: 16,
@@ -69,7 +69,7 @@ export function tinyEncoder(dropout = 0): Encoder {
     hiddenDropoutProb: dropout,
     attentionProbsDropoutProb: dropout,
   });
-  return Encoder.initialise(config, wordPiece(), 5, { dtype: "f64", std: 0.2 });
+  return Encoder.initialise(config, wordPiece(), 5, { dtype, std: 0.2 });
 }
 
 export function tinyExamples(change: Partial<GeneratorExamplesOptions> = {}): GeneratorPhaseOptions["examples"] {
