@@ -75,7 +75,7 @@ const GROUP_ARTICLES = 256;
  */
 export async function buildCorpus(options: BuildCorpusOptions): Promise<CorpusReport> {
   const started = performance.now();
-  checkChunkOptions(options.chunk, "corpus");
+  checkChunkOptions(options.chunk, "data.corpus");
   const source = openSource(options.source);
   const tokenizer = openTokenizer(options.tokenizer).hash;
   const sourceHash = hashSourceFiles(source.files);
@@ -114,7 +114,12 @@ export function corpusKey(spec: CorpusSpec): string {
 
 function openSource({ format, path: root, limit }: CorpusSpec["source"]): ArticleSource {
   if (limit !== undefined && (!Number.isInteger(limit) || limit < 1)) {
-    throw new UserError({ where: "corpus.limit", what: "not a number of articles", expected: "a whole number ≥ 1", got: String(limit) });
+    throw new UserError({
+      where: "data.corpus.limit",
+      what: "not a number of articles",
+      expected: "a whole number ≥ 1",
+      got: String(limit),
+    });
   }
   return format === "wikiextractor" ? openWikiextractor(root) : openJsonl(root);
 }
@@ -134,7 +139,12 @@ function describeSource(source: ArticleSource, hash: string, limit: number | und
 /** Threads run compiled JavaScript; from TypeScript sources there is none, and the calling thread does the work. */
 async function startThreads(threads: number): Promise<Piscina<ChunkTask, ChunkedGroup> | undefined> {
   if (!Number.isInteger(threads) || threads < 0) {
-    throw new UserError({ where: "threads", what: "not a number of threads", expected: "a whole number ≥ 0", got: String(threads) });
+    throw new UserError({
+      where: "data.corpus.threads",
+      what: "not a number of threads",
+      expected: "a whole number ≥ 0",
+      got: String(threads),
+    });
   }
   const own = fileURLToPath(import.meta.url);
   if (threads === 0 || !own.endsWith(".js")) return undefined;

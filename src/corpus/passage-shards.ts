@@ -14,9 +14,9 @@ import type { ShardFile } from "./passage-manifest.js";
 export const COLUMNS = ["id", "title", "text", "document"] as const;
 
 /** 256 MB, the design's limit for a shard. */
-export const DEFAULT_SHARD_BYTES = 256_000_000;
+const DEFAULT_SHARD_BYTES = 256_000_000;
 /** Below this a shard is mostly metadata. */
-export const SMALLEST_SHARD_BYTES = 65_536;
+const SMALLEST_SHARD_BYTES = 65_536;
 
 const BATCH_ROWS = 4096;
 const BATCH_BYTES = 4_000_000;

@@ -46,7 +46,7 @@ export function parseQuestionObject(line: string): Question {
  * Checks spans against their text: sorted, inside, not empty, apart, and no surrogate pair cut. A span is `{start, end, kind}` or, shorter, `[start, end, kind]`.
  * @throws Rejection naming `what`.
  */
-export function checkSpans(value: unknown, text: string, what: string): EntitySpan[] {
+function checkSpans(value: unknown, text: string, what: string): EntitySpan[] {
   if (!Array.isArray(value)) throw new Rejection(`${what}: spans must be a list of {start, end, kind}`);
   let end = 0;
   return value.map((item: unknown) => {

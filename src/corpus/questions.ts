@@ -11,7 +11,7 @@ import { parseQuestionFields, parseQuestionObject, Rejection } from "./question-
 
 export type { EntitySpan, Question, QuestionEntities } from "./question.js";
 
-export interface RejectedLine {
+interface RejectedLine {
   /** 1-based. */
   line: number;
   reason: string;

@@ -35,7 +35,7 @@ export function splitByDocument<Item>(items: readonly Item[], groupOf: (item: It
   const { valid, test, seed } = options;
   if (!(valid >= 0 && test >= 0 && valid + test < 1)) {
     throw new UserError({
-      where: "questions.split",
+      where: "data.questions.split",
       what: "shares out of range",
       expected: "valid ≥ 0, test ≥ 0, together < 1",
       got: `${valid} and ${test}`,
@@ -46,7 +46,7 @@ export function splitByDocument<Item>(items: readonly Item[], groupOf: (item: It
   const wanted = 1 + Number(valid > 0) + Number(test > 0);
   if (sizes.size < wanted) {
     throw new UserError({
-      where: "questions.split",
+      where: "data.questions.split",
       what: "too few documents to split by",
       expected: `at least ${wanted}`,
       got: String(sizes.size),
@@ -126,7 +126,7 @@ export function checkNoLeak(sets: Readonly<Record<string, readonly Question[]>>)
       where: names.join(" and "),
       what: `the sets share ${shared.length} ${what}${shared.length === 1 ? "" : "s"}, for example ${JSON.stringify(shared[0])}`,
       expected: `each ${what} in one set only`,
-      remedy: "split by document: give one file and questions.split, or mend the files",
+      remedy: "split by document: give one file and data.questions.split, or mend the files",
     });
   }
   return leaks;

@@ -14,7 +14,7 @@ import type { PassageManifest, StoreFile } from "./passage-manifest.js";
 import { PassageShards } from "./passage-shards.js";
 import { idKey } from "./passage-store.js";
 
-export const ID_TABLE_FILE = "rows-by-id.bin";
+const ID_TABLE_FILE = "rows-by-id.bin";
 
 export type WrittenStore = Pick<PassageManifest, "hash" | "passages" | "documents" | "duplicates" | "shards" | "rowsById" | "text">;
 

@@ -11,8 +11,8 @@ import ts from "typescript";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 export interface CompiledSources {
-  /** Runs the body of a module; its imports start with `./corpus/…`, its last output line is JSON. `flags` go to Node. */
-  run: (script: string, flags?: string[]) => unknown;
+  /** Runs the body of a module; its imports start with `./corpus/…`, its last output line is JSON. `flags` go to Node, `before` to the shell that starts it. */
+  run: (script: string, how?: { flags?: string[]; before?: string }) => unknown;
   remove: () => void;
 }
 
@@ -30,10 +30,10 @@ export function compileSources(name: string): CompiledSources {
       writeFileSync(path.join(to, file.replace(/\.ts$/, ".js")), outputText);
     }
   }
-  const run = (script: string, flags: string[] = []): unknown => {
+  const run: CompiledSources["run"] = (script, { flags = [], before = "" } = {}) => {
     const file = path.join(target, "script.js");
     writeFileSync(file, script);
-    const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, file], {
+    const { status, stdout, stderr } = spawnSync("bash", ["-c", `${before} exec "$0" "$@"`, process.execPath, ...flags, file], {
       encoding: "utf8",
       env: { ...process.env, NODE_OPTIONS: "" },
     });
