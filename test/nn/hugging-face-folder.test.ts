@@ -108,7 +108,7 @@ describe("weights that are refused", () => {
     expect(refusal(() => loadCausalModel(folder))).toMatch(/holds the tensor 'wte\.weight' twice/);
   });
 
-  it("cozyrag 13: a pickle, with the command that converts it", () => {
+  it("a pickle, with the command that converts it", () => {
     const folder = folderOf("gpt2-tiny");
     renameSync(join(folder, "model.safetensors"), join(folder, "pytorch_model.bin"));
     expect(refusal(() => loadCausalModel(folder))).toMatch(/pytorch_model\.bin, a pickle; convert it: python3 -c /);
