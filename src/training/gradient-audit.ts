@@ -11,7 +11,7 @@ import { UserError } from "../errors.js";
 import type { LossTerm, LossTerms, Phase } from "./phase.js";
 
 /** Pairs that needn't have a gradient. */
-export interface Exemption {
+interface Exemption {
   /** Names of terms; left out: all. */
   readonly term?: RegExp;
   /** Names of parameters. */
@@ -21,7 +21,7 @@ export interface Exemption {
 }
 
 /** What is known to be without a gradient in the models of src/nn. */
-export const EXEMPT_BY_RULE: readonly Exemption[] = [
+const EXEMPT_BY_RULE: readonly Exemption[] = [
   { parameter: /(^|\.)pooler\./, reason: "the pooler isn't used: embeddings are pooled from the token states" },
   { parameter: /attention\.self\.key\.bias$/, reason: "a key bias shifts all scores of a softmax alike" },
 ];
@@ -42,7 +42,7 @@ export interface AuditOptions {
   readonly batches: number;
   /** Pairs that the run declares frozen. */
   readonly frozen?: readonly Exemption[];
-  /** Default {@link EXEMPT_BY_RULE}. */
+  /** Default: what is known of the models of src/nn. */
   readonly exempt?: readonly Exemption[];
 }
 

@@ -25,7 +25,7 @@ export interface MinedNegatives {
   readonly report: MiningReport;
 }
 
-export interface MiningReport {
+interface MiningReport {
   readonly kept: number;
   readonly droppedGold: number;
   readonly droppedSameText: number;

@@ -13,7 +13,7 @@ export interface Array64 {
 }
 
 /** A float64 tensor that records a gradient. */
-export function leaf(array: Array64): Tensor {
+function leaf(array: Array64): Tensor {
   return fromBytes(array.values, "f64", array.shape).setRequiresGrad(true);
 }
 
@@ -31,7 +31,7 @@ export function valueAndGradients(
 }
 
 /** The gradient by central differences, one array for each input. */
-export function centralDifferences(inputs: readonly Array64[], loss: (...tensors: Tensor[]) => Tensor, step = 1e-6): Float64Array[] {
+function centralDifferences(inputs: readonly Array64[], loss: (...tensors: Tensor[]) => Tensor, step = 1e-6): Float64Array[] {
   const at = (): number => scope(() => noGrad(() => loss(...inputs.map((input) => fromBytes(input.values, "f64", input.shape))).item()));
   return inputs.map((input) =>
     input.values.map((value, index) => {

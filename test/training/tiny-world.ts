@@ -15,7 +15,7 @@ const goldens = process.env["TANDEM_GOLDENS"] ?? path.join(import.meta.dirname, 
 
 export const EOS = 0;
 export const byteBpe = (): Tokenizer => Tokenizer.fromFolder(path.join(goldens, "gpt2-tiny"));
-export const wordPiece = (): Tokenizer => Tokenizer.fromFolder(path.join(goldens, "bert-tiny"));
+const wordPiece = (): Tokenizer => Tokenizer.fromFolder(path.join(goldens, "bert-tiny"));
 
 export const PASSAGES = [
   { title: "Alder", text: "Alder is a town on the Mire. Its mayor is Ida Renhan. The bridge was built in 1733." },
