@@ -7,7 +7,7 @@
 import { UserError } from "../errors.js";
 
 /** Exit codes of the command, besides 0. */
-export const exitCodes = { bug: 1, userError: 2, brokenPipe: 128 + 13 } as const;
+const exitCodes = { bug: 1, userError: 2, brokenPipe: 128 + 13 } as const;
 
 /** Runs a command's body to its end and turns whatever it throws into the line and the code. */
 export async function runToExit(name: () => string, body: () => Promise<void>): Promise<void> {

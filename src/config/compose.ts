@@ -120,6 +120,6 @@ function isSetByFile(node: ConfigNode): boolean {
 }
 
 /** The error for a key that neither the files nor the schema have. */
-export function noSuchKey(key: string, where: string, knownKeys: readonly string[]): UserError {
+function noSuchKey(key: string, where: string, knownKeys: readonly string[]): UserError {
   return new UserError({ where, what: `no key '${key}'`, remedy: didYouMean(nearestKeys(key, knownKeys), "see tandem config schema") });
 }

@@ -6,7 +6,7 @@
  */
 
 /** What a value is; the word is shown by `tandem config schema`. */
-export type LeafKind = "integer" | "number" | "boolean" | "string" | "choice" | "path" | "list" | "records" | "map";
+type LeafKind = "integer" | "number" | "boolean" | "string" | "choice" | "path" | "list" | "records" | "map";
 
 /** One key of the configuration. `Value` is what the program gets. */
 export interface Leaf<Value> {

@@ -9,7 +9,7 @@ import { parseValue } from "./override-value.js";
 import type { ConfigNode } from "./tree.js";
 
 /** What an override does: set an existing key, add one, add or set, delete. */
-export type OverrideKind = "set" | "add" | "force" | "delete";
+type OverrideKind = "set" | "add" | "force" | "delete";
 
 export interface Override {
   readonly kind: OverrideKind;

@@ -12,7 +12,7 @@ export interface MapNode {
   readonly entries: ReadonlyMap<string, ConfigNode>;
   readonly source: string;
 }
-export interface ListNode {
+interface ListNode {
   readonly kind: "list";
   readonly items: readonly ConfigNode[];
   readonly source: string;

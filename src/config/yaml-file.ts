@@ -27,7 +27,7 @@ type Place = (offset: number | undefined) => string;
 const deepest = 64;
 
 /** A path as the user would type it: from the current folder when it is near, else absolute. */
-export function shownPath(file: string): string {
+function shownPath(file: string): string {
   const relative = path.relative(process.cwd(), file);
   return relative.startsWith(`..${path.sep}..`) || path.isAbsolute(relative) ? file : relative;
 }

@@ -9,7 +9,7 @@ import ts from "typescript";
 
 const repository = path.resolve(import.meta.dirname, "../..");
 
-export interface Outcome {
+interface Outcome {
   readonly status: number | null;
   readonly out: string;
   readonly error: string;

@@ -3,6 +3,7 @@
  * test/fixtures/config/keys.txt, so that a key that appears or goes is seen in review (`npx vitest run test/config/schema.test.ts -u` writes it anew).
  * Also that text, JSON Schema and YAML say what the schema and the configuration say.
  */
+import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import convict from "convict";
 import fc from "fast-check";
@@ -47,6 +48,19 @@ describe("the schema", () => {
 
   it("never leaves the choice of a type to convict, which reads 'no' as true", () => {
     for (const { leaf } of leaves) expect(typeof leaf.format).toBe("function");
+  });
+});
+
+describe("every key", () => {
+  it("cozyrag 3: is read somewhere: its name stands in the sources outside the configuration", () => {
+    const sources = path.resolve(import.meta.dirname, "../../src");
+    const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).filter(
+      (file) => file.endsWith(".ts") && !file.endsWith(".generated.ts") && !file.startsWith("config"),
+    );
+    const words = new Set(files.flatMap((file) => readFileSync(path.join(sources, file), "utf8").match(/[a-z_0-9]+/g) ?? []));
+    const unread = leaves.map(({ key }) => key).filter((key) => !words.has(key.slice(key.lastIndexOf(".") + 1)));
+    // Free keys are read by other keys only.
+    expect(unread).toEqual(["vars"]);
   });
 });
 
