@@ -28,7 +28,9 @@ const show: CommandModule<object, ShowArguments> = {
       .example("$0 config show experiment=squad data.root=squad train.generator.lr=1e-3", "with changes")
       .example("$0 config show experiment=quickstart --sources | grep lr", "who set the learning rates")
       .example("$0 config show data=quickstart '~train.schedule'", "another choice in group data; the schema's own schedule")
-      .epilogue("A key that must still be given is shown as ???. Nothing is read but configuration files."),
+      .epilogue(
+        "Words: key=value sets a key, group=choice takes conf/<group>/<choice>.yaml, +key=value adds, ++key=value adds or sets, ~key goes back to the default. Values: 1e-4, true, null, text, 'quoted, text', [a, b], {a: 1}, ${another.key}, ${oc.env:NAME,default}. A key that must still be given is shown as ???.",
+      ),
   handler: (command) => {
     const loaded = configOf(command, { needed: [] });
     process.stdout.write(command.json ? asJson(loaded, command.sources) : asYaml(loaded, command.sources));

@@ -2,7 +2,7 @@
  * How far something is: a bar on a terminal, a plain line every ten seconds in a pipe, nothing when quiet. Everything goes to stderr, so that
  * stdout holds results only. It isn't the log: metrics.jsonl is. The trap: in a synchronous loop no timer fires, so `update` itself draws.
  */
-import cliProgress, { type SingleBar } from "cli-progress";
+import cliProgress from "cli-progress";
 
 export interface ProgressOptions {
   /** What is done: `embedding`. */

@@ -24,7 +24,7 @@ describe("conf/", () => {
     const { config, choices: chosen } = loadConfig({ overrides: [`experiment=${name}`], needed: [], environment: {} });
     expect(config.name).toBe(name);
     expect(chosen.experiment).toBe(name);
-    expect(config.train.schedule.map(({ phase }) => phase).slice(0, 3)).toEqual(["generator", "contrastive", "refresh"]);
+    expect(config.train.schedule.map(({ phase }) => phase)).toEqual(expect.arrayContaining(["generator", "contrastive", "refresh"]));
   });
 
   it.each(choices)("%s loads on its own", (choice) => {
