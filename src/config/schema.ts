@@ -53,5 +53,3 @@ export type RetrieverConfig = TandemConfig["retriever"];
 export type GeneratorConfig = TandemConfig["generator"];
 export type PromptConfig = TandemConfig["prompt"];
 export type IndexConfig = TandemConfig["index"];
-export type TrainConfig = TandemConfig["train"];
-export type EvalConfig = TandemConfig["eval"];
