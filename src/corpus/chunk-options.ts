@@ -18,7 +18,6 @@ export interface ChunkOptions {
 
 /** The part of a tokenizer that chunking uses. Special tokens are asked for explicitly. */
 export interface ChunkTokenizer {
-  encodeBatch(texts: readonly string[], options: { specialTokens: boolean }): Int32Array[];
   encodeBatchAsync(texts: readonly string[], options: { specialTokens: boolean }): Promise<Int32Array[]>;
   /** Without special tokens; offsets are UTF-16 positions. */
   encodeWithOffsets(text: string): { offsets: readonly (readonly [number, number])[] };

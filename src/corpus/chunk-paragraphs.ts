@@ -1,5 +1,5 @@
 /**
- * Articles to passages by paragraph: short paragraphs join a neighbour, over-long ones are cut (split-paragraph.ts), nothing is lost. It needs no
+ * Articles to passages by paragraph: short paragraphs join a neighbour, over-long ones are cut (split-paragraphs.ts), nothing is lost. It needs no
  * model, only the encoder's tokenizer. The trap: the length that counts is that of title, template, special tokens and text together, since
  * that is what the encoder will cut off.
  */
@@ -8,7 +8,8 @@ import { isShort } from "./chunk-options.js";
 import type { ChunkOptions, ChunkTokenizer } from "./chunk-options.js";
 import { passageContentKey, passageId, passageText } from "./passage.js";
 import type { Passage } from "./passage.js";
-import { splitParagraph } from "./split-paragraph.js";
+import { splitParagraphs } from "./split-paragraphs.js";
+import type { SplitParagraph } from "./split-paragraphs.js";
 
 /** What happened to the text, summed over articles. Everything here is independent of order and threads. */
 export interface ChunkFacts {
@@ -73,22 +74,21 @@ export async function chunkArticles(
   tokenizer: ChunkTokenizer,
 ): Promise<{ passages: ChunkedPassage[]; facts: ChunkFacts }> {
   const facts = noFacts();
-  const paragraphs = articles.map((article) => articleParagraphs(article.text, options, facts));
-  const embedded = articles.flatMap(({ title }, i) =>
-    (paragraphs[i] ?? []).map((text) => passageText({ title, text }, options.titleTemplate)),
+  const flat = articles.flatMap((article) =>
+    articleParagraphs(article.text, options, facts).map((text) => ({ article, title: article.title, text })),
   );
-  const encoded = await tokenizer.encodeBatchAsync(embedded, { specialTokens: true });
+  const embedded = flat.map((passage) => passageText(passage, options.titleTemplate));
+  const lengths = (await tokenizer.encodeBatchAsync(embedded, { specialTokens: true })).map((ids) => ids.length);
+  const long = flat.filter((_, i) => (lengths[i] ?? 0) > options.maxTokens);
+  const split = await splitParagraphs(long, options, tokenizer);
   const passages: ChunkedPassage[] = [];
-  let next = 0;
-  articles.forEach((article, i) => {
-    for (const paragraph of paragraphs[i] ?? []) {
-      const length = encoded[next++]?.length ?? 0;
-      const texts =
-        length <= options.maxTokens
-          ? [countWhole(paragraph, length, facts)]
-          : cut(article.title, paragraph, length, options, tokenizer, facts);
-      for (const text of texts) passages.push(finished(article, text));
-    }
+  let nextSplit = 0;
+  flat.forEach(({ article, text }, i) => {
+    const length = lengths[i] ?? 0;
+    const cut = length > options.maxTokens ? split[nextSplit++] : undefined;
+    countPassages(cut?.lengths ?? [length], options.maxTokens, facts);
+    if (cut !== undefined) countSplit(cut, length, options.maxTokens, facts);
+    for (const piece of cut?.pieces ?? [text]) passages.push(finished(article, piece));
   });
   facts.articles += articles.length;
   return { passages, facts };
@@ -99,32 +99,20 @@ function finished(article: Article, text: string): ChunkedPassage {
   return { id: passageId(passage), ...passage, contentKey: passageContentKey(passage) };
 }
 
-function countWhole(text: string, tokens: number, facts: ChunkFacts): string {
-  facts.tokens += tokens;
-  facts.longestPassage = Math.max(facts.longestPassage, tokens);
-  return text;
-}
-
-function cut(
-  title: string,
-  paragraph: string,
-  length: number,
-  options: ChunkOptions,
-  tokenizer: ChunkTokenizer,
-  facts: ChunkFacts,
-): string[] {
-  const { pieces, lengths, cutSentences } = splitParagraph({ title, text: paragraph }, options, tokenizer);
-  facts.splitParagraphs += 1;
-  facts.splitPassages += pieces.length;
-  facts.cutSentences += cutSentences;
-  facts.tokensSaved += length - options.maxTokens;
+function countPassages(lengths: readonly number[], maxTokens: number, facts: ChunkFacts): void {
   for (const tokens of lengths) {
     facts.tokens += tokens;
     facts.longestPassage = Math.max(facts.longestPassage, tokens);
-    facts.truncatedPassages += tokens > options.maxTokens ? 1 : 0;
-    facts.truncatedTokens += Math.max(0, tokens - options.maxTokens);
+    facts.truncatedPassages += tokens > maxTokens ? 1 : 0;
+    facts.truncatedTokens += Math.max(0, tokens - maxTokens);
   }
-  return pieces;
+}
+
+function countSplit({ pieces, cutSentences }: SplitParagraph, length: number, maxTokens: number, facts: ChunkFacts): void {
+  facts.splitParagraphs += 1;
+  facts.splitPassages += pieces.length;
+  facts.cutSentences += cutSentences;
+  facts.tokensSaved += length - maxTokens;
 }
 
 /** The paragraphs of a text, trimmed, the short ones merged: a heading belongs to what follows it, the last line to what stands before it. */

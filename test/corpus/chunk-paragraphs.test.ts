@@ -9,7 +9,7 @@ import { checkChunkOptions } from "../../src/corpus/chunk-options.js";
 import type { ChunkOptions } from "../../src/corpus/chunk-options.js";
 import { chunkArticles } from "../../src/corpus/chunk-paragraphs.js";
 import { DEFAULT_TITLE_TEMPLATE, passageId, passageText } from "../../src/corpus/passage.js";
-import { splitParagraph } from "../../src/corpus/split-paragraph.js";
+import { splitParagraphs } from "../../src/corpus/split-paragraphs.js";
 import { UserError } from "../../src/errors.js";
 import { Tokenizer } from "../../src/text/tokenizer.js";
 import { temporaryFolder } from "./temporary-folder.js";
@@ -169,18 +169,18 @@ describe("properties", () => {
     await fc.assert(property, { numRuns: 20 });
   });
 
-  it("pieces are measured again as they will be embedded, whatever the tokenizer counts for the whole", () => {
+  it("pieces are measured again as they will be embedded, whatever the tokenizer counts for the whole", async () => {
     // Counts a space before a word as a token of its own at the start of a text, as byte-level BPE may.
     const count = (text: string): number => (text === "" ? 0 : text.split(" ").length * 2 + (text.startsWith("T. ") ? 5 : 3));
     const odd = {
-      encodeBatch: (batch: readonly string[]) => batch.map((text) => new Int32Array(count(text))),
       encodeBatchAsync: (batch: readonly string[]) => Promise.resolve(batch.map((text) => new Int32Array(count(text)))),
       encodeWithOffsets: (text: string) => ({
         offsets: [...text.matchAll(/\S+/g)].map(({ index, 0: word }): [number, number] => [index, index + word.length]),
       }),
     };
     const text = Array.from({ length: 100 }, (_, i) => `w${i}`).join(" ");
-    const { pieces, lengths } = splitParagraph({ title: "T", text }, { ...options, maxTokens: 40 }, odd);
+    const [split] = await splitParagraphs([{ title: "T", text }], { ...options, maxTokens: 40 }, odd);
+    const { pieces, lengths } = split!;
     expect(pieces.join(" ")).toBe(text);
     expect(Math.max(...lengths)).toBeLessThanOrEqual(40);
     expect(lengths).toEqual(pieces.map((piece) => count(`T. ${piece}`)));

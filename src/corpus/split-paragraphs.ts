@@ -1,105 +1,74 @@
 /**
- * Cuts one over-long paragraph into pieces that fit the encoder: at sentence ends, and inside a sentence only where it alone is too long, then at
+ * Cuts over-long paragraphs into pieces that fit the encoder: at sentence ends, and inside a sentence only where it alone is too long, then at
  * a word and at last at a token. Pieces are balanced, so that no cut leaves a stump. The trap: tokens of a piece aren't always the tokens
  * of the paragraph (byte-level BPE ties a space to the word after it), so each piece is counted again as it will be embedded.
  */
-import { splitSentences } from "../text/sentence-split.js";
 import { isShort } from "./chunk-options.js";
 import type { ChunkOptions, ChunkTokenizer } from "./chunk-options.js";
 import { passageText } from "./passage.js";
+import { TokenRuler } from "./token-ruler.js";
+import type { Span } from "./token-ruler.js";
 
 export interface SplitParagraph {
   /** In order; together all characters but white space. */
   pieces: string[];
   /** Tokens of each as embedded. */
   lengths: number[];
+  /** Cuts that are not at a sentence's start. */
   cutSentences: number;
 }
 
-/**
- * @param passage title and paragraph; together longer than `options.maxTokens`.
- * Pieces exceed the maximum only if the title takes more than three quarters of it: then the text still gets a quarter, and the encoder will cut.
- */
-export function splitParagraph(
-  passage: { title: string; text: string },
-  options: Pick<ChunkOptions, "maxTokens" | "minCharacters" | "titleTemplate">,
-  tokenizer: ChunkTokenizer,
-): SplitParagraph {
-  const { title, text } = passage;
-  const measure = (pieces: readonly string[]): number[] => {
-    const embedded = pieces.map((piece) => passageText({ title, text: piece }, options.titleTemplate));
-    return tokenizer.encodeBatch(embedded, { specialTokens: true }).map((ids) => ids.length);
-  };
-  const ruler = new TokenRuler(text, tokenizer);
-  const floor = Math.max(1, Math.floor(options.maxTokens / 4));
-  let room = Math.max(floor, options.maxTokens - (measure([""])[0] ?? 0));
-  for (;;) {
-    const spans = keepMinimum(ruler, packSentences(ruler, room), room, options.minCharacters);
-    const pieces = spans.map(([start, end]) => text.slice(start, end).trim()).filter((piece) => piece !== "");
-    const lengths = measure(pieces);
-    const excess = Math.max(...lengths) - options.maxTokens;
-    if (excess <= 0 || room === floor) return { pieces, lengths, cutSentences: ruler.cutsInside(spans) };
-    room = Math.max(floor, room - excess);
-  }
+/** A paragraph while it is being cut: `room` is what the text of a piece may take of the maximum. */
+interface Work {
+  readonly title: string;
+  readonly ruler: TokenRuler;
+  room: number;
+  result: SplitParagraph;
+  settled: boolean;
 }
 
-/** [start, end) in UTF-16 units. Neighbouring spans touch. */
-type Span = readonly [number, number];
-
-/** Where tokens and sentences begin in a text. */
-class TokenRuler {
-  readonly text: string;
-  readonly sentences: readonly number[];
-  private readonly starts: readonly number[];
-
-  constructor(text: string, tokenizer: ChunkTokenizer) {
-    this.text = text;
-    this.starts = tokenizer
-      .encodeWithOffsets(text)
-      .offsets.filter(([start, end]) => end > start)
-      .map(([start]) => start);
-    this.sentences = [
-      0,
-      ...splitSentences(text)
-        .slice(1)
-        .map(({ start }) => start),
-    ].filter((start, i, all) => i === 0 || start > (all[i - 1] ?? 0));
-  }
-
-  /** Tokens that begin in the span. */
-  tokens([start, end]: Span): number {
-    return this.rank(end) - this.rank(start);
-  }
-
-  /** A place to cut the span after about `tokens` of its tokens: the last word start in the quarter before, else that token's start. */
-  cutAfter([start, end]: Span, tokens: number): number {
-    const first = this.rank(start);
-    const wanted = first + tokens;
-    for (let index = wanted; index > first + Math.floor(tokens * 0.75); index--) {
-      const at = this.starts[index];
-      if (at !== undefined && at > start && at < end && /\s/.test(this.text.slice(at - 1, at + 1))) return at;
+/**
+ * The pieces of each passage, whose title and paragraph together are longer than `options.maxTokens`. All passages are measured together: a call of the
+ * tokenizer costs more than a paragraph.
+ * Pieces exceed the maximum only if the title takes more than three quarters of it: then the text still gets a quarter, and the encoder will cut.
+ */
+export async function splitParagraphs(
+  passages: readonly { title: string; text: string }[],
+  options: Pick<ChunkOptions, "maxTokens" | "minCharacters" | "titleTemplate">,
+  tokenizer: ChunkTokenizer,
+): Promise<SplitParagraph[]> {
+  const measure = async (texts: readonly { title: string; text: string }[]): Promise<number[]> => {
+    const embedded = texts.map((passage) => passageText(passage, options.titleTemplate));
+    return (await tokenizer.encodeBatchAsync(embedded, { specialTokens: true })).map((ids) => ids.length);
+  };
+  const floor = Math.max(1, Math.floor(options.maxTokens / 4));
+  const rulers = await TokenRuler.of(
+    passages.map(({ text }) => text),
+    tokenizer,
+  );
+  const overheads = await measure(passages.map(({ title }) => ({ title, text: "" })));
+  const works = rulers.map((ruler, i): Work => {
+    const room = Math.max(floor, options.maxTokens - (overheads[i] ?? 0));
+    return { title: passages[i]?.title ?? "", ruler, room, result: { pieces: [], lengths: [], cutSentences: 0 }, settled: false };
+  });
+  for (let open = works; open.length > 0; open = open.filter(({ settled }) => !settled)) {
+    for (const work of open) work.result = cut(work, options.minCharacters);
+    const lengths = await measure(open.flatMap(({ title, result }) => result.pieces.map((text) => ({ title, text }))));
+    let next = 0;
+    for (const work of open) {
+      work.result.lengths = lengths.slice(next, (next += work.result.pieces.length));
+      const excess = Math.max(...work.result.lengths) - options.maxTokens;
+      work.settled = excess <= 0 || work.room === floor;
+      work.room = Math.max(floor, work.room - excess);
     }
-    const at = this.starts[wanted] ?? end;
-    return at > start && at < end ? at : end;
   }
+  return works.map(({ result }) => result);
+}
 
-  /** Cuts between spans that are not at a sentence's start. */
-  cutsInside(spans: readonly Span[]): number {
-    const known = new Set(this.sentences);
-    return spans.slice(1).filter(([start]) => !known.has(start)).length;
-  }
-
-  /** How many tokens begin before a position. */
-  private rank(position: number): number {
-    let low = 0;
-    let high = this.starts.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.starts[middle] ?? 0) < position) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
+function cut({ ruler, room }: Work, minCharacters: number): SplitParagraph {
+  const spans = keepMinimum(ruler, packSentences(ruler, room), room, minCharacters);
+  const pieces = spans.map(([start, end]) => ruler.text.slice(start, end).trim()).filter((piece) => piece !== "");
+  return { pieces, lengths: [], cutSentences: ruler.cutsInside(spans) };
 }
 
 /** Sentences packed into spans of at most `room` tokens, each as near to an even share of what is left as its sentences allow. */
