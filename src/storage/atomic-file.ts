@@ -9,7 +9,6 @@ import {
   fstatSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readlinkSync,
   realpathSync,
@@ -20,6 +19,7 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.js";
 import { aboutFile, fileFault } from "./file-fault.js";
+import { makeFolder } from "./make-folder.js";
 import { sweepTemporaries, temporaryBeside } from "./temporary-name.js";
 
 /** Small writes are gathered up to this many bytes: a system call for each JSON line would cost more than the line. */
@@ -48,7 +48,7 @@ export class AtomicFile {
     this.temporary = kind === "device" ? undefined : temporaryBeside(target);
     this.descriptor = aboutFile(path, () => {
       if (this.temporary === undefined) return openSync(target, "w");
-      mkdirSync(dirname(target), { recursive: true });
+      makeFolder(dirname(target));
       sweepTemporaries(target);
       return openSync(this.temporary, "wx");
     });

@@ -9,6 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { UserError } from "../errors.js";
 import { AtomicFile, syncFolder } from "./atomic-file.js";
 import { aboutFile, fileFault } from "./file-fault.js";
+import { makeFolder } from "./make-folder.js";
 import { sweepTemporaries, temporaryBeside } from "./temporary-name.js";
 
 export { AtomicFile };
@@ -44,7 +45,7 @@ export function writeFolderAtomic<T>(path: string, build: (temporary: string) =>
   }
   const temporary = temporaryBeside(path);
   aboutFile(path, () => {
-    mkdirSync(dirname(temporary), { recursive: true });
+    makeFolder(dirname(temporary));
     sweepTemporaries(path);
     mkdirSync(temporary);
   });

@@ -10,6 +10,7 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { hashBytes } from "../storage/content-hash.js";
 import { aboutFile, systemCode } from "../storage/file-fault.js";
+import { makeFolder } from "../storage/make-folder.js";
 import { packageRoot } from "../storage/package-root.js";
 import { gitRevision } from "./git-revision.js";
 import type { Versions } from "./versions.js";
@@ -137,7 +138,7 @@ function timeStamp(time: Date): string {
 
 /** Makes the folder, or the next one with a number when the name is taken. */
 function claimFolder(root: string, name: string): string {
-  aboutFile(root, () => mkdirSync(root, { recursive: true }));
+  aboutFile(root, () => makeFolder(root));
   for (let number = 1; ; number++) {
     const path = join(root, number === 1 ? name : `${name}+${number}`);
     try {

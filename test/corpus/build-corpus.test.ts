@@ -228,7 +228,9 @@ describe("failures", () => {
     expect(await failure({ source: { format: "jsonl", path: empty } })).toMatch(/empty\.jsonl: no text in this corpus/);
     folder.write("file", "a file");
     await expect(buildCorpus(options("file"))).rejects.toThrow(UserError);
-    await expect(buildCorpus(options("x", { output: folder.join("file/below/store") }))).rejects.toThrow(UserError);
+    for (const output of [folder.join("file/below/store"), "/proc/nowhere/store"]) {
+      await expect(buildCorpus(options("x", { output }))).rejects.toThrow(UserError);
+    }
     expect(readFileSync(folder.join("file"), "utf8")).toBe("a file");
   });
 });
