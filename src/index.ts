@@ -27,7 +27,7 @@ export { enableGrad, noGrad } from "./engine/grad-mode.js";
 export { autocast } from "./engine/autocast.js";
 export { manualSeed } from "./engine/random.js";
 export { AdamW } from "./engine/adamw.js";
-export { clipGradNorm } from "./engine/clip.js";
+export { clipGradientNorm } from "./engine/clip.js";
 export { engineFacts, setThreads } from "./engine/info.js";
 
 // Models and tokenizers.

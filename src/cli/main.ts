@@ -26,6 +26,12 @@ export const commands: Readonly<Record<string, Entry>> = {
     describe: "train a retriever and a generator together, evaluate them, write the report",
     load: () => import("./train.js"),
   },
+  corpus: { describe: "build a passage store alone, check question files, show passages", load: () => import("./corpus.js") },
+  index: { describe: "build, verify or rebuild the index of a retriever over a corpus", load: () => import("./index.js") },
+  search: { describe: "the passages that a run's retriever finds, with their scores", load: () => import("./search.js") },
+  ask: { describe: "ask a finished run: answer, passages, scores, titles", load: () => import("./ask.js") },
+  eval: { describe: "score a finished run on its own or other questions and passages", load: () => import("./eval.js") },
+  audit: { describe: "does every loss term reach every parameter that it should?", load: () => import("./audit.js") },
   doctor: { describe: "what this machine has for Tandem, and what each lack costs", load: () => import("./doctor.js") },
 };
 

@@ -66,7 +66,7 @@ export async function currentRetriever(
 }
 
 /** The encoder with its hash read once: the weights stand still while an index is built. */
-function pinned(encoder: Encoder): {
+export function pinned(encoder: Encoder): {
   dimension: number;
   hash: string;
   embedPassages: Encoder["embedPassages"];

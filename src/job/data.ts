@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { DataConfig } from "../config/schema.js";
-import { buildCorpus, type CorpusReport, type CorpusSpec } from "../corpus/build-corpus.js";
+import { buildCorpus, type BuildCorpusOptions, type CorpusReport, type CorpusSpec } from "../corpus/build-corpus.js";
 import { alignGold, readGoldPassages } from "../corpus/gold-alignment.js";
 import { openJsonl } from "../corpus/jsonl-reader.js";
 import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
@@ -70,28 +70,40 @@ export async function prepareStore(
   report: Report,
 ): Promise<PassageStore> {
   if (!existsSync(path.join(folder, MANIFEST_FILE))) {
-    const { corpus } = data;
-    const built = await buildCorpus({
-      source: corpusSource(data),
-      chunk: {
-        split: corpus.split,
-        maxTokens: corpus.max_tokens ?? maxTokens,
-        minCharacters: corpus.min_characters,
-        titleTemplate: corpus.title_template,
-      },
-      tokenizer: tokenizerFolder,
-      output: folder,
-      threads: corpus.threads ?? os.availableParallelism(),
-      shardBytes: corpus.shard_megabytes * 2 ** 20,
-      onProgress: ({ bytesRead, bytes, passages }) =>
-        report({ type: "progress", name: "corpus", done: bytesRead, total: bytes, detail: `${passages} passages` }),
-    });
+    const built = await buildCorpus(corpusJob(data, folder, tokenizerFolder, maxTokens, report));
     report({ type: "note", text: describeCorpus(built) });
   }
   return PassageStore.open(folder);
 }
 
-function describeCorpus(built: CorpusReport): string {
+/** How the config wants its corpus built into `output`. `maxTokens`: what the retriever reads, unless the config says otherwise. */
+export function corpusJob(
+  data: DataConfig,
+  output: string,
+  tokenizerFolder: string,
+  maxTokens: number,
+  report: Report,
+): BuildCorpusOptions {
+  const { corpus } = data;
+  return {
+    source: corpusSource(data),
+    chunk: {
+      split: corpus.split,
+      maxTokens: corpus.max_tokens ?? maxTokens,
+      minCharacters: corpus.min_characters,
+      titleTemplate: corpus.title_template,
+    },
+    tokenizer: tokenizerFolder,
+    output,
+    threads: corpus.threads ?? os.availableParallelism(),
+    shardBytes: corpus.shard_megabytes * 2 ** 20,
+    onProgress: ({ bytesRead, bytes, passages }) =>
+      report({ type: "progress", name: "corpus", done: bytesRead, total: bytes, detail: `${passages} passages` }),
+  };
+}
+
+/** One line about a store that was built. */
+export function describeCorpus(built: CorpusReport): string {
   const left = built.duplicates === 0 ? "" : `, ${built.duplicates} exact duplicates left out`;
   return `${built.passages} passages from ${built.documents} documents${left} (${built.seconds.toFixed(1)} s)`;
 }

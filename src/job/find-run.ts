@@ -1,0 +1,78 @@
+/**
+ * Which run a command means: a run directory, or `latest`, the newest one that is trained. It looks and loads the saved config, it opens no model. The trap: a run that was killed between its two
+ * exports has one model folder; only both together make a pair.
+ */
+import { existsSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { loadConfig } from "../config/load-config.js";
+import type { TandemConfig } from "../config/schema.js";
+import { UserError } from "../errors.js";
+import { aboutFile } from "../storage/file-fault.js";
+import { openRunDirectory, runPlaces, type RunDirectory } from "../tracking/run-directory.js";
+
+/** The name that stands for the newest trained run. */
+export const LATEST = "latest";
+
+/** A run whose pair is trained and exported. */
+export interface TrainedRun {
+  readonly places: RunDirectory;
+  /** The run's passage store. */
+  readonly corpus: string;
+  readonly config: TandemConfig;
+  /** Who set each key. */
+  readonly sources: Readonly<Record<string, string>>;
+  readonly warnings: readonly string[];
+  /** What the user called it: for the commands in messages. */
+  readonly name: string;
+}
+
+/**
+ * Finds a trained run and loads its config.
+ *
+ * @param name a run directory or `latest`
+ * @param overrides `key=value` words that go over the saved config
+ * @param root where `latest` is looked for
+ * @throws UserError when there is no such run, or it isn't trained yet
+ */
+export function findTrainedRun(name: string, overrides: readonly string[] = [], root = "runs"): TrainedRun {
+  const places = name === LATEST ? latestTrained(root) : openRunDirectory(name);
+  requireTrained(places);
+  const { config, sources, warnings } = loadConfig({ base: places.config, overrides });
+  return { places, corpus: path.join(places.path, "corpus"), config, sources, warnings, name: name === LATEST ? places.path : name };
+}
+
+function isTrained(places: RunDirectory): boolean {
+  return existsSync(places.environment) && existsSync(places.retriever) && existsSync(places.generator);
+}
+
+function latestTrained(root: string): RunDirectory {
+  const names = existsSync(root) ? aboutFile(root, () => readdirSync(root)) : [];
+  const newest = names
+    .flatMap((folder) => {
+      const [, time, number = "1"] = /^(\d{8}-\d{6})-[^+]*(?:\+(\d+))?$/.exec(folder) ?? [];
+      return time === undefined ? [] : [{ places: runPlaces(path.join(root, folder)), order: `${time} ${number.padStart(9, "0")}` }];
+    })
+    .filter(({ places }) => isTrained(places))
+    .sort((left, right) => (left.order < right.order ? -1 : 1))
+    .at(-1);
+  if (newest !== undefined) return newest.places;
+  throw new UserError({
+    where: root,
+    what: "holds no finished run",
+    expected: "a run that tandem train brought to its end",
+    got: names.length === 0 ? "nothing" : names.slice(0, 3).join(", "),
+    remedy: "name a run directory, or run: tandem train experiment=quickstart",
+  });
+}
+
+function requireTrained(places: RunDirectory): void {
+  if (isTrained(places)) return;
+  const missing = [places.retriever, places.generator].filter((folder) => !existsSync(folder)).map((folder) => `${path.basename(folder)}/`);
+  throw new UserError({
+    where: places.path,
+    what: "the run isn't finished",
+    expected: "retriever/ and generator/",
+    got: `no ${missing.join(" and no ")}`,
+    remedy: `go on with it: tandem train --resume ${places.path}`,
+  });
+}
