@@ -21,8 +21,12 @@ it("makes missing parents and is content with a folder that is there", () => {
 
 it("says which part is a file", () => {
   writeFileSync(join(folder, "file"), "");
-  for (const path of ["file", "file/below", "file/below/deeper"]) {
-    expect(() => makeFolder(join(folder, path))).toThrow(expect.objectContaining({ code: "ENOTDIR" }) as Error);
+  for (const [path, code] of [
+    ["file", "EEXIST"],
+    ["file/below", "ENOTDIR"],
+    ["file/below/deeper", "ENOTDIR"],
+  ] as const) {
+    expect(() => makeFolder(join(folder, path))).toThrow(expect.objectContaining({ code }) as Error);
   }
 });
 
