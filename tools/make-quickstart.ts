@@ -2,7 +2,7 @@
  * Makes the quickstart's data: an encyclopaedia of Talvenia, a country that doesn't exist, with questions. `npx tsx tools/make-quickstart.ts` writes the
  * five files of data/quickstart/ (their formats stand in its README.md); the result is committed and the same on every machine. What can be said stands in
  * quickstart-relations.ts, the names in src/corpus/invented-names.ts.
- * The traps: no invented name comes in two articles, so no name of a validation or test article was ever trained on; a paragraph is one passage only as long as it is within
+ * The traps: the invented names of a validation or test article come in no other article, so none was ever trained on; a paragraph is one passage only as long as it is within
  * the chunker's limits (30 characters, 128 tokens), for the gold ids are those of whole paragraphs.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -13,13 +13,13 @@ import type { EntityKind } from "../src/corpus/invented-names.js";
 import { passageId } from "../src/corpus/passage.js";
 import { pick, seededRandom, shuffled } from "../src/corpus/seeded-random.js";
 import type { Random } from "../src/corpus/seeded-random.js";
-import { ARTICLE_TYPES, DESCRIPTION_QUESTIONS, DESCRIPTIONS, ECHOES } from "./quickstart-relations.js";
+import { ARTICLE_TYPES, DESCRIPTION_QUESTIONS, DESCRIPTIONS } from "./quickstart-relations.js";
 import type { ArticleType, Relation } from "./quickstart-relations.js";
 
 export const QUICKSTART_FOLDER = fileURLToPath(new URL("../data/quickstart", import.meta.url));
 
 const SEED = "talvenia";
-const ARTICLES_PER_TYPE = { train: 68, valid: 10, test: 24 };
+const ARTICLES_PER_TYPE = { train: 75, valid: 13, test: 27 };
 const PARAGRAPHS = 3;
 /** Of the articles of the training split, the share that is asked for a description. */
 const TRAIN_DESCRIPTION_SHARE = 0.5;
@@ -84,7 +84,7 @@ function whole(filling: Filling): Marked {
   return { text: filling.text, spans: filling.kind === undefined ? [] : [[0, filling.text.length, filling.kind]] };
 }
 
-/** One article: a description in the first paragraph, two facts, a distractor and an echo in each, sentences shuffled. */
+/** One article: a description in the first paragraph, two facts and a distractor in each, sentences shuffled. */
 function makeArticle(type: ArticleType, split: Split, random: Random, taken: ReadonlySet<string>): MadeArticle {
   const make = entityMaker(random, taken);
   const entity = (kind: EntityKind): Filling => ({ text: make(kind), kind });
@@ -97,21 +97,20 @@ function makeArticle(type: ArticleType, split: Split, random: Random, taken: Rea
     M: () => entity("number"),
   };
   const sentences: Marked[][] = Array.from({ length: PARAGRAPHS }, () => []);
-  const answers: Filling[][] = sentences.map(() => []);
   const questions: MadeQuestion[] = [];
+  const chosen = new Set<string>();
   const paragraphOf = shuffled(
     random,
     Array.from(type.relations, (_, i) => i % PARAGRAPHS),
   );
   type.relations.forEach((relation, i) => {
     const paragraph = paragraphOf[i] ?? 0;
-    const answer = drawAnswer(relation, entity, random);
-    if (answer.kind !== undefined && answer.kind !== "number") answers[paragraph]?.push(answer);
+    const answer = drawAnswer(relation, entity, chosen, random);
     sentences[paragraph]?.push(fill(pick(random, relation.statements), { ...places, A: () => answer }));
     questions.push({ question: fill(pick(random, relation.questions), places), answer: whole(answer), paragraph });
   });
   const distractors = shuffled(random, type.distractors);
-  sentences.forEach((list, i) => list.push(fill(distractors[i] ?? "", places), ...echo(answers[i] ?? [], subject, random)));
+  sentences.forEach((list, i) => list.push(fill(distractors[i] ?? "", places)));
   const description = fill(pick(random, DESCRIPTIONS), {
     ...places,
     D: () => ({ text: `${pick(random, type.adjectives)} ${pick(random, type.nouns)} ${pick(random, type.places)}` }),
@@ -124,32 +123,51 @@ function makeArticle(type: ArticleType, split: Split, random: Random, taken: Rea
   return { split, title: whole(subject), paragraphs, questions };
 }
 
-/** The sentence that mentions a paragraph's answers again, if there are any. */
-function echo(answers: readonly Filling[], subject: Filling, random: Random): Marked[] {
-  if (answers.length === 0) return [];
-  const template = pick(random, ECHOES);
-  const places: Record<string, () => Filling> = { S: () => subject, A: () => answers[0] ?? subject, B: () => answers[1] ?? subject };
-  return [fill(answers.length === 1 ? template : template.replace("{A}", "{A} and {B}"), places)];
+/** A word of a list comes once in an article, so that it has one meaning there. */
+function drawAnswer(relation: Relation, entity: (kind: EntityKind) => Filling, chosen: Set<string>, random: Random): Filling {
+  if (relation.kind !== "choice") return entity(relation.kind);
+  const text = pick(
+    random,
+    (relation.choices ?? []).filter((word) => !chosen.has(word)),
+  );
+  chosen.add(text);
+  return { text };
 }
 
-function drawAnswer(relation: Relation, entity: (kind: EntityKind) => Filling, random: Random): Filling {
-  return relation.kind === "choice" ? { text: pick(random, relation.choices ?? []) } : entity(relation.kind);
-}
-
-/** All articles in the order of the corpus; every invented name comes in one article only. */
+/**
+ * All articles in the order of the corpus. Test and validation come first and share no invented name with any article; training articles may share
+ * names among themselves (there are 3,600), but not their subjects.
+ */
 function makeArticles(): MadeArticle[] {
-  const taken = new Set<string>();
+  const heldOut = new Set<string>();
+  const subjects = new Set<string>();
   const articles: MadeArticle[] = [];
-  for (const [split, count] of Object.entries(ARTICLES_PER_TYPE) as [Split, number][]) {
+  for (const split of ["test", "valid", "train"] as const) {
     for (const type of ARTICLE_TYPES) {
-      for (let i = 0; i < count; i++) {
-        const article = makeArticle(type, split, seededRandom(`${SEED}/${split}/${type.type}/${i}`), taken);
-        for (const name of inventedNamesIn(joined([article.title, ...article.paragraphs]).text)) taken.add(name);
+      for (let i = 0; i < ARTICLES_PER_TYPE[split]; i++) {
+        const article = makeApart(type, split, i, heldOut, subjects);
+        const names = inventedNamesIn(joined([article.title, ...article.paragraphs]).text);
+        if (split !== "train") for (const name of names) heldOut.add(name);
+        for (const name of inventedNamesIn(article.title.text)) subjects.add(name);
         articles.push(article);
       }
     }
   }
   return shuffled(seededRandom(`${SEED}/order`), articles);
+}
+
+/** Makes an article again with another key until its subject is new. */
+function makeApart(
+  type: ArticleType,
+  split: Split,
+  number: number,
+  heldOut: ReadonlySet<string>,
+  subjects: ReadonlySet<string>,
+): MadeArticle {
+  for (let attempt = 0; ; attempt++) {
+    const article = makeArticle(type, split, seededRandom(`${SEED}/${split}/${type.type}/${number}/${attempt}`), heldOut);
+    if (inventedNamesIn(article.title.text).every((name) => !subjects.has(name))) return article;
+  }
 }
 
 /** The content of the five files by name. A pure function: nothing is read or written. */

@@ -37,6 +37,12 @@ const crafts =
   "painter|weaver|sculptor|poet|composer|botanist|surgeon|printer|geometer|jeweller|organist|gardener|potter|engraver|historian|chemist".split(
     "|",
   );
+const emblems =
+  "Otter|Falcon|Heron|Badger|Lynx|Raven|Stag|Swan|Beaver|Eagle|Owl|Marten|Crane|Wolf|Hare|Trout|Bear|Fox|Swallow|Pike|Stork|Boar|Lark|Salmon".split(
+    "|",
+  );
+const instruments = "violin|flute|harp|lute|trumpet|organ|cello|drum|oboe|horn|zither|bagpipe".split("|");
+const ores = "silver|lead|tin|zinc|gold|coal|cobalt|nickel|sulphur|quartz|garnet|alum".split("|");
 const flowers = "gentian|saffron|thyme|juniper|heather|arnica|lavender|edelweiss|clover|foxglove|primrose|sorrel".split("|");
 const regions =
   "in the north|in the south|in the east|in the west|on the coast|on the border|in the lowlands|in the highlands|near the capital|by the great lake".split(
@@ -52,18 +58,6 @@ export const DESCRIPTION_QUESTIONS: readonly string[] = [
   "Describe {S}.",
   "Describe {S} in a sentence.",
   "Give a short description of {S}.",
-];
-
-/**
- * Sentences that mention the names, persons and years of a paragraph's facts again: `{A}` is one of them, or two joined by "and". Nobody asks for them; they
- * make a reader that copies a name look at its first syllable, because each name comes twice and the subject isn't the only one.
- */
-export const ECHOES: readonly string[] = [
-  "Whoever speaks of {S} speaks of {A}.",
-  "No guide to {S} forgets {A}.",
-  "Songs about {S} often mention {A}.",
-  "In the chronicle of {S} one reads of {A}.",
-  "Those who know {S} remember {A}.",
 ];
 
 export const ARTICLE_TYPES: readonly ArticleType[] = [
@@ -82,8 +76,9 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         ],
       },
       {
-        kind: "name",
-        statements: ["{S} lies on the river {A}.", "Through {S} flows the {A}.", "The houses of {S} line the banks of the {A}."],
+        kind: "choice",
+        choices: emblems,
+        statements: ["{S} lies on the river {A}.", "Through {S} flows the river {A}.", "The houses of {S} line the banks of the {A}."],
         questions: ["On which river does {S} lie?", "What river flows through {S}?", "Which water passes by {S}?"],
       },
       {
@@ -101,9 +96,14 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         questions: ["When did {S} receive its charter?", "In which year was {S} chartered?", "What is the date of the charter of {S}?"],
       },
       {
-        kind: "person",
-        statements: ["The mayor of {S} is {A}.", "{S} is governed by {A}.", "At the head of the council of {S} stands {A}."],
-        questions: ["Who is the mayor of {S}?", "Who governs {S}?", "Who runs the council of {S}?"],
+        kind: "choice",
+        choices: crafts,
+        statements: ["The mayor of {S} is a {A}.", "{S} is governed by a {A}.", "At the head of the council of {S} stands a {A}."],
+        questions: [
+          "What is the mayor of {S} by trade?",
+          "What is the trade of the one who governs {S}?",
+          "Of which trade is the head of the council of {S}?",
+        ],
       },
       {
         kind: "choice",
@@ -149,14 +149,24 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         questions: ["On which hill does {S} stand?", "Above which slopes was {S} raised?", "Which hill carries {S}?"],
       },
       {
-        kind: "name",
-        statements: ["{S} belongs to the house of {A}.", "The owners of {S} are the family {A}.", "{S} is in the hands of the family {A}."],
-        questions: ["To which house does {S} belong?", "Which family owns {S}?", "In whose hands is {S}?"],
+        kind: "choice",
+        choices: emblems,
+        statements: [
+          "{S} belongs to the house of the {A}.",
+          "The owners of {S} are the lords of the {A}.",
+          "{S} is in the hands of the clan of the {A}.",
+        ],
+        questions: ["To which house does {S} belong?", "Which lords own {S}?", "In the hands of which clan is {S}?"],
       },
       {
-        kind: "person",
-        statements: ["{S} was besieged by {A}.", "The siege of {S} was led by {A}.", "Before the gates of {S} lay the army of {A}."],
-        questions: ["Who besieged {S}?", "Who led the siege of {S}?", "Whose army lay before the gates of {S}?"],
+        kind: "choice",
+        choices: emblems,
+        statements: [
+          "{S} was besieged by the order of the {A}.",
+          "The siege of {S} was led by the knights of the {A}.",
+          "Before the gates of {S} lay the army of the {A}.",
+        ],
+        questions: ["Which order besieged {S}?", "Which knights led the siege of {S}?", "Which army lay before the gates of {S}?"],
       },
     ],
     adjectives: moods,
@@ -180,9 +190,14 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         questions: ["Who is the director of {S}?", "Who manages {S}?", "Who leads the business of {S}?"],
       },
       {
-        kind: "name",
-        statements: ["{S} has its head office in {A}.", "The seat of {S} is in {A}.", "{S} is based in {A}."],
-        questions: ["Where does {S} have its head office?", "Where is the seat of {S}?", "In which town is {S} based?"],
+        kind: "choice",
+        choices: emblems,
+        statements: [
+          "{S} has its head office at the sign of the {A}.",
+          "The seat of {S} is at the {A}.",
+          "{S} is based in the court of the {A}.",
+        ],
+        questions: ["At which sign does {S} have its head office?", "Where is the seat of {S}?", "In which court is {S} based?"],
       },
       {
         kind: "number",
@@ -237,9 +252,18 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         questions: ["When was {S} launched?", "In which year did {S} first touch the water?", "When was the maiden voyage of {S}?"],
       },
       {
-        kind: "name",
-        statements: ["{S} was built at the yard of {A}.", "The builders of {S} came from {A}.", "The keel of {S} was laid in {A}."],
-        questions: ["At which yard was {S} built?", "Where did the builders of {S} come from?", "Where was the keel of {S} laid?"],
+        kind: "choice",
+        choices: emblems,
+        statements: [
+          "{S} was built at the yard of the {A}.",
+          "The builders of {S} belonged to the guild of the {A}.",
+          "The keel of {S} was laid at the wharf of the {A}.",
+        ],
+        questions: [
+          "At which yard was {S} built?",
+          "To which guild did the builders of {S} belong?",
+          "At which wharf was the keel of {S} laid?",
+        ],
       },
       {
         kind: "choice",
@@ -290,14 +314,20 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         questions: ["What did {S} work as?", "What was the profession of {S}?", "How did {S} earn a living?"],
       },
       {
-        kind: "person",
-        statements: ["{S} married {A}.", "{S} shared a home with {A}.", "The wedding of {S} was with {A}."],
-        questions: ["Whom did {S} marry?", "With whom did {S} share a home?", "With whom was the wedding of {S}?"],
+        kind: "choice",
+        choices: instruments,
+        statements: ["{S} played the {A}.", "In the evening {S} took up the {A}.", "The favourite instrument of {S} was the {A}."],
+        questions: ["What did {S} play?", "What did {S} take up in the evening?", "What was the favourite instrument of {S}?"],
       },
       {
-        kind: "name",
-        statements: ["{S} was buried in {A}.", "The grave of {S} is in {A}.", "{S} found a last rest in {A}."],
-        questions: ["Where was {S} buried?", "Where is the grave of {S}?", "Where did {S} find a last rest?"],
+        kind: "choice",
+        choices: emblems,
+        statements: [
+          "{S} was buried in the chapel of the {A}.",
+          "The grave of {S} is in the yard of the {A}.",
+          "{S} found a last rest in the crypt of the {A}.",
+        ],
+        questions: ["In which chapel was {S} buried?", "Where is the grave of {S}?", "In which crypt did {S} find a last rest?"],
       },
     ],
     adjectives: moods,
@@ -334,9 +364,18 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         ],
       },
       {
-        kind: "name",
-        statements: ["At the foot of {S} lies the village of {A}.", "The way up {S} starts in {A}.", "The guides of {S} live in {A}."],
-        questions: ["Which village lies at the foot of {S}?", "Where does the way up {S} start?", "Where do the guides of {S} live?"],
+        kind: "choice",
+        choices: emblems,
+        statements: [
+          "The inn at the foot of {S} is the {A}.",
+          "The way up {S} starts at the inn of the {A}.",
+          "The guides of {S} meet at the sign of the {A}.",
+        ],
+        questions: [
+          "Which inn is at the foot of {S}?",
+          "At which inn does the way up {S} start?",
+          "At which sign do the guides of {S} meet?",
+        ],
       },
       {
         kind: "choice",
@@ -345,17 +384,10 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         questions: ["What are the slopes of {S} covered with?", "Which plant is {S} famous for?", "What is the most common plant on {S}?"],
       },
       {
-        kind: "name",
-        statements: [
-          "The shelter on {S} is called {A}.",
-          "Climbers of {S} spend the night at {A}.",
-          "The hut below the top of {S} is {A}.",
-        ],
-        questions: [
-          "What is the shelter on {S} called?",
-          "Where do climbers of {S} spend the night?",
-          "Which hut is below the top of {S}?",
-        ],
+        kind: "choice",
+        choices: ores,
+        statements: ["Miners dug in {S} for {A}.", "The rocks of {S} hold {A}.", "The old mine of {S} yielded {A}."],
+        questions: ["What did miners dig for in {S}?", "What do the rocks of {S} hold?", "What did the old mine of {S} yield?"],
       },
       {
         kind: "year",

@@ -1,7 +1,7 @@
 /**
  * The grammar of the quickstart's invented names, and names made by it: `Kal` + `dom` = "Kaldom". Used by the maker of the data
  * (tools/make-quickstart.ts) and by the renaming of training batches. It knows words, not spans: where a name stands is rename-entities.ts's
- * business. The trap: prefixes and suffixes are disjoint lists of 120, built so that a byte-level BPE learns each syllable as one token before any pair across
+ * business. The trap: prefixes and suffixes are disjoint lists of 60, built so that a byte-level BPE learns each syllable as one token before any pair across
  * the seam. A name is then two tokens, and copying it needs no spelling. Changing a list changes the data: make it again.
  */
 import type { Random } from "./seeded-random.js";
@@ -11,18 +11,14 @@ const words = (text: string): readonly string[] => text.split(" ");
 
 /** First syllables: consonant, vowel, one of `l r n m v s`. */
 export const PREFIXES = words(
-  "Ban Bas Bem Bes Bim Bon Bov Buv Dal Der Dis Div Dom Dul Duv Fav Fer Fim Fiv Fom Fos Fus Gam Gan Gen Gil Gis Gol Gov Gul Han Har Hes Hil Hir Hol Hun " +
-    "Jav Jel Jev Jin Jor Jov Jum Jus Kal Kas Kem Kiv Kor Kos Kuv Lal Las Lel Lis Lom Lor Lul Lur Mav Mem Mer Mil Mon Mur Muv Nam Nar Nem Nen Nim Nir Nol " +
-    "Nur Pav Pev Pim Pir Pom Por Pum Pun Rar Rel Ren Rin Rov Rul Rus San Sar Ses Sev Sis Sos Sus Tam Ter Tes Tir Ton Tum Tun Vas Ven Vev Vin Viv Vos Vum " +
-    "Vun Zal Zam Zel Zil Zin Zol Zon Zur",
+  "Ban Bem Bim Bov Dal Dis Dom Duv Fer Fiv Fos Gam Gen Gis Gov Han Hes Hir Hun Jel Jin Jov Jus Kal Kiv Kos Lal Lel Lom Lul " +
+    "Mav Mil Mon Muv Nar Nen Nir Nur Pev Pir Por Pun Rel Rin Rul San Ses Sis Sus Ter Tir Tum Vas Vev Viv Vum Zal Zel Zin Zon",
 );
 
 /** Last syllables: one of `b d f g h p w z`, vowel, consonant. */
 export const SUFFIXES = words(
-  "bak bam bax bek ber bik bim bir bon bor bot box buk bur bux dal dar dat dek det dil dit dix dol dom dox dul dun dux fam fax fel fen fet fid " +
-    "fik fim fod fol fot fum fut gad gan gat ged gel gik gil gim gix gok gol gor gud gul gur hak han har hem het hex hik hin hix hod hom hon hud huk " +
-    "hur pam pat ped pel pem pex pid pil pim pok pon pox pum pux wam wat wax wek wem wer wid wir wod wom wot wox wuk wun wut zad zal zan zar zat zed zer " +
-    "zex zin zir zix zok zol zor zul zum zun zut dak",
+  "bak bax ber bim bon bot buk bux dar dek dil dix dom dul dux fax fen fid fim fol fum gad gat gel gil gix gol gud gur han " +
+    "hem hex hin hod hon huk pam ped pem pid pim pon pum wam wax wem wid wod wot wuk wut zal zar zed zex zin zok zor zum zut",
 );
 
 /** First names of persons: a closed list, the same in all splits. No name of the grammar, and no two begin with the same three letters. */
@@ -50,7 +46,7 @@ export function inventedNamesIn(text: string): string[] {
 
 /**
  * Makes entities for one group of texts, for example an article or the passages of one context. Within a group no two names share a syllable, no
- * two persons a first name, no two years a decade or a last digit, no number comes twice, as long as the lists last (120 names; then syllables may come again,
+ * two persons a first name, no two years a decade or a last digit, no number comes twice, as long as the lists last (60 names; then syllables may come again,
  * names not).
  * A pure function of the random numbers: same generator, same calls, same entities.
  *
