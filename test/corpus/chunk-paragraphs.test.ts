@@ -2,6 +2,7 @@
  * Proves that chunking loses no text, keeps to the maximum in the encoder's tokens, merges what is short and reports what it cut.
  * Alone: npx vitest run test/corpus/chunk-paragraphs.test.ts
  */
+import path from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Article } from "../../src/corpus/article.js";
@@ -15,6 +16,7 @@ import { Tokenizer } from "../../src/text/tokenizer.js";
 import { temporaryFolder } from "./temporary-folder.js";
 import { writeTinyTokenizer } from "./tiny-tokenizer.js";
 
+const goldens = process.env.TANDEM_GOLDENS ?? "test/fixtures/goldens";
 const folder = temporaryFolder();
 let tokenizer: Tokenizer;
 beforeAll(() => {
@@ -138,25 +140,29 @@ const anyText = fc
   .map((text) => text.replace(/\p{Surrogate}/gu, ""));
 
 describe("properties", () => {
-  it("the passages of an article give back all its non-white-space text in order, each within the maximum", async () => {
-    const property = fc.asyncProperty(
-      anyText,
-      fc.constantFrom("blank" as const, "line" as const),
-      fc.integer({ min: 16, max: 80 }),
-      fc.constantFrom("", "T", "The title"),
-      async (text, split, maxTokens, title) => {
-        const { passages, facts } = await chunkArticles([article(text, title)], { ...options, split, maxTokens }, tokenizer);
-        expect(tight(passages.map((passage) => passage.text).join(""))).toBe(tight(text));
-        for (const passage of passages) {
-          expect(passage.text).toBe(passage.text.trim());
-          expect(passage.text).not.toMatch(/\p{Surrogate}/u);
-          expect(tokenizer.encode(passageText(passage)).length).toBeLessThanOrEqual(maxTokens);
-        }
-        expect(facts.truncatedPassages).toBe(0);
-      },
-    );
-    await fc.assert(property, { numRuns: 150 });
-  });
+  it.each(["WordPiece", "byte-level BPE"])(
+    "the passages of an article give back all its non-white-space text in order, each within the maximum (%s)",
+    async (kind) => {
+      const library = kind === "WordPiece" ? tokenizer : Tokenizer.fromFolder(path.join(goldens, "gpt2-tiny"));
+      const property = fc.asyncProperty(
+        anyText,
+        fc.constantFrom("blank" as const, "line" as const),
+        fc.integer({ min: 16, max: 80 }),
+        fc.constantFrom("", "T", "The title"),
+        async (text, split, maxTokens, title) => {
+          const { passages, facts } = await chunkArticles([article(text, title)], { ...options, split, maxTokens }, library);
+          expect(tight(passages.map((passage) => passage.text).join(""))).toBe(tight(text));
+          for (const passage of passages) {
+            expect(passage.text).toBe(passage.text.trim());
+            expect(passage.text).not.toMatch(/\p{Surrogate}/u);
+            expect(library.encode(passageText(passage)).length).toBeLessThanOrEqual(maxTokens);
+          }
+          expect(facts.truncatedPassages).toBe(0);
+        },
+      );
+      await fc.assert(property, { numRuns: 100 });
+    },
+  );
 
   it("an article's passages don't depend on the articles beside it", async () => {
     const property = fc.asyncProperty(fc.array(anyText, { minLength: 2, maxLength: 4 }), async (bodies) => {
