@@ -11,7 +11,7 @@ interface Row {
   readonly em: number;
   readonly f1: number;
   readonly em_interval: readonly [number, number];
-  readonly recall: Readonly<Record<string, number>> | null;
+  readonly recall: Readonly<Record<string, number | null>>;
   readonly mrr: number | null;
 }
 
@@ -35,7 +35,7 @@ describe.skipIf(runs === undefined)("the quickstart's last run (TANDEM_QUICKSTAR
     if (found === undefined) throw new Error(`report.json has no row ${name}`);
     return found;
   };
-  const recall = (name: string, k: string): number => row(name).recall?.[k] ?? NaN;
+  const recall = (name: string, k: string): number => row(name).recall[k] ?? NaN;
 
   beforeAll(() => {
     run = newestRun(runs ?? "");
