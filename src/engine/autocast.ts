@@ -1,6 +1,7 @@
 /**
- * Mixed precision: inside `autocast`, libtorch runs matrix products in bf16 or f16 and keeps reductions and losses in fp32. Not a guarantee of speed: on a
- * processor without bf16 units it is slower than fp32 (`tandem doctor` says which it is).
+ * Mixed precision: inside `autocast`, libtorch runs matrix products in bf16 or f16. Not a guarantee of speed: on a processor without bf16 units it is slower than fp32
+ * (`tandem doctor` says which it is). The trap: on GPUs softmax, norms and losses are lifted to fp32, on CPUs they stay in the dtype that they are given; so losses are
+ * computed outside (training/losses/precision.ts).
  */
 import { native } from "./native.js";
 

@@ -8,7 +8,7 @@ import { native, type Handle } from "./native.js";
 let leakAlarm: FinalizationRegistry<Handle> | undefined;
 let leaked = 0;
 
-/** Tensors made outside every scope that the collector found before anybody disposed of them: each is a leak until the process ends. */
+/** Tensors handed out by an outermost scope that the collector found before anybody disposed of them: each is a leak until the process ends. */
 export function leakedTensors(): number {
   return leaked;
 }

@@ -20,14 +20,21 @@ function dtypeOf(data: NumericArray): Dtype {
   return data instanceof Int32Array ? "i32" : "u8";
 }
 
-function flattenNested(data: Nested, depth: number, shape: number[], flat: number[]): void {
-  if (shape.length === depth) shape.push(data.length);
-  else if (shape[depth] !== data.length)
+/** The shape that the first entry of each level announces. */
+function announcedShape(data: Nested): number[] {
+  const shape: number[] = [];
+  for (let level: Nested | number | undefined = data; typeof level === "object"; level = level[0]) shape.push(level.length);
+  return shape;
+}
+
+function flattenNested(data: Nested, depth: number, shape: readonly number[], flat: number[]): void {
+  if (shape[depth] !== data.length)
     throw new RangeError(`tensor: rows of one level have one length; expected ${shape[depth]}, got ${data.length}`);
+  const isInnermost = depth === shape.length - 1;
   for (const entry of data) {
-    if (typeof entry !== "number") flattenNested(entry, depth + 1, shape, flat);
-    else if (shape.length > depth + 1) throw new RangeError("tensor: numbers and rows of numbers are mixed in one level");
-    else flat.push(entry);
+    if ((typeof entry === "number") !== isInnermost) throw new RangeError("tensor: numbers and rows of numbers are mixed in one level");
+    if (typeof entry === "number") flat.push(entry);
+    else flattenNested(entry, depth + 1, shape, flat);
   }
 }
 
@@ -43,7 +50,7 @@ export function tensor(
   let made: Tensor;
   if (typeof data === "number") made = ops.full([], data, options.dtype ?? "f32");
   else if (Array.isArray(data)) {
-    const shape: number[] = [];
+    const shape = announcedShape(data as Nested);
     const flat: number[] = [];
     flattenNested(data as Nested, 0, shape, flat);
     made = fromBytes(new Float64Array(flat), "f64", options.shape ?? shape);
