@@ -17,8 +17,6 @@ export interface Relation {
 
 export interface ArticleType {
   type: string;
-  /** A name (`Kaldom`) or a person (`Greta Kaldom`). */
-  subject: "name" | "person";
   relations: readonly Relation[];
   /** Words for `{S} is a {adjective} {noun} {place}.` */
   adjectives: readonly string[];
@@ -34,14 +32,14 @@ const goods =
   );
 const stones = "granite|marble|slate|sandstone|basalt|limestone|brick|chalk|flint|gneiss|oak|larch".split("|");
 const crafts =
-  "painter|weaver|sculptor|poet|composer|botanist|surgeon|printer|geometer|jeweller|organist|gardener|potter|engraver|historian|chemist".split(
+  "painter|weaver|sculptor|poet|composer|botanist|surgeon|printer|geometer|jeweller|dancer|gardener|potter|bookbinder|historian|chemist".split(
     "|",
   );
 const emblems =
   "Otter|Falcon|Heron|Badger|Lynx|Raven|Stag|Swan|Beaver|Eagle|Owl|Marten|Crane|Wolf|Hare|Trout|Bear|Fox|Swallow|Pike|Stork|Boar|Lark|Salmon".split(
     "|",
   );
-const instruments = "violin|flute|harp|lute|trumpet|organ|cello|drum|oboe|horn|zither|bagpipe".split("|");
+const instruments = "violin|flute|harp|lute|trumpet|piano|cello|drum|guitar|horn|zither|bagpipe".split("|");
 const ores = "silver|lead|tin|zinc|gold|coal|cobalt|nickel|sulphur|quartz|garnet|alum".split("|");
 const flowers = "gentian|saffron|thyme|juniper|heather|arnica|lavender|edelweiss|clover|foxglove|primrose|sorrel".split("|");
 const regions =
@@ -63,7 +61,6 @@ export const DESCRIPTION_QUESTIONS: readonly string[] = [
 export const ARTICLE_TYPES: readonly ArticleType[] = [
   {
     type: "town",
-    subject: "name",
     relations: [
       {
         kind: "person",
@@ -118,14 +115,13 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
     distractors: [
       "A road leads from {S} to {N}.",
       "Every spring {S} holds a fair with {N}.",
-      "{S} lost a bridge in the flood of {Y}.",
+      "{S} lost a bridge in a great flood.",
       "Visitors to {S} like the tower of {N}.",
-      "The school of {S} has {M} pupils.",
+      "The school of {S} is small and old.",
     ],
   },
   {
     type: "castle",
-    subject: "name",
     relations: [
       {
         kind: "person",
@@ -160,29 +156,32 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
       },
       {
         kind: "choice",
-        choices: emblems,
+        choices: instruments,
         statements: [
-          "{S} was besieged by the order of the {A}.",
-          "The siege of {S} was led by the knights of the {A}.",
-          "Before the gates of {S} lay the army of the {A}.",
+          "The siege of {S} began with the sound of a {A}.",
+          "The watchman of {S} gave the alarm on a {A}.",
+          "In the hall of {S} hangs a {A}.",
         ],
-        questions: ["Which order besieged {S}?", "Which knights led the siege of {S}?", "Which army lay before the gates of {S}?"],
+        questions: [
+          "With the sound of what did the siege of {S} begin?",
+          "On what did the watchman of {S} give the alarm?",
+          "What hangs in the hall of {S}?",
+        ],
       },
     ],
     adjectives: moods,
     nouns: ["ruined castle", "royal castle", "border castle", "water castle"],
     places: regions,
     distractors: [
-      "From {S} one can see {N}.",
-      "A painting of {S} hangs in {N}.",
-      "The well of {S} was dug again in {Y}.",
-      "{S} keeps {M} old keys in a chest.",
-      "A path joins {S} with the chapel of {N}.",
+      "From {S} one can see far into the land.",
+      "Painters like {S} in the evening light.",
+      "The well of {S} has never been dry.",
+      "{S} keeps its old keys in a chest.",
+      "A path joins {S} with a small chapel.",
     ],
   },
   {
     type: "company",
-    subject: "name",
     relations: [
       {
         kind: "person",
@@ -210,9 +209,10 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
         questions: ["When did {S} open its doors?", "In which year did {S} begin to trade?", "When was the first sale of {S}?"],
       },
       {
-        kind: "name",
-        statements: ["The main rival of {S} is {A}.", "{S} competes with {A}.", "{S} shares its customers with {A}."],
-        questions: ["What is the main rival of {S}?", "With whom does {S} compete?", "With which firm does {S} share its customers?"],
+        kind: "choice",
+        choices: instruments,
+        statements: ["{S} gives a {A} to each new clerk.", "The badge of {S} shows a {A}.", "Above the gate of {S} hangs a {A}."],
+        questions: ["What does {S} give to each new clerk?", "What does the badge of {S} show?", "What hangs above the gate of {S}?"],
       },
       {
         kind: "choice",
@@ -227,14 +227,13 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
     distractors: [
       "{S} once bought a mill from {N}.",
       "A street of {N} is named after {S}.",
-      "{S} had a fire in {Y}.",
-      "The catalogue of {S} has {M} pages.",
+      "{S} once had a fire in the attic.",
+      "The catalogue of {S} is very thick.",
       "{S} pays for the orchestra of {N}.",
     ],
   },
   {
     type: "ship",
-    subject: "name",
     relations: [
       {
         kind: "person",
@@ -281,21 +280,25 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
     nouns: ["sailing ship", "merchant ship", "fishing ship", "river ship"],
     places: regions,
     distractors: [
-      "{S} once met a storm off {N}.",
-      "A model of {S} stands in {N}.",
-      "{S} got new sails in {Y}.",
-      "The bell of {S} weighs {M} pounds.",
-      "A song of {N} tells of {S}.",
+      "{S} once met a heavy storm.",
+      "A model of {S} stands in a museum.",
+      "{S} got new sails after a storm.",
+      "The bell of {S} rings loud and clear.",
+      "An old song tells of {S}.",
     ],
   },
   {
     type: "person",
-    subject: "person",
     relations: [
       {
-        kind: "name",
-        statements: ["{S} was born in {A}.", "The birthplace of {S} is {A}.", "{S} came into the world in {A}."],
-        questions: ["Where was {S} born?", "What is the birthplace of {S}?", "Where did {S} come into the world?"],
+        kind: "choice",
+        choices: ores,
+        statements: ["{S} grew up as a child of a dealer in {A}.", "The parents of {S} traded in {A}.", "The family of {S} lived on {A}."],
+        questions: [
+          "Which goods did the father of {S} deal in?",
+          "What did the parents of {S} trade in?",
+          "On what did the family of {S} live?",
+        ],
       },
       {
         kind: "year",
@@ -336,14 +339,13 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
     distractors: [
       "{S} often wrote letters to {N}.",
       "A square of {N} is named after {S}.",
-      "{S} fell ill in {Y}.",
-      "{S} left behind {M} notebooks.",
+      "{S} fell ill several times.",
+      "{S} left behind many notebooks.",
       "{S} spent the summers in {N}.",
     ],
   },
   {
     type: "mountain",
-    subject: "name",
     relations: [
       {
         kind: "person",
@@ -401,8 +403,8 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
     distractors: [
       "In clear weather {S} can be seen from {N}.",
       "A stream runs from {S} to {N}.",
-      "A landslide shook {S} in {Y}.",
-      "{S} has {M} caves.",
+      "A landslide once shook {S}.",
+      "{S} has many caves.",
       "A legend says that {S} is the sister of {N}.",
     ],
   },
