@@ -88,7 +88,7 @@ function whole(filling: Filling): Marked {
 function makeArticle(type: ArticleType, split: Split, random: Random, taken: ReadonlySet<string>): MadeArticle {
   const make = entityMaker(random, taken);
   const entity = (kind: EntityKind): Filling => ({ text: make(kind), kind });
-  const subject = entity(type.subject);
+  const subject = entity("name");
   const places = {
     S: () => subject,
     N: () => entity("name"),

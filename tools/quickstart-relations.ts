@@ -211,8 +211,8 @@ export const ARTICLE_TYPES: readonly ArticleType[] = [
       {
         kind: "choice",
         choices: instruments,
-        statements: ["{S} gives a {A} to each new clerk.", "The badge of {S} shows a {A}.", "Above the gate of {S} hangs a {A}."],
-        questions: ["What does {S} give to each new clerk?", "What does the badge of {S} show?", "What hangs above the gate of {S}?"],
+        statements: ["{S} gives each new clerk a {A}.", "The badge of {S} shows a {A}.", "Above the gate of {S} hangs a {A}."],
+        questions: ["What does {S} give each new clerk?", "What does the badge of {S} show?", "What hangs above the gate of {S}?"],
       },
       {
         kind: "choice",
