@@ -10,6 +10,7 @@ import { Tokenizer as Library, type Decoder } from "tokenizers";
 import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { encodeInThread, type EncodeReply } from "./encoding-thread.js";
+import { WordCache } from "./word-cache.js";
 import { readTokenizerFile, readTokenizerFolder, type SpecialToken, type TokenizerFile } from "./tokenizer-file.js";
 
 export interface EncodeOptions {
@@ -37,12 +38,14 @@ export class Tokenizer {
   readonly #library: Library;
   readonly #decoder: Decoder | null;
   readonly #special: Set<string>;
+  readonly #words: WordCache | undefined;
 
   private constructor(file: TokenizerFile) {
     this.#file = file;
     this.#library = open(file);
     this.#decoder = this.#library.getDecoder();
     this.#special = specialContents(file.json);
+    this.#words = WordCache.of(file, (words) => [...pieces(words)].flatMap((piece) => this.#encodePiece(piece, {})));
     this.vocabSize = this.#library.getVocabSize(true);
     this.hash = file.hash;
     const eosId = this.#idOf(file.eos);
@@ -62,12 +65,12 @@ export class Tokenizer {
   }
 
   encode(text: string, options: EncodeOptions = {}): Int32Array {
-    return this.#encodePiece([text], options)[0] ?? new Int32Array(0);
+    return this.encodeBatch([text], options)[0] ?? new Int32Array(0);
   }
 
   /** Ids of many texts at once, by all the library's threads. Blocks the calling thread; {@link encodeBatchAsync} doesn't. */
   encodeBatch(texts: readonly string[], options: EncodeOptions = {}): Int32Array[] {
-    return [...pieces(texts)].flatMap((piece) => this.#encodePiece(piece, options));
+    return this.#words?.encodeBatch(texts) ?? [...pieces(texts)].flatMap((piece) => this.#encodePiece(piece, options));
   }
 
   /** {@link encodeBatch} without blocking: the event loop runs meanwhile. */
