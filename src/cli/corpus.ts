@@ -81,7 +81,7 @@ export const command: CommandModule<object, CorpusArguments> = {
       })
       .option("json", { type: "boolean", default: false, describe: "print {corpus, questions} as JSON" })
       .option("quiet", { type: "boolean", default: false, describe: "no progress" })
-      .example("$0 corpus data=quickstart --output stores/quickstart", "the quickstart's passages")
+      .example("$0 corpus experiment=quickstart --output stores/quickstart", "the quickstart's passages")
       .example(
         "$0 corpus data.corpus.format=wikiextractor data.corpus.path=extracted retriever.path=models/minilm --output stores/wiki",
         "a wiki, measured in MiniLM's tokens",

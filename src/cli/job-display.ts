@@ -13,6 +13,7 @@ export interface JobDisplay {
 /** @param quiet warnings only */
 export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
   let shown: { name: string; progress: Progress } | undefined;
+  let ended: string | undefined;
   const finish = (): void => {
     shown?.progress.finish();
     shown = undefined;
@@ -22,6 +23,9 @@ export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
     process.stderr.write(`${text}\n`);
   };
   const advance = ({ name, done, total, detail }: Extract<JobMessage, { type: "progress" }>): void => {
+    // Threads that end together report the end more than once.
+    if (ended === name && done >= total) return;
+    ended = done >= total ? name : undefined;
     if (shown?.name !== name) {
       finish();
       // The corpus counts the bytes it has read; its detail says how many passages that makes.

@@ -19,7 +19,12 @@ export async function auditConfig(config: TandemConfig, report: Report): Promise
     const versions = collectVersions();
     const { path: folder } = createRunDirectory(temporary, { name: config.name, config, overrides: [], versions });
     const run = await openRun(config, folder, report);
-    return run.auditedPhases().flatMap((phase) => auditGradients(phase, { batches: config.train.audit.batches }));
+    try {
+      return run.auditedPhases().flatMap((phase) => auditGradients(phase, { batches: config.train.audit.batches }));
+    } finally {
+      run.encoder.dispose();
+      for (const model of [run.generator.model, run.closedBook]) for (const weight of model?.parameters.values() ?? []) weight.dispose();
+    }
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }

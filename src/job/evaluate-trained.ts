@@ -21,7 +21,7 @@ import { reportText } from "../report/report-text.js";
 import { Encoder } from "../retrieval/encoder.js";
 import { hashJson } from "../storage/content-hash.js";
 import { describeCorpus, prepareQuestions, readReported } from "./data.js";
-import { makeReport, writeReport, type MadeReport } from "./evaluate-run.js";
+import { makeReport, writeReport, type MadeReport, type ReportParts } from "./evaluate-run.js";
 import type { TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
 import { generatorFormat } from "./models.js";
@@ -42,27 +42,34 @@ export interface TrainedEvaluation {
 
 /** Scores and writes. @throws UserError for whatever is wrong with the run, the questions or the passages */
 export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
-  const { places } = run;
-  const { report } = options;
   if (run.config.threads !== null) setThreads(run.config.threads);
   const device = runDevice(run.config.device);
-  const encoder = Encoder.load(places.retriever, { device, dropout: 0 });
-  const cache = path.join(places.path, "eval-cache");
-  const store = await searchedStore(run, encoder, cache, report);
-  const questions = await scoredQuestions(run.config, store, report);
-  const config = withPossibleRows(run.config, questions, report);
-  const generator = openGenerator(run, device);
-  const split = config.eval.questions === null ? config.eval.split : path.basename(config.eval.questions);
+  const encoder = Encoder.load(run.places.retriever, { device, dropout: 0 });
+  let models: (Gpt2 | undefined)[] = [];
+  try {
+    const store = await searchedStore(run, encoder, options.report);
+    const questions = await scoredQuestions(run.config, store, options.report);
+    const config = withPossibleRows(run.config, questions, options.report);
+    const generator = openGenerator(run, device);
+    const closedBook = openClosedBook(run, device);
+    models = [generator.model, closedBook];
+    return await score(run, { config, encoder, generator, closedBook, store, questions, device }, options);
+  } finally {
+    encoder.dispose();
+    for (const model of models) for (const weight of model?.parameters.values() ?? []) weight.dispose();
+  }
+}
+
+type Scored = Pick<ReportParts, "config" | "encoder" | "generator" | "closedBook" | "store" | "questions"> & { readonly device: string };
+
+async function score({ places }: TrainedRun, scored: Scored, { report, output }: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
+  const { config, encoder, store, questions, device } = scored;
   report({ type: "stage", name: "evaluation", detail: `${questions.length} questions, ${config.eval.rows.length} rows` });
   const made = await makeReport({
-    config,
-    encoder,
-    generator,
-    closedBook: openClosedBook(run, device),
-    store,
+    ...scored,
     artefacts: {
-      indexFolder: config.eval.passages === null ? places.index : path.join(cache, "index"),
-      retrievalFolder: path.join(cache, "retrieval"),
+      indexFolder: config.eval.passages === null ? places.index : path.join(cacheFolder(places.path), "index"),
+      retrievalFolder: path.join(cacheFolder(places.path), "retrieval"),
       store,
       template: config.data.corpus.title_template,
       index: config.index,
@@ -71,11 +78,10 @@ export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedO
     },
     report,
     folder: places.path,
-    questions,
     name: config.name,
-    split,
+    split: config.eval.questions === null ? config.eval.split : path.basename(config.eval.questions),
   });
-  const folder = options.output ?? path.join(places.path, `eval-${evaluationHash(config, encoder, store, questions)}`);
+  const folder = output ?? path.join(places.path, `eval-${evaluationHash(config, encoder, store, questions)}`);
   writeReport(made, {
     json: path.join(folder, "report.json"),
     text: path.join(folder, "report.txt"),
@@ -84,13 +90,13 @@ export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedO
   return { made, text: reportText(made.report), folder };
 }
 
+/** Stores and indexes of passages that aren't the run's own. */
+function cacheFolder(run: string): string {
+  return path.join(run, "eval-cache");
+}
+
 /** The run's own passages, or those of `eval.passages`, chunked only where the retriever couldn't read them whole. */
-async function searchedStore(
-  { config, corpus, places }: TrainedRun,
-  encoder: Encoder,
-  cache: string,
-  report: Report,
-): Promise<PassageStore> {
+async function searchedStore({ config, corpus, places }: TrainedRun, encoder: Encoder, report: Report): Promise<PassageStore> {
   const { passages } = config.eval;
   if (passages === null) return PassageStore.open(corpus);
   const spec: CorpusSpec = {
@@ -98,7 +104,7 @@ async function searchedStore(
     chunk: { split: "blank", maxTokens: encoder.settings.maxTokens, minCharacters: 0, titleTemplate: config.data.corpus.title_template },
     tokenizer: places.retriever,
   };
-  const folder = path.join(cache, "corpus", corpusKey(spec).slice(0, 16));
+  const folder = path.join(cacheFolder(places.path), "corpus", corpusKey(spec).slice(0, 16));
   if (!existsSync(path.join(folder, MANIFEST_FILE))) {
     const threads = config.data.corpus.threads ?? os.availableParallelism();
     const built = await buildCorpus({ ...spec, output: folder, threads });

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
+import { schemaDefault } from "../config/compose.js";
 import { loadConfig } from "../config/load-config.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
@@ -38,6 +39,7 @@ export function findTrainedRun(name: string, overrides: readonly string[] = [], 
   const places = name === LATEST ? latestTrained(root) : openRunDirectory(name);
   requireTrained(places);
   const { config, sources, warnings } = loadConfig({ base: places.config, overrides });
+  requireComplete(places.config, sources);
   return { places, corpus: path.join(places.path, "corpus"), config, sources, warnings, name: name === LATEST ? places.path : name };
 }
 
@@ -62,6 +64,22 @@ function latestTrained(root: string): RunDirectory {
     expected: "a run that tandem train brought to its end",
     got: names.length === 0 ? "nothing" : names.slice(0, 3).join(", "),
     remedy: "name a run directory, or run: tandem train experiment=quickstart",
+  });
+}
+
+/** A saved config holds every key; one that was cut off would go on with defaults and give other answers. */
+function requireComplete(file: string, sources: Readonly<Record<string, string>>): void {
+  const sections = ["data", "retriever", "generator", "prompt", "index", "train", "eval"];
+  const isSet = (section: string): boolean =>
+    Object.entries(sources).some(([key, source]) => key.startsWith(`${section}.`) && source !== schemaDefault);
+  const missing = sections.filter((section) => !isSet(section));
+  if (missing.length === 0) return;
+  throw new UserError({
+    where: file,
+    what: "is not the whole config of a run",
+    expected: sections.join(", "),
+    got: `no ${missing.join(", no ")}`,
+    remedy: "put the file back as the run wrote it",
   });
 }
 
