@@ -5,9 +5,13 @@
 import { describe, expect, it } from "vitest";
 import { AdamW } from "../../src/engine/adamw.js";
 import { clipGradientNorm } from "../../src/engine/clip.js";
+import { setThreads } from "../../src/engine/info.js";
 import { liveTensors, scope } from "../../src/engine/scope.js";
 import { indices, type Tensor } from "../../src/engine/tensor.js";
 import { Gpt2, gpt2Config } from "../../src/nn/gpt2.js";
+
+// Tiny matrices: a second thread costs more than it gives.
+setThreads(1);
 
 /** One whole step, dropout included: forward, backward, clip, update. */
 function trainStep(model: Gpt2, optimiser: AdamW, step: number, tokens: number): number {
@@ -45,7 +49,8 @@ describe("memory", () => {
     // A leak of the logits alone would be 3 MB, of the step's tensors 40 MB; the collector's own tides stay below this.
     expect(process.memoryUsage().rss - resident).toBeLessThan(32 * 2 ** 20);
     optimiser.dispose();
-  }, 60_000);
+    for (const parameter of model.parameters.values()) parameter.dispose();
+  }, 120_000);
 
   it("is flat at distilGPT2's size", () => {
     const model = Gpt2.initialise(gpt2Config({ nLayer: 6 }), 1);
