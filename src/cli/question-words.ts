@@ -65,7 +65,7 @@ export function warnOfLimits(pair: Pick<Pair, "store" | "tokensUnread" | "encode
   }
 }
 
-export function shortened(text: string, most = 60): string {
+function shortened(text: string, most = 60): string {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 

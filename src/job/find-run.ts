@@ -12,7 +12,7 @@ import { aboutFile } from "../storage/file-fault.js";
 import { openRunDirectory, runPlaces, type RunDirectory } from "../tracking/run-directory.js";
 
 /** The name that stands for the newest trained run. */
-export const LATEST = "latest";
+const LATEST = "latest";
 
 /** A run whose pair is trained and exported. */
 export interface TrainedRun {
