@@ -5,9 +5,10 @@
  * Letters: B batch, T tokens, M = B·T, W width (hidden_size), H heads.
  */
 import { UserError } from "../errors.js";
-import { dropout as drop, type DropoutContext } from "../engine/dropout.js";
+import { dropout, type DropoutContext } from "../engine/dropout.js";
 import { scope } from "../engine/scope.js";
 import { ops, type Tensor } from "../engine/tensor.js";
+import { attention } from "./attention.js";
 import type { ConfigFields } from "./config-fields.js";
 import { type Fill, initialWeights, type WeightOptions } from "./initial-weights.js";
 import { HIDDEN } from "./kv-cache.js";
@@ -144,7 +145,7 @@ export class Bert implements PretrainedModel<BertConfig> {
    * @throws RangeError when there are more tokens than positions; OperatorError for ids outside the vocabulary
    */
   forward(input: BertInput): Tensor {
-    const { ids_BT, mask_BT, typeIds, dropout } = input;
+    const { ids_BT, mask_BT, typeIds, dropout: context } = input;
     const { hiddenSize, maxPositionEmbeddings, hiddenDropoutProb, padTokenId } = this.config;
     const [batch, length] = ids_BT.shape as [number, number];
     if (length > maxPositionEmbeddings) throw new RangeError(`BERT has ${maxPositionEmbeddings} positions, ${length} tokens are asked for`);
@@ -157,8 +158,8 @@ export class Bert implements PretrainedModel<BertConfig> {
         typeIds === undefined
           ? words_BTW.add(places_TW.add(this.#types_2W.narrow(0, 0, 1)))
           : words_BTW.add(places_TW).add(ops.embedding(this.#types_2W, typeIds));
-      const pass: Pass = { batch, bias_B11T, dropout };
-      const embedded_BTW = drop(this.#norm(summed_BTW, this.#embeddingNorm), hiddenDropoutProb, dropout, FIRST_SITE);
+      const pass: Pass = { batch, bias_B11T, dropout: context };
+      const embedded_BTW = dropout(this.#norm(summed_BTW, this.#embeddingNorm), hiddenDropoutProb, context, FIRST_SITE);
       let hidden_MW = embedded_BTW.view([batch * length, hiddenSize]);
       this.#layers.forEach((layer, place) => {
         // A scope for each layer: what backward doesn't need is freed at once, and without gradients memory stays at one layer's.
@@ -180,7 +181,7 @@ export class Bert implements PretrainedModel<BertConfig> {
     const { hiddenSize, hiddenDropoutProb } = this.config;
     const dropped = (x_MW: Tensor, at: number): Tensor => {
       if (pass.dropout === undefined || hiddenDropoutProb === 0) return x_MW;
-      return drop(x_MW.view([pass.batch, -1, hiddenSize]), hiddenDropoutProb, pass.dropout, at).view([-1, hiddenSize]);
+      return dropout(x_MW.view([pass.batch, -1, hiddenSize]), hiddenDropoutProb, pass.dropout, at).view([-1, hiddenSize]);
     };
     const mixed_MW = this.#attend(layer, hidden_MW, site + 1, pass).linear(layer.attentionOut.weight, layer.attentionOut.bias);
     const middle_MW = this.#norm(hidden_MW.add(dropped(mixed_MW, site + 2)), layer.attentionNorm);
@@ -196,16 +197,12 @@ export class Bert implements PretrainedModel<BertConfig> {
         .view([pass.batch, -1, numAttentionHeads, hiddenSize / numAttentionHeads])
         .transpose(1, 2);
     const [query_BHTD, key_BHTD, value_BHTD] = [headed(layer.query), headed(layer.key), headed(layer.value)];
-    let mixed_BHTD: Tensor;
-    if (pass.dropout === undefined || attentionProbsDropoutProb === 0) {
-      const bias = pass.bias_B11T?.toDtype(query_BHTD.dtype) ?? null;
-      mixed_BHTD = ops.scaledDotProductAttention(query_BHTD, key_BHTD, value_BHTD, bias);
-    } else {
-      // Spelt out, because the fused kernel draws its own masks.
-      const scores_BHTT = query_BHTD.matmul(key_BHTD.transpose(2, 3)).mul(Math.sqrt(numAttentionHeads / hiddenSize));
-      const weights_BHTT = (pass.bias_B11T === undefined ? scores_BHTT : scores_BHTT.add(pass.bias_B11T)).softmax(-1);
-      mixed_BHTD = drop(weights_BHTT, attentionProbsDropoutProb, pass.dropout, site).matmul(value_BHTD);
-    }
+    const drop =
+      pass.dropout === undefined || attentionProbsDropoutProb === 0
+        ? undefined
+        : (weights_BHTT: Tensor): Tensor => dropout(weights_BHTT, attentionProbsDropoutProb, pass.dropout, site);
+    const scale = Math.sqrt(numAttentionHeads / hiddenSize);
+    const mixed_BHTD = attention(query_BHTD, key_BHTD, value_BHTD, { bias: pass.bias_B11T, causal: false, scale, drop });
     return mixed_BHTD.transpose(1, 2).reshape([-1, hiddenSize]);
   }
 

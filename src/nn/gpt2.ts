@@ -6,10 +6,11 @@
  * Letters: B batch, T new tokens, S tokens with those of the cache, M = B·T, E width, H heads, V vocabulary, N rows that get logits.
  */
 import { UserError } from "../errors.js";
-import { dropout as drop, type DropoutContext } from "../engine/dropout.js";
+import { dropout, type DropoutContext } from "../engine/dropout.js";
 import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { ops, type Tensor } from "../engine/tensor.js";
+import { attention, causalBias } from "./attention.js";
 import type { ConfigFields } from "./config-fields.js";
 import { type Fill, initialWeights, type WeightOptions } from "./initial-weights.js";
 import { HIDDEN, type KvCache } from "./kv-cache.js";
@@ -178,7 +179,7 @@ export class Gpt2 implements PretrainedModel<Gpt2Config> {
       const sight = this.#sight(input, batch, added, start);
       const places =
         sight.positions === undefined ? this.#positions_PE.narrow(0, start, added) : ops.embedding(this.#positions_PE, sight.positions);
-      const embedded_BTE = drop(ops.embedding(this.#tokens_VE, ids_BT).add(places), this.config.embdPdrop, context, 0);
+      const embedded_BTE = dropout(ops.embedding(this.#tokens_VE, ids_BT).add(places), this.config.embdPdrop, context, 0);
       let hidden_ME = embedded_BTE.view([batch * added, nEmbd]);
       this.#blocks.forEach((block, layer) => {
         // A scope for each block: what backward doesn't need is freed at once, and without gradients memory stays at one block's.
@@ -194,7 +195,7 @@ export class Gpt2 implements PretrainedModel<Gpt2Config> {
     const { nEmbd, layerNormEpsilon, residPdrop } = this.config;
     const dropped = (x_ME: Tensor, site: number): Tensor => {
       if (input.dropout === undefined || residPdrop === 0) return x_ME;
-      return drop(x_ME.view([batch, -1, nEmbd]), residPdrop, input.dropout, site).view([-1, nEmbd]);
+      return dropout(x_ME.view([batch, -1, nEmbd]), residPdrop, input.dropout, site).view([-1, nEmbd]);
     };
     const normed1_ME = hidden_ME.layerNorm([nEmbd], block.norm1.weight, block.norm1.bias, layerNormEpsilon);
     const mixed_ME = this.#attend(block, layer, normed1_ME, sight, batch, input);
@@ -213,17 +214,11 @@ export class Gpt2 implements PretrainedModel<Gpt2Config> {
     if (query_BHTD === undefined || key_BHTD === undefined || value_BHTD === undefined) throw new Error("GPT-2: c_attn has no three parts");
     const [keys_BHSD, values_BHSD] = input.past?.extend(layer, key_BHTD, value_BHTD) ?? [key_BHTD, value_BHTD];
     const scale = (scaleAttnWeights ? Math.sqrt(nHead / nEmbd) : 1) / (scaleAttnByInverseLayerIdx ? layer + 1 : 1);
-    let mixed_BHTD: Tensor;
-    if (input.dropout === undefined || attnPdrop === 0) {
-      const bias = sight.bias?.toDtype(query_BHTD.dtype) ?? null;
-      mixed_BHTD = ops.scaledDotProductAttention(query_BHTD, keys_BHSD, values_BHSD, bias, 0, sight.causal, scale);
-    } else {
-      // Spelt out, because the fused kernel draws its own masks. The step is dearer: the weights (B,H,T,S) are kept for backward.
-      const scores_BHTS = query_BHTD.matmul(keys_BHSD.transpose(2, 3)).mul(scale);
-      const bias = sight.bias ?? (sight.causal ? causalBias(query_BHTD.size(2), keys_BHSD.size(2), query_BHTD.device) : undefined);
-      const weights_BHTS = (bias === undefined ? scores_BHTS : scores_BHTS.add(bias)).softmax(-1);
-      mixed_BHTD = drop(weights_BHTS, attnPdrop, input.dropout, 3 * layer + 1).matmul(values_BHSD);
-    }
+    const drop =
+      input.dropout === undefined || attnPdrop === 0
+        ? undefined
+        : (weights_BHTS: Tensor): Tensor => dropout(weights_BHTS, attnPdrop, input.dropout, 3 * layer + 1);
+    const mixed_BHTD = attention(query_BHTD, keys_BHSD, values_BHSD, { bias: sight.bias, causal: sight.causal, scale, drop });
     const mixed_ME = mixed_BHTD.transpose(1, 2).reshape([-1, nEmbd]);
     return block.attentionOut.bias.addmm(mixed_ME, block.attentionOut.weight);
   }
@@ -259,11 +254,6 @@ function paddingOf(mask_BT: Tensor | undefined): { bias_BS: Tensor; positions_BT
   if (mask_BT === undefined) return undefined;
   const real_BT = mask_BT.toDtype("i64");
   return { bias_BS: real_BT.eq(0).toDtype("f32").mul(HIDDEN), positions_BT: real_BT.cumsum(1).sub(1).clampMin(0) };
-}
-
-/** (1,1,T,S): {@link HIDDEN} where a key comes after the query; the T queries are the last of the S tokens. */
-function causalBias(added: number, total: number, device: string): Tensor {
-  return ops.full([1, 1, added, total], HIDDEN, "f32", device).triu(total - added + 1);
 }
 
 /** A config with GPT-2's usual values for what isn't given (those of the 124 M model, `nInner` four times the width). */

@@ -168,7 +168,7 @@ describe("configs that are refused", () => {
   it.each([
     ["position_embedding_type", "relative_key", /position_embedding_type: .*absolute/],
     ["is_decoder", true, /is_decoder/],
-    ["pad_token_id", 5000, /pad_token_id: does not fit; expected a number below vocab_size \(800\)/],
+    ["pad_token_id", 5000, /pad_token_id: does not fit; expected a number below vocab_size \(\d+\)/],
     ["num_attention_heads", 7, /hidden_size: does not fit; expected a multiple of num_attention_heads \(7\)/],
   ])("BERT's %s: %j", (name, value, line) => {
     const folder = folderOf("bert-tiny");
