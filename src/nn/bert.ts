@@ -246,7 +246,7 @@ export function bertConfig(given: Partial<BertConfig> = {}): BertConfig {
 }
 
 /** Every trained parameter's size: matrices are [out, in]. */
-export function bertShapes(config: BertConfig): ParameterShapes {
+function bertShapes(config: BertConfig): ParameterShapes {
   const { vocabSize, hiddenSize, intermediateSize, maxPositionEmbeddings, typeVocabSize } = config;
   const shapes = new Map<string, readonly number[]>([
     ["embeddings.word_embeddings.weight", [vocabSize, hiddenSize]],

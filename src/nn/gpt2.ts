@@ -286,7 +286,7 @@ export function gpt2Config(given: Partial<Gpt2Config> = {}): Gpt2Config {
 }
 
 /** Every parameter's size: `c_*` are [in, out]. */
-export function gpt2Shapes(config: Gpt2Config): ParameterShapes {
+function gpt2Shapes(config: Gpt2Config): ParameterShapes {
   const { vocabSize, nPositions, nEmbd, nLayer, nInner, tieWordEmbeddings } = config;
   const shapes = new Map<string, readonly number[]>([
     ["wte.weight", [vocabSize, nEmbd]],
