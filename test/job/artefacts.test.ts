@@ -1,0 +1,113 @@
+/**
+ * Proves that a run's artefacts follow the retriever: an index for each state of the encoder, what it found for the training questions under a name made of both, the same rows however often it is asked,
+ * and nothing kept that no checkpoint refers to.
+ * Alone: npx vitest run test/job/artefacts.test.ts
+ */
+import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { noGrad } from "../../src/engine/grad-mode.js";
+import { setThreads } from "../../src/engine/info.js";
+import { loadConfig } from "../../src/config/load-config.js";
+import type { Question } from "../../src/corpus/question.js";
+import { currentRetriever, openRetrieved, pinned, retainArtefacts, searchTraining, type ArtefactParts } from "../../src/job/artefacts.js";
+import type { JobMessage } from "../../src/job/reporter.js";
+import { writtenStore } from "../corpus/written-store.js";
+import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
+import { PASSAGES, QUESTIONS, tinyEncoder } from "../training/tiny-world.js";
+
+setThreads(1);
+const folder = temporaryFolder();
+const store = writtenStore(
+  path.join(folder, "store"),
+  PASSAGES.map((passage) => ({ ...passage, document: passage.title })),
+);
+const messages: JobMessage[] = [];
+const parts: ArtefactParts = {
+  indexFolder: path.join(folder, "index"),
+  retrievalFolder: path.join(folder, "retrieval"),
+  store,
+  template: "{title}. {text}",
+  index: loadConfig({ overrides: ["data=quickstart"] }).config.index,
+  device: "cpu",
+  report: (message) => messages.push(message),
+};
+mkdirSync(parts.indexFolder);
+mkdirSync(parts.retrievalFolder);
+const encoder = tinyEncoder(0, "f32");
+const asked: Question[] = QUESTIONS.map(({ question, answer }, i) => ({ id: `q${i}`, question, answers: [answer], passageIds: [] }));
+
+describe("the index of the current retriever", () => {
+  it("is built once for one state of the weights, and anew when they have changed", async () => {
+    const first = await currentRetriever(parts, encoder, "index");
+    expect(namesIn(parts.indexFolder)).toEqual([first.indexName]);
+    expect(messages.at(-1)).toMatchObject({ type: "progress", name: "index", done: PASSAGES.length, total: PASSAGES.length });
+    const count = messages.length;
+    const again = await currentRetriever(parts, encoder, "index");
+    expect([again.indexName, messages.length]).toEqual([first.indexName, count]);
+    const bias = encoder.parameters.get("embeddings.LayerNorm.bias") ?? [...encoder.parameters.values()][0]!;
+    noGrad(() => bias.add_(0.5));
+    const changed = await currentRetriever(parts, encoder, "index");
+    expect(changed.indexName).not.toBe(first.indexName);
+    expect(namesIn(parts.indexFolder).length).toBe(2);
+    for (const { retriever } of [first, again, changed]) retriever.index.dispose();
+  });
+
+  it("belongs to the encoder's hash at the moment it was pinned", () => {
+    const { hash, dimension } = pinned(encoder);
+    expect([hash, dimension]).toEqual([encoder.hash, encoder.dimension]);
+  });
+});
+
+describe("what an index found for the training questions", () => {
+  it("is kept under a name made of index, questions and k, and read back row for row", async () => {
+    const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
+    const made = await searchTraining(parts, retriever, indexName, asked, 3);
+    expect(made.index).toBe(indexName);
+    const rows = openRetrieved(parts, made.retrieval!, asked.length);
+    const expected = await retriever.search(
+      asked.map(({ question }) => question),
+      3,
+    );
+    expect(rows.k).toBe(3);
+    expected.forEach((hits, i) => expect(rows.rowsOf(i)).toEqual(hits.map(({ row }) => row)));
+    expect(await searchTraining(parts, retriever, indexName, asked, 3)).toEqual(made);
+    const others = [
+      await searchTraining(parts, retriever, indexName, asked, 2),
+      await searchTraining(parts, retriever, indexName, asked.slice(1), 3),
+      await searchTraining(parts, retriever, "0".repeat(16), asked, 3),
+    ];
+    expect(new Set([made, ...others].map(({ retrieval }) => retrieval)).size).toBe(4);
+    retriever.index.dispose();
+  });
+
+  it("is refused when it is of other questions, cut short or gone", async () => {
+    const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
+    const { retrieval } = await searchTraining(parts, retriever, indexName, asked, 3);
+    retriever.index.dispose();
+    expect(faultOf(() => openRetrieved(parts, retrieval!, asked.length + 1))).toMatch(
+      /rows\.npy: does not fit the training questions; expected int32 \(9, K\), got int32 \(8, 3\)/,
+    );
+    const file = path.join(parts.retrievalFolder, retrieval!, "rows.npy");
+    truncateSync(file, 140);
+    expect(faultOf(() => openRetrieved(parts, retrieval!, asked.length))).toContain("rows.npy");
+    expect(faultOf(() => openRetrieved(parts, "f".repeat(16), asked.length))).toContain("rows.npy");
+  });
+});
+
+describe("retention", () => {
+  it("keeps what checkpoints refer to and deletes no folder that isn't an artefact", () => {
+    const [indexFolder, retrievalFolder] = [temporaryFolder(), temporaryFolder()];
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((letter) => letter.repeat(16)) as [string, string, string, string];
+    for (const name of [a, b, c, d, "notes", "a.tmp"]) {
+      mkdirSync(path.join(indexFolder, name));
+      mkdirSync(path.join(retrievalFolder, name));
+    }
+    writeFileSync(path.join(indexFolder, a, "vectors.npy"), "");
+    retainArtefacts({ indexFolder, retrievalFolder }, [{ index: a, retrieval: c }, { validated: b }, {}]);
+    expect(namesIn(indexFolder)).toEqual(["a.tmp", a, b, "notes"].sort());
+    expect(namesIn(retrievalFolder)).toEqual(["a.tmp", c, "notes"].sort());
+    retainArtefacts({ indexFolder: path.join(indexFolder, "absent"), retrievalFolder }, []);
+    expect(namesIn(retrievalFolder)).toEqual(["a.tmp", "notes"]);
+  });
+});
