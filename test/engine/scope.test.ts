@@ -6,6 +6,7 @@
 import { describe, expect, it } from "vitest";
 import { OperatorError } from "../../src/engine/native.js";
 import { liveTensors, scope } from "../../src/engine/scope.js";
+import { leakedTensors } from "../../src/engine/tensor-handle.js";
 import { ops, tensor, toFloat32Array, type Tensor } from "../../src/engine/tensor.js";
 import { runWithCollector } from "./child-process.js";
 
@@ -170,6 +171,10 @@ describe("use after free", () => {
 });
 
 describe("the leak alarm", () => {
+  it("is silent in this process, where every tensor was freed by somebody", () => {
+    expect(leakedTensors()).toBe(0);
+  });
+
   it("sounds once for tensors that an outermost scope handed out and nobody disposed of, and only for those", () => {
     const { status, out, error } = runWithCollector(`
       const { scope } = await engine("scope"), { tensor } = await engine("tensor"), { leakedTensors } = await engine("tensor-handle");
