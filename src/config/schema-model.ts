@@ -52,6 +52,10 @@ export const generator = section("The language model that answers.", {
     positions: integer({ doc: "Longest input of the model.", default: 512, minimum: 8, unit: "tokens" }),
     std,
     vocabulary,
+    scaled_residual: flag({
+      doc: "Start what is added to the residual stream smaller in deeper models, by 1/√(2·layers), as GPT-2 does.",
+      default: true,
+    }),
     sinusoidal_positions: flag({ doc: "Start the position embeddings as sine waves instead of noise.", default: false }),
   }),
   max_tokens: integer({

@@ -9,7 +9,7 @@ import { aboutFile } from "../storage/file-fault.js";
 import type { Question } from "./question.js";
 import { parseQuestionFields, parseQuestionObject, Rejection } from "./question-line.js";
 
-export type { EntitySpan, Question, QuestionEntities } from "./question.js";
+export type { EntitySpan, Question } from "./question.js";
 
 interface RejectedLine {
   /** 1-based. */

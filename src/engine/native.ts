@@ -11,7 +11,7 @@ import { UserError } from "../errors.js";
 export type Handle = number;
 
 /** What an operator takes from JavaScript. */
-export type OperatorArgument = number | bigint | boolean | string | null | undefined | readonly (number | boolean | null)[];
+type OperatorArgument = number | bigint | boolean | string | null | undefined | readonly (number | boolean | null)[];
 
 /** What an operator gives back: handles, numbers, or an array of them. */
 export type OperatorResult = number | boolean | null | undefined | OperatorResult[];
@@ -82,7 +82,7 @@ export class OperatorError extends Error {
 }
 
 /** Where the build puts the add-on, seen from `src/` and from `dist/src/` alike. */
-export function addonPath(): string {
+function addonPath(): string {
   let folder = import.meta.dirname;
   while (!existsSync(path.join(folder, "package.json")) && path.dirname(folder) !== folder) folder = path.dirname(folder);
   return path.join(folder, "build", "bridge", "tandem.node");

@@ -122,7 +122,16 @@ async function startGenerator(
     report({ type: "note", text: `generator: started from ${generator.path}` });
     return;
   }
-  const { layers, width, heads, positions, std, vocabulary, sinusoidal_positions: sinusoidalPositions } = generator.initialise;
+  const {
+    layers,
+    width,
+    heads,
+    positions,
+    std,
+    vocabulary,
+    sinusoidal_positions: sinusoidalPositions,
+    scaled_residual: scaledResidual,
+  } = generator.initialise;
   const corpus = await texts();
   writeFolderAtomic(folder, (temporary) => {
     trainByteBpe({ texts: corpus, vocabSize: vocabulary, maxLength: positions, output: temporary });
@@ -140,7 +149,7 @@ async function startGenerator(
         ...eos,
       }),
       seed,
-      { std, sinusoidalPositions },
+      { std, sinusoidalPositions, scaledResidual },
     );
     writeModelFiles(temporary, model);
     report({
@@ -152,7 +161,7 @@ async function startGenerator(
 }
 
 /** `0.9 M`: how large a model is. */
-export function parameterCount(parameters: ReadonlyMap<string, { readonly numel: number }>): string {
+function parameterCount(parameters: ReadonlyMap<string, { readonly numel: number }>): string {
   const count = [...parameters.values()].reduce((sum, { numel }) => sum + numel, 0);
   return count < 1e5 ? String(count) : `${(count / 1e6).toFixed(1)} M`;
 }

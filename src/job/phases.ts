@@ -40,11 +40,16 @@ export interface PhaseParts {
   readonly device: string;
 }
 
+/** Sentences of a passage, about: all that a curriculum's estimate needs. */
+const SENTENCES = 4;
+
 /** Makes phases and keeps what all of them share: word weights, lengths, gold rows. */
 export class PhaseMaker {
   readonly #parts: PhaseParts;
   readonly #goldRows: readonly (readonly number[])[];
   readonly #lengths = new Map<string, number>();
+  /** How many questions have a row as a gold passage. */
+  readonly #askedOf = new Map<number, number>();
   #weight: WordWeight | undefined;
 
   constructor(parts: PhaseParts) {
@@ -193,16 +198,17 @@ export class PhaseMaker {
     return { ...answeredQuestion(this.#parts.questions[question]), goldRows: this.#goldRows[question] ?? [] };
   }
 
+  /** Tokens of a context with the questions that will be asked about it, as batches are planned by it. */
   #contextLength(examples: GeneratorExamples, question: number, step: number, retrieved: RetrievedRows | undefined, k: number): number {
-    const { store, generator } = this.#parts;
+    const { store, generator, questions, config } = this.#parts;
     const rows = retrieved === undefined ? (this.#goldRows[question] ?? []).slice(0, k) : retrieved.rowsOf(question).slice(0, k);
-    const share = examples.shareShown(4, step);
+    const share = examples.shareShown(SENTENCES, step);
     const shown = rows.reduce((sum, row) => sum + this.#textLength(store.field(row, "text"), generator) * share + 4, 0);
-    const asked = this.#parts.questions[question];
-    const turns = this.#parts.config.train.generator.questions_per_context;
-    return Math.ceil(
-      shown + turns * (this.#textLength(asked?.question ?? "", generator) + this.#textLength(asked?.answers[0] ?? "", generator) + 6),
-    );
+    const others = rows.reduce((sum, row) => sum + (this.#askedOf.get(row) ?? 0), 0) - 1;
+    // Of the other questions a shortened context still answers about its share.
+    const turns = 1 + Math.max(0, Math.min(config.train.generator.questions_per_context - 1, others * share));
+    const { question: text = "", answers: [answer = ""] = [] } = questions[question] ?? {};
+    return Math.ceil(shown + turns * (this.#textLength(text, generator) + this.#textLength(answer, generator) + 6));
   }
 
   #textLength(text: string, { tokenizer }: Generator): number {
@@ -242,7 +248,7 @@ function trained(phase: Phase, model: string, options: OptimiserConfig): Trained
 }
 
 /** The config's penalties as the phase takes them. */
-export function penaltyOptions(penalties: TandemConfig["train"]["penalties"]): PenaltyOptions {
+function penaltyOptions(penalties: TandemConfig["train"]["penalties"]): PenaltyOptions {
   const { ngram_repeat: ngramRepeat, keyword, short_answer: short } = penalties;
   return {
     ngramRepeat,

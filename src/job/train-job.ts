@@ -5,9 +5,9 @@
 import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
 import { auditGradients, auditTable } from "../training/gradient-audit.js";
-import { validateSchedule } from "../training/schedule.js";
 import { train } from "../training/trainer.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
+import { checkTraining } from "./check-training.js";
 import { searchTraining, currentRetriever } from "./artefacts.js";
 import { evaluateRun } from "./evaluate-run.js";
 import { exportPair } from "./models.js";
@@ -31,7 +31,8 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
   const run = await openRun(config, options.run, report);
   const log = new RunLog(run, report);
   try {
-    for (const warning of validateSchedule(run.schedule, [...PHASES, CLOSED_BOOK])) report({ type: "warning", text: warning });
+    const warnings = checkTraining(config, run.schedule, [...PHASES, CLOSED_BOOK], run.sets.train, run.generator.tokenizer);
+    for (const warning of warnings) report({ type: "warning", text: warning });
     if (run.state.progress.step === 0) auditRun(run, report);
     const outcome = await trainRun(run, log, options.stopRequested);
     if (outcome === "stopped") return outcome;

@@ -1,0 +1,40 @@
+/**
+ * What is checked of the training section once data and models are there: courses of the learning rates over the real number of steps, the schedule, and how many gold answers the short-answer penalty's
+ * minimum is above. Checks that need no data are the config's own. The trap: a minimum above the gold length would fight the cross-entropy, so it is capped for each answer, and the share that is hit is said.
+ */
+import type { TandemConfig } from "../config/schema.js";
+import type { Question } from "../corpus/questions.js";
+import type { Tokenizer } from "../text/tokenizer.js";
+import { validateRateCourse } from "../training/optimiser.js";
+import { shareCapped } from "../training/penalties/short-answer.js";
+import { totalSteps, validateSchedule, type ScheduledPhase } from "../training/schedule.js";
+
+/** Answers whose lengths are looked at; more change the share by nothing that matters. */
+const ANSWERS = 5000;
+
+/** Warnings, one line each. @throws UserError for what can't run */
+export function checkTraining(
+  config: TandemConfig,
+  schedule: readonly ScheduledPhase[],
+  known: readonly string[],
+  questions: readonly Question[],
+  tokenizer: Tokenizer,
+): string[] {
+  const warnings = validateSchedule(schedule, known);
+  for (const phase of ["generator", "contrastive"] as const) {
+    const steps = totalSteps(schedule.filter((entry) => entry.phase === phase));
+    const { lr: peak, warmup, flat, decay, floor } = config.train[phase];
+    if (steps > 0) validateRateCourse({ peak, warmup, flat, decay, floor }, steps, `train.${phase}`);
+  }
+  const { weight, min_tokens: least } = config.train.penalties.short_answer;
+  if (weight > 0) {
+    const answers = questions.slice(0, ANSWERS).map(({ answers: [first] }) => ` ${first ?? ""}`);
+    const lengths = tokenizer.encodeBatch(answers, { specialTokens: false }).map((ids) => ids.length);
+    const share = shareCapped(least, lengths);
+    if (share > 0)
+      warnings.push(
+        `train.penalties.short_answer.min_tokens is ${least}, above ${(100 * share).toFixed(0)} % of the gold answers; for those the gold length counts`,
+      );
+  }
+  return warnings;
+}
