@@ -14,7 +14,21 @@ const layers = {
   training: ["evaluation", "generation", "retrieval", "nn", "engine", "distributed", "text", "corpus", "storage", "tracking"],
   report: ["evaluation", "tracking"],
   config: [],
-  job: ["config", "training", "report", "tracking", "evaluation", "generation", "retrieval", "nn", "engine", "distributed", "text", "corpus", "storage"],
+  job: [
+    "config",
+    "training",
+    "report",
+    "tracking",
+    "evaluation",
+    "generation",
+    "retrieval",
+    "nn",
+    "engine",
+    "distributed",
+    "text",
+    "corpus",
+    "storage",
+  ],
 };
 
 const rules = Object.entries(layers).map(([folder, below]) => ({

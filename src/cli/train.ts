@@ -37,7 +37,7 @@ export const command: CommandModule<object, TrainArguments> = {
       .example("$0 train experiment=squad data.root=data/squad --resume auto", "in a batch script: go on where the last job stopped")
       .epilogue(
         "SIGTERM, SIGUSR2 and Ctrl-C save the state and leave with exit code 75: run the same command with --resume auto to go on. The run directory (runs/<time>-<name>/) holds config, log, checkpoints, models, index, answers and report.",
-      ) as never,
+      ),
   handler: async (command_) => {
     const run = openOrCreate(command_);
     if (run === undefined) return;

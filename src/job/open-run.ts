@@ -57,13 +57,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await prepareData(config, folder, report);
-  const start = startFolders(folder);
-  const encoder = Encoder.load(start.retriever, { ...encoderOverrides(config.retriever), device, dropout: config.retriever.dropout });
-  const generator = openGenerator(config, start.generator, device);
-  const closedBook =
-    config.eval.closed_book.steps > 0 && config.eval.rows.includes("closed-book")
-      ? loadCausalModel(start.generator, { device, dropout: config.generator.dropout })
-      : undefined;
+  const { encoder, generator, closedBook } = openModels(config, folder, device);
   const schedule = scheduleOf(config, closedBook !== undefined);
   const state = newRunState(
     trainables(config, encoder, generator, closedBook),
@@ -116,6 +110,19 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   };
 }
 
+/** The pair as the run began with it, and the generator that will be taught without contexts if the report wants one. */
+function openModels(
+  config: TandemConfig,
+  folder: string,
+  device: string,
+): { encoder: Encoder; generator: Generator; closedBook: Gpt2 | undefined } {
+  const start = startFolders(folder);
+  const encoder = Encoder.load(start.retriever, { ...encoderOverrides(config.retriever), device, dropout: config.retriever.dropout });
+  const isClosedBookWanted = config.eval.closed_book.steps > 0 && config.eval.rows.includes("closed-book");
+  const closedBook = isClosedBookWanted ? loadCausalModel(start.generator, { device, dropout: config.generator.dropout }) : undefined;
+  return { encoder, generator: openGenerator(config, start.generator, device), closedBook };
+}
+
 /** Corpus, start models and questions: what a second start finds done is not done again. */
 async function prepareData(config: TandemConfig, folder: string, report: Report): Promise<{ store: PassageStore; sets: QuestionSets }> {
   const start = startFolders(folder);
@@ -156,7 +163,7 @@ function trainables(config: TandemConfig, encoder: Encoder, generator: Generator
     options: typeof forGenerator | typeof contrastive,
   ): Trainable =>
     trainable(name, parameterGroups(parameters, options.weight_decay), {
-      betas: [options.betas[0] ?? 0.9, options.betas[1] ?? 0.999],
+      betas: [options.betas[0], options.betas[1]],
       eps: options.eps,
     });
   const pair = [made("retriever", encoder.parameters, contrastive), made("generator", generator.model.parameters, forGenerator)];

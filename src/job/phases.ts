@@ -150,7 +150,7 @@ export class PhaseMaker {
           }),
       precision,
       device,
-    }) as Phase;
+    });
   }
 
   #generatorPhase(
@@ -182,7 +182,7 @@ export class PhaseMaker {
       dropout: config.generator.dropout > 0,
       precision,
       device,
-    }) as Phase;
+    });
   }
 
   #retrieved(artefacts: CurrentArtefacts): RetrievedRows {

@@ -12,12 +12,12 @@ import { trainJob } from "./train-job.js";
 let isStopping = false;
 
 function send(message: JobMessage): void {
-  if (process.connected === true) process.send?.(message);
+  if (process.connected) process.send?.(message);
 }
 
 /** Waits until what was sent has left the process, then ends it: libtorch's threads would keep it alive. */
 function leave(message: JobMessage, code: number): void {
-  if (process.connected === true && process.send !== undefined) process.send(message, () => process.exit(code));
+  if (process.connected && process.send !== undefined) process.send(message, () => process.exit(code));
   else process.exit(code);
 }
 

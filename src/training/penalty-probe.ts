@@ -55,7 +55,9 @@ export async function probePenalties(options: ProbeOptions): Promise<ProbeResult
     figures[`probe/repeats/${side}`] = mean(written.map((entry) => countRepeats(entry[side], options.n)));
     figures[`probe/length/${side}`] = mean(written.map((entry) => countLength(entry[side], eosId)));
     const covered = written.flatMap((entry) =>
-      entry.keywords === undefined || entry.keywords.ids.length === 0 ? [] : [countCoverage(entry[side], entry.keywords.ids, entry.keywords.weights)],
+      entry.keywords === undefined || entry.keywords.ids.length === 0
+        ? []
+        : [countCoverage(entry[side], entry.keywords.ids, entry.keywords.weights)],
     );
     if (covered.length > 0) figures[`probe/keywords/${side}`] = mean(covered);
   }
