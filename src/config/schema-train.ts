@@ -62,6 +62,12 @@ const generator = section("Training of the generator.", {
     minimum: 0,
     maximum: 1,
   }),
+  shuffle_passages: number({
+    doc: "Share of the retrieved contexts whose passages are shuffled: a retriever is surer on training questions than it will be, and a reader must not learn to trust the first rank alone.",
+    default: 0,
+    minimum: 0,
+    maximum: 1,
+  }),
   questions_per_context: integer({ doc: "Most questions asked about one context, each with its own loss.", default: 1, minimum: 1 }),
   curriculum: section("Short contexts first.", {
     share: number({

@@ -85,6 +85,7 @@ export class PhaseMaker {
       passage: (row) => store.get(row),
       questionsPerContext: generator.questions_per_context,
       keepGold: retrieved === undefined ? 0 : generator.keep_gold,
+      shufflePassages: retrieved === undefined ? 0 : generator.shuffle_passages,
       ...(retrieved === undefined && generator.curriculum.share > 0 ? { curriculum: generator.curriculum } : {}),
       totalSteps,
       ...(renaming === undefined ? {} : { transform: (context, step) => renaming.context(originals(context, usable), step) }),

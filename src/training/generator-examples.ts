@@ -42,6 +42,8 @@ export interface GeneratorExamplesOptions {
   readonly questionsPerContext: number;
   /** Share of the contexts that get the lead's gold passage in the last place if it is missing. */
   readonly keepGold?: number;
+  /** Share of the contexts whose passages are shuffled instead of best first. */
+  readonly shufflePassages?: number;
   /** Short contexts first; for gold contexts. Left out: whole passages in their order. */
   readonly curriculum?: Curriculum | undefined;
   /** Steps of the generator in the whole schedule; the curriculum runs over a share of them. */
@@ -90,6 +92,12 @@ function pick(passage: Pick<Passage, "title" | "text">): Pick<Passage, "title" |
 }
 
 function contextRows(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {
+  const rows = withGold(options, lead, step);
+  const isShuffled = uniform(options.seed, step, lead, 0x736875) < (options.shufflePassages ?? 0);
+  return isShuffled ? shuffled([...rows], [options.seed, step, lead, 0x706173]) : rows;
+}
+
+function withGold(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {
   const rows = options.contexts(lead);
   const gold = options.questions[lead]?.goldRows ?? [];
   if (rows.length === 0) return gold.slice(0, 1);

@@ -122,6 +122,22 @@ describe("examples", () => {
     ).toEqual([2, 3]);
   });
 
+  it("the asked share of contexts is shuffled, the same at every call", () => {
+    const orders = (shufflePassages: number): string[] =>
+      Array.from({ length: 200 }, (_, step) =>
+        tinyExamples({ contexts: () => [3, 0, 1], shufflePassages })
+          .at(0, step)
+          .passages.map((passage) => passage.row)
+          .join(),
+      );
+    expect(new Set(orders(0))).toEqual(new Set(["3,0,1"]));
+    expect(new Set(orders(1)).size).toBe(6);
+    const kept = orders(0.5).filter((order) => order === "3,0,1").length;
+    expect(kept).toBeGreaterThan(85);
+    expect(kept).toBeLessThan(150);
+    expect(orders(0.5)).toEqual(orders(0.5));
+  });
+
   it("a transform sees whole passages and all candidate questions, and what it changes is shown", () => {
     const examples = tinyExamples({
       curriculum,
