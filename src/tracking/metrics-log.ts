@@ -113,14 +113,15 @@ function* wholeRecords(path: string): Generator<{ line: string; record: MetricsR
     for (let number = 1; ; number++) {
       const where = `${path}:${number}`;
       let whole: { line: string; record: MetricsRecord; where: string };
+      let line = "";
       try {
         const next = lines.next();
         if (next.done === true) return;
-        const { line } = next.value;
+        line = next.value.line;
         if (line.trim() === "") continue;
         whole = { line, record: metricsRecord(parseJson(line, where), where), where };
       } catch (error) {
-        if (error instanceof UserError && aboutFile(path, () => lineFeeds(path)) === number - 1) return;
+        if (error instanceof UserError && (aboutFile(path, () => lineFeeds(path)) === number - 1 || isGrown(path, number, line))) return;
         throw error;
       }
       yield whole;
@@ -171,6 +172,12 @@ function endsWithLineFeed(path: string): boolean {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Whether line `number` is another by now than it was when it was read: its writer is at work, and it was the unfinished last one. */
+function isGrown(path: string, number: number, line: string): boolean {
+  for (const again of readLines(path)) if (again.number === number) return again.line !== line;
+  return false;
 }
 
 /** Counted only when a line was wrong, to see whether it was the unfinished last one. */

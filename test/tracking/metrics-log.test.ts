@@ -73,7 +73,8 @@ describe("a metrics log", () => {
     const path = fresh();
     const script = `import { openMetricsLog } from ${JSON.stringify(module_)};
       const log = openMetricsLog(process.argv[1]);
-      for (let step = 0; ; step++) { log.append({ step, phase: "generator", loss: 1 / step, text: "x".repeat(5000) }); if (step % 50 === 0) console.log(step); }`;
+      for (let step = 0; step < 20000; step++) { log.append({ step, phase: "generator", loss: 1 / step, text: "x".repeat(500) }); if (step % 50 === 0) console.log(step); }
+      setTimeout(() => undefined, 60_000);`;
     const writer = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script, path], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -84,10 +85,13 @@ describe("a metrics log", () => {
         if (said >= 200) enough();
       });
     });
-    expect(steps(path).at(-1)).toBeGreaterThanOrEqual(200);
     const gone = new Promise((ended) => writer.once("exit", ended));
-    writer.kill("SIGKILL");
-    await gone;
+    try {
+      expect(steps(path).at(-1)).toBeGreaterThanOrEqual(200);
+    } finally {
+      writer.kill("SIGKILL");
+      await gone;
+    }
     const left = steps(path);
     expect(left.at(-1)).toBeGreaterThanOrEqual(said);
     expect(left).toEqual(left.map((_, step) => step));
