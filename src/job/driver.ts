@@ -34,7 +34,7 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   try {
     const { code, signal } = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
       worker.once("error", reject);
-      worker.once("exit", (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
+      worker.once("close", (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
     });
     if (signal !== null)
       throw new UserError({

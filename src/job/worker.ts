@@ -12,7 +12,7 @@ import { trainJob } from "./train-job.js";
 let isStopping = false;
 
 function send(message: JobMessage): void {
-  if (process.connected) process.send?.(message);
+  if (process.connected) process.send?.(message, () => undefined);
 }
 
 /** Waits until what was sent has left the process, then ends it: libtorch's threads would keep it alive. */
