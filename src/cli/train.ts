@@ -40,7 +40,6 @@ export const command: CommandModule<object, TrainArguments> = {
       ),
   handler: async (command_) => {
     const run = openOrCreate(command_);
-    if (run === undefined) return;
     const code = await driveTraining(run.path, shower(run, command_));
     if (code === EXIT.finished) finish(run, command_);
     else if (code === EXIT.requeue) process.stderr.write(`saved and stopped; go on with: tandem train --resume ${run.path}\n`);
@@ -48,8 +47,8 @@ export const command: CommandModule<object, TrainArguments> = {
   },
 };
 
-/** The run directory to work in; undefined when `--resume auto` finds the run finished. */
-function openOrCreate(command_: TrainArguments): RunDirectory | undefined {
+/** The run directory to work in: a new one, or the one to go on with. After a finished run `--resume auto` begins another. */
+function openOrCreate(command_: TrainArguments): RunDirectory {
   if (command_.resume !== undefined && command_.resume !== "auto") return resumed(command_.resume, command_.overrides);
   const loaded = configOf(command_);
   const { config } = loaded;

@@ -1,6 +1,6 @@
 /**
- * The pair as the run starts with it: loaded from folders or made from scratch with tokenizers trained on the corpus, and saved under `start/`. From then on a run is self-contained: resuming and
- * evaluation read `start/`, never the config's paths again. The trap: nothing here is drawn twice; a second call with the same folder loads what the first one made.
+ * The pair as the run starts with it: loaded from folders or made from scratch with tokenizers trained on the corpus, and saved under `start/`. From then on resuming and
+ * evaluation read `start/`, never the models' paths again. The trap: nothing here is drawn twice; a second call with the same folder loads what the first one made.
  */
 import { existsSync } from "node:fs";
 import path from "node:path";

@@ -1,6 +1,6 @@
 /**
- * A run opened for work: data, models, optimisers and state, restored from the newest complete checkpoint when there is one. It computes nothing yet. The trap: everything is rebuilt from the run
- * directory and the saved config, so that the second start of a run equals the first.
+ * A run opened for work: data, models, optimisers and state, restored from the newest complete checkpoint when there is one. It computes nothing yet. The trap: corpus and
+ * models come from the run directory, but question and entity files are read again from their own paths: they must not change while a run is resumed.
  */
 import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
