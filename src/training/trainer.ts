@@ -116,6 +116,6 @@ function requireFinite(step: number, phase: string, loss: number, norm: number, 
     where: `step ${step}, phase ${phase}`,
     what: "the loss or its gradient is no number, the weights were left as they were",
     got: [...values, `gradient norm ${norm}`].join(", "),
-    remedy: "start a new run with a lower learning rate or another seed",
+    remedy: "lower the learning rate or resume from the last checkpoint with another seed",
   });
 }
