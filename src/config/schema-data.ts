@@ -49,6 +49,10 @@ const questions = section("The questions with their answers.", {
     doc: "JSONL passages whose ids the questions use, when they aren't the corpus's own; mapped onto the corpus by title and text. null: the ids are the corpus's.",
     default: null,
   }),
+  hold_out_passages: flag({
+    doc: "Keep the passages of validation and test documents out of training: never a context, never a negative.",
+    default: true,
+  }),
   limit: integer({ doc: "At most so many training questions, for a quick try. null: all.", default: null, minimum: 1, unit: "questions" }),
   split: section("How one file becomes three, by document, so that nothing leaks.", {
     valid: number({

@@ -11,6 +11,7 @@ import type { IndexConfig } from "../config/schema.js";
 import type { Question } from "../corpus/questions.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { UserError } from "../errors.js";
+import { searchAllowed } from "../retrieval/allowed-search.js";
 import { buildIndex } from "../retrieval/build-index.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import { openRetriever, type Retriever } from "../retrieval/retriever.js";
@@ -80,25 +81,32 @@ export function pinned(encoder: Encoder): {
   };
 }
 
-/** Searches the `k` best passages of every training question and keeps them as an artefact. */
+/** What training looks for, and where it must not look. */
+export interface TrainingSearch {
+  readonly questions: readonly Question[];
+  /** Documents whose passages training never sees: those of validation and test. */
+  readonly heldOut: ReadonlySet<string>;
+  readonly k: number;
+}
+
+/** Searches the `k` best passages of every training question, among the documents that training may see, and keeps them as an artefact. */
 export async function searchTraining(
   parts: ArtefactParts,
   retriever: Retriever,
   indexName: string,
-  questions: readonly Question[],
-  k: number,
+  { questions, heldOut, k }: TrainingSearch,
 ): Promise<CurrentArtefacts> {
-  const name = hashJson({ index: indexName, questions: questions.map(({ id, question }) => [id, question]), k }).slice(0, 16);
+  const asked = questions.map(({ id, question }) => [id, question]);
+  const name = hashJson({ index: indexName, questions: asked, k, heldOut: [...heldOut].sort() }).slice(0, 16);
   const folder = path.join(parts.retrievalFolder, name);
   if (!existsSync(path.join(folder, "rows.npy"))) {
-    const found = await retriever.searchRows(
-      questions.map(({ question }) => question),
-      k,
-    );
+    const texts = questions.map(({ question }) => question);
+    const found = await searchAllowed(retriever, texts, k, (row) => !heldOut.has(parts.store.field(row, "document")));
     writeFolderAtomic(folder, (temporary) => {
       const writer = new NpyWriter(path.join(temporary, "rows.npy"), { columns: found.k, dtype: "int32" });
       try {
-        writer.append(new Uint8Array(found.ids_QK.buffer, found.ids_QK.byteOffset, found.ids_QK.byteLength));
+        const { rows_QK } = found;
+        writer.append(new Uint8Array(rows_QK.buffer, rows_QK.byteOffset, rows_QK.byteLength));
         writer.commit();
       } finally {
         writer.abort();

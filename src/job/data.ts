@@ -28,6 +28,13 @@ const TOKENIZER_CHARACTERS = 50_000_000;
 
 const REJECTED_SHOWN = 5;
 
+/** The documents of validation and test: those that their questions name and those of their gold passages. */
+export function heldOutDocuments({ valid, test }: Pick<QuestionSets, "valid" | "test">, store: PassageStore): Set<string> {
+  const named = [...valid, ...test].flatMap(({ document }) => (document === undefined ? [] : [document]));
+  const rows = [...valid, ...test].flatMap(({ passageIds }) => passageIds.map((id) => store.rowOf(id)));
+  return new Set([...named, ...rows.flatMap((row) => (row === undefined ? [] : [store.field(row, "document")]))]);
+}
+
 /** Where the corpus lies, from the config. @throws UserError when no path is set */
 export function corpusSource(data: DataConfig): CorpusSpec["source"] {
   const { format, path: source, limit } = data.corpus;

@@ -9,6 +9,7 @@ import { train } from "../training/trainer.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkTraining } from "./check-training.js";
 import { searchTraining, currentRetriever } from "./artefacts.js";
+import { heldOutDocuments } from "./data.js";
 import { evaluateRun } from "./evaluate-run.js";
 import { exportPair } from "./models.js";
 import { CLOSED_BOOK, PHASES } from "./phases.js";
@@ -69,7 +70,11 @@ async function trainRun(run: OpenRun, log: RunLog, stopRequested: () => boolean)
 async function refresh(run: OpenRun, state: OpenRun["state"]): Promise<void> {
   const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "refresh");
   try {
-    state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, run.sets.train, run.depth);
+    state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, {
+      questions: run.sets.train,
+      heldOut: run.config.data.questions.hold_out_passages ? heldOutDocuments(run.sets, run.store) : new Set(),
+      k: run.depth,
+    });
   } finally {
     retriever.index.dispose();
   }

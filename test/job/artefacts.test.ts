@@ -10,7 +10,15 @@ import { noGrad } from "../../src/engine/grad-mode.js";
 import { setThreads } from "../../src/engine/info.js";
 import { loadConfig } from "../../src/config/load-config.js";
 import type { Question } from "../../src/corpus/question.js";
-import { currentRetriever, openRetrieved, pinned, retainArtefacts, searchTraining, type ArtefactParts } from "../../src/job/artefacts.js";
+import {
+  currentRetriever,
+  openRetrieved,
+  pinned,
+  retainArtefacts,
+  searchTraining,
+  type ArtefactParts,
+  type TrainingSearch,
+} from "../../src/job/artefacts.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import { writtenStore } from "../corpus/written-store.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
@@ -37,6 +45,10 @@ mkdirSync(parts.retrievalFolder);
 const encoder = tinyEncoder(0, "f32");
 const asked: Question[] = QUESTIONS.map(({ question, answer }, i) => ({ id: `q${i}`, question, answers: [answer], passageIds: [] }));
 
+function searched(changed: Partial<TrainingSearch> = {}): TrainingSearch {
+  return { questions: asked, heldOut: new Set(), k: 3, ...changed };
+}
+
 describe("the index of the current retriever", () => {
   it("is built once for one state of the weights, and anew when they have changed", async () => {
     const first = await currentRetriever(parts, encoder, "index");
@@ -62,7 +74,7 @@ describe("the index of the current retriever", () => {
 describe("what an index found for the training questions", () => {
   it("is kept under a name made of index, questions and k, and read back row for row", async () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
-    const made = await searchTraining(parts, retriever, indexName, asked, 3);
+    const made = await searchTraining(parts, retriever, indexName, searched());
     expect(made.index).toBe(indexName);
     const rows = openRetrieved(parts, made.retrieval!, asked.length);
     const expected = await retriever.search(
@@ -71,19 +83,34 @@ describe("what an index found for the training questions", () => {
     );
     expect(rows.k).toBe(3);
     expected.forEach((hits, i) => expect(rows.rowsOf(i)).toEqual(hits.map(({ row }) => row)));
-    expect(await searchTraining(parts, retriever, indexName, asked, 3)).toEqual(made);
+    expect(await searchTraining(parts, retriever, indexName, searched())).toEqual(made);
     const others = [
-      await searchTraining(parts, retriever, indexName, asked, 2),
-      await searchTraining(parts, retriever, indexName, asked.slice(1), 3),
-      await searchTraining(parts, retriever, "0".repeat(16), asked, 3),
+      await searchTraining(parts, retriever, indexName, searched({ k: 2 })),
+      await searchTraining(parts, retriever, indexName, searched({ questions: asked.slice(1) })),
+      await searchTraining(parts, retriever, "0".repeat(16), searched()),
+      await searchTraining(parts, retriever, indexName, searched({ heldOut: new Set([PASSAGES[0]!.title]) })),
     ];
-    expect(new Set([made, ...others].map(({ retrieval }) => retrieval)).size).toBe(4);
+    expect(new Set([made, ...others].map(({ retrieval }) => retrieval)).size).toBe(5);
     retriever.index.dispose();
+  });
+
+  it("never holds a passage of a validation or test document, and as many others as there are", async () => {
+    const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
+    const free = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched())).retrieval!, asked.length);
+    const heldOut = new Set([PASSAGES[0]!.title, PASSAGES[2]!.title]);
+    const kept = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched({ heldOut }))).retrieval!, asked.length);
+    retriever.index.dispose();
+    expect(kept.k).toBe(2);
+    asked.forEach((_, i) => {
+      expect([...kept.rowsOf(i)].sort()).toEqual([1, 3]);
+      const order = free.rowsOf(i).filter((row) => row === 1 || row === 3);
+      expect(kept.rowsOf(i).slice(0, order.length)).toEqual(order);
+    });
   });
 
   it("is refused when it is of other questions, cut short or gone", async () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
-    const { retrieval } = await searchTraining(parts, retriever, indexName, asked, 3);
+    const { retrieval } = await searchTraining(parts, retriever, indexName, searched());
     retriever.index.dispose();
     expect(faultOf(() => openRetrieved(parts, retrieval!, asked.length + 1))).toMatch(
       /rows\.npy: does not fit the training questions; expected int32 \(9, K\), got int32 \(8, 3\)/,
