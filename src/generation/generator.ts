@@ -82,7 +82,6 @@ export class Generator {
     const ids = await decodeGreedy(this.model, prompts, {
       maxNewTokens,
       eosId: this.#eosId,
-      device: this.device,
       ...(batch === undefined ? {} : { batch }),
       ...(progress === undefined ? {} : { progress }),
     });

@@ -16,8 +16,12 @@ export interface GreedyOptions {
   readonly eosId: number;
   /** Prompts decoded at once. Default 64. */
   readonly batch?: number;
-  readonly device?: string;
   readonly progress?: (done: number, total: number) => void;
+}
+
+/** Where the model's weights lie: prompts go there. */
+function deviceOf(model: Gpt2): string {
+  return model.parameters.values().next().value?.device ?? "cpu";
 }
 
 /** Rows that have ended leave once they are this share of the batch: leaving copies the cache. */
@@ -26,12 +30,15 @@ const ENDED_SHARE = 0.25;
 /**
  * argmax of the logits, token after token, until `eosId` or `maxNewTokens`. The new tokens of each prompt, in the prompts' order.
  *
- * @throws RangeError when a prompt and its answer don't fit the model's positions
+ * @throws RangeError when a prompt and its answer don't fit the model's positions, or the batch or the number of new tokens is no positive whole number
  */
 export async function decodeGreedy(model: Gpt2, prompts: readonly Int32Array[], options: GreedyOptions): Promise<Int32Array[]> {
+  const { maxNewTokens, batch: size = 64 } = options;
+  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`greedy decoding: batch must be a positive whole number, got ${size}`);
+  if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1)
+    throw new RangeError(`greedy decoding: maxNewTokens must be a positive whole number, got ${maxNewTokens}`);
   const answers = prompts.map(() => new Int32Array());
   const order = prompts.map((_, i) => i).sort((a, b) => lengthOf(prompts, a) - lengthOf(prompts, b) || a - b);
-  const size = options.batch ?? 64;
   for (let start = 0; start < order.length; start += size) {
     const chosen = order.slice(start, start + size);
     const decoded = decodeBatch(
@@ -53,10 +60,11 @@ function lengthOf(prompts: readonly Int32Array[], i: number): number {
 function decodeBatch(model: Gpt2, prompts: readonly Int32Array[], options: GreedyOptions): number[][] {
   const answers: number[][] = prompts.map(() => []);
   const width = Math.max(...prompts.map((prompt) => prompt.length));
+  const device = deviceOf(model);
   const cache = new KvCache(width + options.maxNewTokens);
   try {
     let live = prompts.map((_, row) => row);
-    let next = step(model, cache, leftPadded(prompts, width), width, options.device);
+    let next = step(model, cache, leftPadded(prompts, width), width, device);
     for (let made = 1; ; made++) {
       const running: number[] = [];
       live.forEach((row, place) => {
@@ -70,11 +78,11 @@ function decodeBatch(model: Gpt2, prompts: readonly Int32Array[], options: Greed
       });
       if (running.length === 0 || made === options.maxNewTokens) return answers;
       if (running.length <= live.length * (1 - ENDED_SHARE)) {
-        scope(() => cache.selectRows(indices(running, undefined, options.device)));
+        scope(() => cache.selectRows(indices(running, undefined, device)));
         live = running.map((place) => live[place] ?? -1);
         next = Int32Array.from(running, (place) => next[place] ?? options.eosId);
       }
-      next = step(model, cache, { ids: next, mask: undefined }, 1, options.device);
+      next = step(model, cache, { ids: next, mask: undefined }, 1, device);
     }
   } finally {
     cache.dispose();
@@ -99,7 +107,7 @@ function leftPadded(prompts: readonly Int32Array[], width: number): PaddedRows {
 }
 
 /** Feeds `width` tokens of each row and returns the most likely next token of each. */
-function step(model: Gpt2, cache: KvCache, rows: PaddedRows, width: number, device = "cpu"): Int32Array {
+function step(model: Gpt2, cache: KvCache, rows: PaddedRows, width: number, device: string): Int32Array {
   return scope(() =>
     noGrad(() => {
       const batch = rows.ids.length / width;

@@ -4,7 +4,7 @@
  */
 import { fork, type ChildProcess } from "node:child_process";
 import path from "node:path";
-import { UserError } from "../errors.js";
+import { type Fault, UserError } from "../errors.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
 
@@ -24,11 +24,11 @@ function workerFile(): string {
  */
 export async function driveTraining(run: string, onMessage: (message: JobMessage) => void): Promise<number> {
   const worker = fork(workerFile(), [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const release = forwardSignals(worker);
-  let fault: string | undefined;
+  const { release, asked } = forwardSignals(worker);
+  let fault: Fault | undefined;
   worker.on("message", (message) => {
     const received = message as JobMessage;
-    if (received.type === "fault") fault = received.text;
+    if (received.type === "fault") fault = received.fault;
     else onMessage(received);
   });
   try {
@@ -36,28 +36,34 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
       worker.once("error", reject);
       worker.once("close", (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
     });
+    // The worker may be asked to stop before it listens, while it is still being loaded.
+    if (signal !== null && signal !== "SIGKILL" && asked()) return EXIT.requeue;
     if (signal !== null)
       throw new UserError({
         where: run,
         what: `the training process was ended by ${signal}${signal === "SIGKILL" ? " (out of memory, or a time limit)" : ""}`,
         remedy: `go on from the last checkpoint: tandem train --resume ${run}`,
       });
-    if (code === EXIT.userError) throw new UserError({ where: "train", what: fault ?? "the training process refused its input" });
+    if (code === EXIT.userError)
+      throw new UserError(fault ?? { where: run, what: "the training process refused its input and didn't say why" });
     return code ?? EXIT.bug;
   } finally {
     release();
   }
 }
 
-function forwardSignals(worker: ChildProcess): () => void {
+function forwardSignals(worker: ChildProcess): { release: () => void; asked: () => boolean } {
+  let isAsked = false;
   let interrupts = 0;
   const forward = (signal: NodeJS.Signals): void => {
+    isAsked = true;
     interrupts += signal === "SIGINT" ? 1 : 0;
     worker.kill(interrupts > PATIENCE ? "SIGKILL" : "SIGTERM");
   };
   const signals = ["SIGTERM", "SIGUSR2", "SIGINT"] as const;
   for (const signal of signals) process.on(signal, forward);
-  return () => {
+  const release = (): void => {
     for (const signal of signals) process.off(signal, forward);
   };
+  return { release, asked: () => isAsked };
 }

@@ -1,6 +1,6 @@
 /**
  * A run opened for work: data, models, optimisers and state, restored from the newest complete checkpoint when there is one. It computes nothing yet. The trap: corpus and
- * models come from the run directory, but question and entity files are read again from their own paths: they must not change while a run is resumed.
+ * models come from the run directory, but question and entity files are read again from their own paths, so their content is compared with what the run began with (run-inputs.ts).
  */
 import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
@@ -26,6 +26,7 @@ import { encoderOverrides, generatorFormat, prepareStart, startFolders } from ".
 import { CLOSED_BOOK, PhaseMaker } from "./phases.js";
 import { renaming } from "./rename.js";
 import type { Report } from "./reporter.js";
+import { requireSameInputs } from "./run-inputs.js";
 
 export interface OpenRun {
   readonly config: TandemConfig;
@@ -56,6 +57,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   if (config.threads !== null) setThreads(config.threads);
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
+  requireSameInputs(folder, config.data);
   const { store, sets } = await prepareData(config, folder, report);
   const { encoder, generator, closedBook } = openModels(config, folder, device);
   const schedule = scheduleOf(config, closedBook !== undefined);

@@ -2,6 +2,7 @@
  * What a job says while it runs: stages, progress, notes, warnings, metrics. Plain data, because it crosses from the worker process to the driver. Not a log file: the run directory's
  * files are written by the worker itself, so that nothing is lost when a message is.
  */
+import type { Fault } from "../errors.js";
 import type { StepRecord } from "../training/trainer.js";
 
 export type JobMessage =
@@ -12,7 +13,8 @@ export type JobMessage =
   | { readonly type: "warning"; readonly text: string }
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "run"; readonly folder: string }
-  | { readonly type: "fault"; readonly text: string }
+  /** A mistake of the user's that the worker found. */
+  | { readonly type: "fault"; readonly fault: Fault }
   | { readonly type: "end"; readonly outcome: "finished" | "stopped" };
 
 export type Report = (message: JobMessage) => void;

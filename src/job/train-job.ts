@@ -24,6 +24,8 @@ export interface TrainJobOptions {
   readonly run: string;
   readonly report: Report;
   readonly stopRequested: () => boolean;
+  /** Told when there is something that leaving at once would lose, and when there no longer is. */
+  readonly unsaved: (is: boolean) => void;
 }
 
 /** Runs what is left of the job. `stopped`: saved and left early, to be resumed. */
@@ -35,7 +37,7 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
     const warnings = checkTraining(config, run.schedule, [...PHASES, CLOSED_BOOK], run.sets.train, run.generator.tokenizer);
     for (const warning of warnings) report({ type: "warning", text: warning });
     if (run.state.progress.step === 0) auditRun(run, report);
-    const outcome = await trainRun(run, log, options.stopRequested);
+    const outcome = await trainRun(run, log, options);
     if (outcome === "stopped") return outcome;
   } finally {
     log.close();
@@ -46,7 +48,7 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
   return "finished";
 }
 
-async function trainRun(run: OpenRun, log: RunLog, stopRequested: () => boolean): Promise<"finished" | "stopped"> {
+async function trainRun(run: OpenRun, log: RunLog, { stopRequested, unsaved }: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { config, report } = run;
   const names = run.schedule.map(({ phase, steps }) => (phase === "refresh" ? phase : `${phase} ${steps}`)).join(", ");
   report({ type: "stage", name: "training", detail: names });
@@ -55,8 +57,14 @@ async function trainRun(run: OpenRun, log: RunLog, stopRequested: () => boolean)
     {
       phaseAt: (position, state) => run.phases.at(position, state),
       refresh: (state) => refresh(run, state),
-      stepped: (record, position) => log.stepped(record, position),
-      save: (state) => log.save(state),
+      stepped: (record, position) => {
+        unsaved(true);
+        return log.stepped(record, position);
+      },
+      save: (state) => {
+        log.save(state);
+        unsaved(false);
+      },
       phaseEnded: async (position, state) => {
         if (config.train.validate.after_each_phase && position.phase !== CLOSED_BOOK) await validateRun(run, position, state);
       },

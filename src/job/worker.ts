@@ -1,6 +1,7 @@
 /**
  * The worker process of a training run: it computes and may block for a step at a time. Started by the driver with the run directory as its one argument, it reads the config from there and
- * sends {@link JobMessage}s. Not a module to import: it runs when it is loaded. The trap: a signal is only noted; the trainer looks at it between two steps, saves and leaves.
+ * sends {@link JobMessage}s. Not a module to import: it runs when it is loaded. The trap: while steps are taken a signal is only noted, and the trainer saves and leaves between two of them; at any
+ * other time all that is worth keeping lies on the disk already, and the process leaves at once.
  */
 import { loadConfig } from "../config/load-config.js";
 import { UserError } from "../errors.js";
@@ -10,6 +11,13 @@ import { EXIT } from "./exit-codes.js";
 import { trainJob } from "./train-job.js";
 
 let isStopping = false;
+/** True while steps are taken whose result isn't saved yet. */
+let hasUnsaved = false;
+
+function stop(): void {
+  isStopping = true;
+  if (!hasUnsaved) leave({ type: "end", outcome: "stopped" }, EXIT.requeue);
+}
 
 function send(message: JobMessage): void {
   if (process.connected) process.send?.(message, () => undefined);
@@ -23,26 +31,28 @@ function leave(message: JobMessage, code: number): void {
 
 async function work(folder: string): Promise<void> {
   const { config } = loadConfig({ base: runPlaces(folder).config });
-  const outcome = await trainJob({ config, run: folder, report: send, stopRequested: () => isStopping });
+  const outcome = await trainJob({
+    config,
+    run: folder,
+    report: send,
+    stopRequested: () => isStopping,
+    unsaved: (is) => (hasUnsaved = is),
+  });
   leave({ type: "end", outcome }, outcome === "finished" ? EXIT.finished : EXIT.requeue);
 }
 
 for (const signal of ["SIGTERM", "SIGUSR2", "SIGINT"] as const) {
-  process.on(signal, () => {
-    isStopping = true;
-  });
+  process.on(signal, stop);
 }
 // A driver that is gone can't show or requeue anything: what was learnt is saved.
-process.on("disconnect", () => {
-  isStopping = true;
-});
+process.on("disconnect", stop);
 
 work(process.argv[2] ?? "").catch((error: unknown) => {
-  if (error instanceof UserError) leave({ type: "fault", text: error.message }, EXIT.userError);
+  if (error instanceof UserError) leave({ type: "fault", fault: error.fault }, EXIT.userError);
   else {
     process.stderr.write(
       `the training process failed: this is a bug in Tandem, not in your input\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );
-    leave({ type: "fault", text: "" }, EXIT.bug);
+    process.exit(EXIT.bug);
   }
 });

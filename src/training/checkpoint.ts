@@ -18,6 +18,12 @@ import type { BestValidation, Fingerprint, Progress, RunState } from "./run-stat
 /** Raised when the meaning of a checkpoint's files changes. */
 export const CHECKPOINT_FORMAT = 1;
 
+/** Written last: a folder with it is complete. */
+const STATE_FILE = "state.json";
+
+/** A run resumes from the newest checkpoint that is there, so taking a broken one away is the way back. */
+const REMOVE = "remove the checkpoint's folder; the run then goes on from the one before";
+
 const FOLDER = /^step-(\d+)$/;
 
 const STORED_DTYPE: Readonly<Partial<Record<Dtype, SafetensorsDtype>>> = { f64: "F64", f32: "F32", bf16: "BF16", f16: "F16", i64: "I64" };
@@ -36,10 +42,16 @@ interface StoredState {
   readonly fingerprint: Fingerprint;
 }
 
-/** Saves `state` as `<folder>/step-<n>` and returns the path. @throws UserError when the disk is full or the folder can't be written. */
+/**
+ * Saves `state` as `<folder>/step-<n>` and returns the path. A complete checkpoint of that step is left as it is: a run is a function of its step, and replacing a folder takes two renames, between
+ * which a kill would leave none.
+ *
+ * @throws UserError when the disk is full or the folder can't be written
+ */
 export function saveCheckpoint(folder: string, state: RunState): string {
   const { progress, trainables, fingerprint } = state;
   const target = path.join(folder, `step-${String(progress.step).padStart(8, "0")}`);
+  if (existsSync(path.join(target, STATE_FILE))) return target;
   writeFolderAtomic(target, (temporary) => {
     for (const { name, parameters, optimiser } of trainables.values()) {
       writeTensors(path.join(temporary, `${name}.safetensors`), parameters);
@@ -53,7 +65,7 @@ export function saveCheckpoint(folder: string, state: RunState): string {
       models: [...trainables.keys()],
       fingerprint,
     };
-    writeFileAtomic(path.join(temporary, "state.json"), `${JSON.stringify(stored, null, 2)}\n`);
+    writeFileAtomic(path.join(temporary, STATE_FILE), `${JSON.stringify(stored, null, 2)}\n`);
   });
   return target;
 }
@@ -63,7 +75,7 @@ export function listCheckpoints(folder: string): CheckpointEntry[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .map((name) => ({ match: FOLDER.exec(name), folder: path.join(folder, name) }))
-    .filter((entry) => entry.match !== null && existsSync(path.join(entry.folder, "state.json")))
+    .filter((entry) => entry.match !== null && existsSync(path.join(entry.folder, STATE_FILE)))
     .map((entry) => ({ step: Number(entry.match?.[1]), folder: entry.folder }))
     .sort((a, b) => a.step - b.step);
 }
@@ -111,10 +123,10 @@ export function retainCheckpoints(folder: string, keepLast: number, keepSteps: r
 }
 
 function readState(folder: string): StoredState {
-  const file = path.join(folder, "state.json");
+  const file = path.join(folder, STATE_FILE);
   const stored = readJson(file) as Partial<StoredState> | null;
   if (typeof stored !== "object" || stored === null || typeof stored.format !== "number")
-    throw new UserError({ where: file, what: "is not a checkpoint's state", remedy: "name a folder of the run's checkpoints/" });
+    throw new UserError({ where: file, what: "is not a checkpoint's state", remedy: REMOVE });
   if (stored.format !== CHECKPOINT_FORMAT)
     throw new UserError({
       where: file,
@@ -123,13 +135,9 @@ function readState(folder: string): StoredState {
       got: String(stored.format),
       remedy: "resume with the version that wrote it",
     });
-  if (
-    !Number.isSafeInteger(stored.step) ||
-    !Array.isArray(stored.models) ||
-    stored.artefacts === undefined ||
-    stored.fingerprint === undefined
-  )
-    throw new UserError({ where: file, what: "lacks step, models, artefacts or fingerprint", remedy: "resume from an older checkpoint" });
+  const isRecord = (value: unknown): boolean => typeof value === "object" && value !== null;
+  if (!Number.isSafeInteger(stored.step) || !Array.isArray(stored.models) || !isRecord(stored.artefacts) || !isRecord(stored.fingerprint))
+    throw new UserError({ where: file, what: "lacks step, models, artefacts or fingerprint", remedy: REMOVE });
   return stored as StoredState;
 }
 

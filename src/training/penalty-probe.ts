@@ -33,13 +33,16 @@ export interface ProbeResult {
 
 /** Generates, counts and measures. Changes no weight and no gradient. */
 export async function probePenalties(options: ProbeOptions): Promise<ProbeResult> {
-  const members = options.batch.members.slice(0, options.examples).filter(({ prompt }) => prompt.answers.length > 0);
+  const members = options.batch.members.filter(({ prompt }) => prompt.answers.length > 0).slice(0, options.examples);
   const firsts = members.map(({ prompt, keywords }) => {
     const [answer] = prompt.answers;
     const { start, end } = answer ?? { start: 0, end: 0 };
     return { asked: prompt.ids.slice(0, start), gold: prompt.ids.slice(start, end), keywords: keywords[0] };
   });
-  const { model, eosId, maxNewTokens } = options;
+  const { model, eosId } = options;
+  // A training prompt may fill the model's positions up to the end of its gold answer, so what is generated is cut to the room that the longest leaves.
+  const room = model.config.nPositions - Math.max(0, ...firsts.map(({ asked }) => asked.length));
+  const maxNewTokens = Math.max(1, Math.min(options.maxNewTokens, room));
   const generated = await decodeGreedy(
     model,
     firsts.map(({ asked }) => asked),

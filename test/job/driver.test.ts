@@ -1,6 +1,6 @@
 /**
- * Proves what the driver says when its worker ends badly: a worker that was killed gives one line with the command that goes on, a mistake of the user's found in the worker gives its one line and exit
- * code 2, and neither gives a stack.
+ * Proves what the driver says when its worker ends early: a worker that was killed gives one line with the command that goes on, a mistake of the user's found in the worker gives its one line and exit
+ * code 2, neither gives a stack; and a signal that comes while no step is taken, at the start or in the evaluation, ends the run at once with the code for a requeue.
  * Slow (about 15 s). Alone: npx vitest run test/job/driver.test.ts
  */
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
@@ -54,9 +54,35 @@ describe("a training run whose worker", () => {
     const { code, stderr } = await ended;
     expect(code, stderr).toBe(2);
     expect(faults(stderr)).toHaveLength(1);
-    expect(faults(stderr)[0]).toContain(questions);
+    expect(faults(stderr)[0]).toMatch(new RegExp(`^tandem train: ${questions}`));
     expect(stderr).not.toMatch(/\n\s+at /);
   }, 120_000);
+
+  it.each([
+    ["has begun to load", "run directory: "],
+    ["reads the corpus", "== corpus"],
+    ["evaluates", "== evaluation"],
+  ])(
+    "%s takes SIGTERM at once and leaves with 75, and the run can go on",
+    async (_, line) => {
+      const runs = training.runs();
+      const { process: driver, ended } = training.start(["experiment=tiny", `run.dir=${runs}`]);
+      let isSent = false;
+      driver.stderr?.on("data", (chunk: Buffer) => {
+        if (isSent || !chunk.toString().includes(line)) return;
+        isSent = true;
+        driver.kill("SIGTERM");
+      });
+      const { code, stderr } = await ended;
+      expect([isSent, code], stderr).toEqual([true, 75]);
+      const run = runFolder(runs)!;
+      expect(stderr).toContain(`saved and stopped; go on with: tandem train --resume ${run}`);
+      expect(existsSync(path.join(run, "report.json"))).toBe(false);
+      expect((await training.start(["--resume", run, "--quiet"]).ended).code).toBe(0);
+      expect(existsSync(path.join(run, "report.json"))).toBe(true);
+    },
+    180_000,
+  );
 
   it("would get a config that is wrong is never started: one line, exit code 2, no run directory", async () => {
     const runs = training.runs();

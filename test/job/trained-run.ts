@@ -89,7 +89,13 @@ export async function trainTiny(folder: string, start = new Date("2026-01-02T03:
   const { config, overrides } = loadConfig({ overrides: tinyWords(folder) });
   const { path: run } = createRunDirectory(config.run.dir, { name: config.name, config, overrides, versions: collectVersions(), start });
   const said: JobMessage[] = [];
-  const outcome = await trainJob({ config, run, report: (message) => said.push(message), stopRequested: () => false });
+  const outcome = await trainJob({
+    config,
+    run,
+    report: (message) => said.push(message),
+    stopRequested: () => false,
+    unsaved: () => undefined,
+  });
   if (outcome !== "finished") throw new Error(`the run ended as ${outcome}`);
   return run;
 }

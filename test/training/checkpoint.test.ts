@@ -2,7 +2,7 @@
  * Proves that a checkpoint holds a run's whole state bit for bit, that every kind of damage is refused in one line, that an unfinished folder is never taken for a checkpoint, and what retention keeps.
  * Alone: npx vitest run test/training/checkpoint.test.ts
  */
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/engine/grad-mode.js";
@@ -58,6 +58,15 @@ const contentOf = ({ progress, trainables }: RunState): unknown => ({
 });
 
 describe("cozyrag 33: a checkpoint", () => {
+  it("that is complete is left alone when its step is saved again: nothing is renamed, so nothing can be lost", () => {
+    const folder = temporaryFolder();
+    const state = stateOf(1, "model");
+    const saved = saveCheckpoint(folder, state);
+    const before = statSync(path.join(saved, "state.json")).ino;
+    expect(saveCheckpoint(folder, state)).toBe(saved);
+    expect(statSync(path.join(saved, "state.json")).ino).toBe(before);
+  });
+
   it("gives the whole state back bit for bit, and training goes on as if never stopped", () => {
     const folder = temporaryFolder();
     const state = stateOf(1, "retriever", "generator");
@@ -86,12 +95,9 @@ describe("cozyrag 33: a checkpoint", () => {
     expect(other.progress).toEqual({ step: 0, artefacts: {}, best: undefined });
   });
 
-  it("is written beside and renamed: nothing else stands in the folder, and saving again replaces it", () => {
+  it("is written beside and renamed: nothing else stands in the folder", () => {
     const folder = temporaryFolder();
     const state = stateOf(1, "m");
-    saveCheckpoint(folder, state);
-    train(state, 1, 3);
-    state.progress.step = 0;
     const saved = saveCheckpoint(folder, state);
     expect(namesIn(folder)).toEqual(["step-00000000"]);
     expect(namesIn(saved)).toEqual(["m.optimiser.safetensors", "m.safetensors", "state.json"]);

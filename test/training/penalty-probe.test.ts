@@ -41,6 +41,11 @@ describe("the probe", () => {
     expect(figures["probe/length/generated"]).toBeLessThanOrEqual(12);
   });
 
+  it("generates as much as the longest prompt leaves room for, where less is left than asked for", async () => {
+    const { figures } = await probePenalties({ ...probeOf(), maxNewTokens: 10 * model.config.nPositions });
+    expect(figures["probe/length/generated"]).toBeLessThan(model.config.nPositions);
+  });
+
   it("gives each term's gradient relative to cross-entropy's", async () => {
     const options = probeOf();
     const { figures } = await probePenalties(options);

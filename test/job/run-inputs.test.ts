@@ -1,0 +1,62 @@
+/**
+ * Proves that a run notes what it read outside its directory and refuses to go on with anything else: a question file that changed, or is gone.
+ * Alone: npx vitest run test/job/run-inputs.test.ts
+ */
+import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { expect, it } from "vitest";
+import { loadConfig } from "../../src/config/load-config.js";
+import { requireSameInputs } from "../../src/job/run-inputs.js";
+import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
+
+const folder = temporaryFolder();
+const train = path.join(folder, "train.jsonl");
+const entities = path.join(folder, "entities.jsonl");
+
+function dataOf(...overrides: string[]): ReturnType<typeof loadConfig>["config"]["data"] {
+  const words = [
+    `data.questions.train=${train}`,
+    "data.questions.valid=null",
+    "data.questions.test=null",
+    `data.rename.entities=${entities}`,
+  ];
+  return loadConfig({ overrides: ["data=quickstart", ...words, ...overrides] }).config.data;
+}
+
+function freshRun(name: string): string {
+  writeFileSync(train, '{"id":"1"}\n');
+  writeFileSync(entities, "{}\n");
+  const run = path.join(folder, name);
+  mkdirSync(run);
+  requireSameInputs(run, dataOf());
+  return run;
+}
+
+it("notes each file with its SHA-256, and none that isn't read", () => {
+  const run = freshRun("noted");
+  const noted = JSON.parse(readFileSync(path.join(run, "inputs.json"), "utf8")) as Record<string, { path: string; sha256: string }>;
+  expect(Object.keys(noted)).toEqual(["questions.train", "rename.entities"]);
+  expect(noted["questions.train"]).toEqual({ path: train, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
+  const bare = path.join(folder, "bare");
+  mkdirSync(bare);
+  requireSameInputs(bare, dataOf("data.rename.enabled=false"));
+  expect(Object.keys(JSON.parse(readFileSync(path.join(bare, "inputs.json"), "utf8")) as object)).toEqual(["questions.train"]);
+});
+
+it("lets a run go on with the same files, and writes nothing then", () => {
+  const run = freshRun("same");
+  const before = readFileSync(path.join(run, "inputs.json"));
+  requireSameInputs(run, dataOf());
+  expect(readFileSync(path.join(run, "inputs.json"))).toEqual(before);
+  expect(namesIn(run)).toEqual(["inputs.json"]);
+});
+
+it("refuses a file that changed, naming key and path, and one that is gone", () => {
+  const run = freshRun("changed");
+  appendFileSync(train, '{"id":"2"}\n');
+  expect(faultOf(() => requireSameInputs(run, dataOf()))).toMatch(
+    /^data\.questions\.train: .*train\.jsonl is not the file this run began with; expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}; put the old file back/,
+  );
+  rmSync(train);
+  expect(faultOf(() => requireSameInputs(run, dataOf()))).toContain(train);
+});
