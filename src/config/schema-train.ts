@@ -69,6 +69,10 @@ const generator = section("Training of the generator.", {
     maximum: 1,
   }),
   questions_per_context: integer({ doc: "Most questions asked about one context, each with its own loss.", default: 1, minimum: 1 }),
+  other_questions: choice(["context", "passage"], {
+    doc: "Which other questions are asked about a context. context: all that one of its passages answers; passage: only those of the passage that answers the lead, for which the retriever would find much the same context.",
+    default: "context",
+  }),
   curriculum: section("Short contexts first.", {
     share: number({
       doc: "Share of the generator's steps over which contexts grow to their full length; 0: off.",
@@ -77,7 +81,7 @@ const generator = section("Training of the generator.", {
       maximum: 1,
     }),
     start: integer({ doc: "Sentences shown at the start, the answer's among them.", default: 1, minimum: 1, unit: "sentences" }),
-    shuffle: flag({ doc: "Shuffle a context's sentences while they grow.", default: true }),
+    shuffle: flag({ doc: "Shuffle the sentences of gold contexts, also once they are whole.", default: true }),
   }),
   copy_weight: number({
     doc: "Weight of the loss on later mentions of a name inside the context; 0: answers only.",

@@ -174,10 +174,11 @@ function trainables(config: TandemConfig, encoder: Encoder, generator: Generator
 
 /** The config's schedule, with the closed-book generator's steps at its end. A refresh is one step of the whole. */
 function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhase[] {
+  const { contexts: given } = config.train.generator;
   const own = config.train.schedule.map(({ phase, steps, contexts }): ScheduledPhase => ({
     phase,
     steps: phase === "refresh" ? 1 : steps,
-    ...(contexts === null ? {} : { contexts }),
+    ...(phase === "generator" && given !== "auto" ? { contexts: given } : contexts === null ? {} : { contexts }),
   }));
   return hasClosedBook ? [...own, { phase: CLOSED_BOOK, steps: config.eval.closed_book.steps }] : own;
 }
@@ -198,8 +199,8 @@ function restore(state: RunState, places: RunDirectory, schedule: readonly Sched
 function audited(phases: PhaseMaker, schedule: readonly ScheduledPhase[]): Phase[] {
   const has = (phase: string): boolean => schedule.some((entry) => entry.phase === phase);
   return [
-    ...(has("generator") ? [phases.generator("gold", totalSteps(schedule.filter(({ phase }) => phase === "generator")), {})] : []),
-    ...(has("contrastive") ? [phases.contrastive({})] : []),
+    ...(has("generator") ? [phases.samples().generator(totalSteps(schedule.filter(({ phase }) => phase === "generator")))] : []),
+    ...(has("contrastive") ? [phases.samples().contrastive()] : []),
   ];
 }
 
@@ -209,7 +210,7 @@ function prober(config: TandemConfig, phases: PhaseMaker, generator: Generator, 
   return () => {
     if (made === undefined) {
       const steps = totalSteps(schedule.filter(({ phase }) => phase === "generator"));
-      const phase = phases.generator("gold", steps, {}) as Phase<GeneratorBatch>;
+      const phase = phases.samples().generator(steps) as Phase<GeneratorBatch>;
       made = { phase, batch: phase.batch(steps - 1) };
     }
     const { train, eval: evaluation } = config;

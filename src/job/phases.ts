@@ -6,6 +6,7 @@ import type { TandemConfig } from "../config/schema.js";
 import { passageText } from "../corpus/passage.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import type { Question } from "../corpus/questions.js";
+import { UserError } from "../errors.js";
 import type { Generator } from "../generation/generator.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import type { Encoder } from "../retrieval/encoder.js";
@@ -64,17 +65,34 @@ export class PhaseMaker {
     const { generator, contrastive } = this.#parts.config.train;
     if (position.phase === "contrastive") return trained(this.contrastive(state.progress.artefacts), "retriever", contrastive);
     if (position.phase === CLOSED_BOOK) return trained(this.closedBook(), CLOSED_BOOK, generator);
-    const contexts = generator.contexts === "auto" ? (position.contexts ?? "gold") : generator.contexts;
-    return trained(this.generator(contexts, position.stepsOfKind, state.progress.artefacts), "generator", generator);
+    const retrieved = position.contexts === "retrieved" ? this.#retrieved(state.progress.artefacts) : undefined;
+    return trained(this.generator(retrieved, position.stepsOfKind), "generator", generator);
   }
 
-  /** The generator on gold passages, or on what the current index found. */
-  generator(contexts: "gold" | "retrieved", totalSteps: number, artefacts: CurrentArtefacts): Phase {
+  /** A phase of each kind without an index, for audit and probe: gold passages, or any where no question has one. What is measured there doesn't depend on a passage being right. */
+  samples(): { generator: (totalSteps: number) => Phase; contrastive: () => Phase } {
+    const { store } = this.#parts;
+    const anyRows: RetrievedRows = { k: 1, rowsOf: (question) => [question % store.size] };
+    const hasGold = this.#goldRows.some((rows) => rows.length > 0);
+    return {
+      generator: (totalSteps) => this.generator(hasGold ? undefined : anyRows, totalSteps),
+      contrastive: () => (hasGold ? this.contrastive({}) : this.contrastive({}, anyRows)),
+    };
+  }
+
+  /** The generator on what an index found, or else on gold passages. @throws UserError when no question has a gold passage then */
+  generator(retrieved: RetrievedRows | undefined, totalSteps: number): Phase {
     const { config, store, renaming } = this.#parts;
     const { generator, penalties } = config.train;
     const k = generator.passages ?? config.prompt.passages;
-    const retrieved = contexts === "retrieved" ? this.#retrieved(artefacts) : undefined;
     const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
+    if (usable.length === 0)
+      throw new UserError({
+        where: "train.schedule",
+        what: "a generator phase wants gold passages, and no training question has one in the corpus",
+        expected: "passage_ids in data.questions.train",
+        remedy: "begin the schedule with {phase: refresh} and give its generator phases contexts: retrieved",
+      });
     const examples = generatorExamples({
       seed: config.seed,
       questions: usable.map((question) => this.#generatorQuestion(question)),
@@ -84,6 +102,7 @@ export class PhaseMaker {
       },
       passage: (row) => store.get(row),
       questionsPerContext: generator.questions_per_context,
+      otherQuestions: generator.other_questions,
       keepGold: retrieved === undefined ? 0 : generator.keep_gold,
       shufflePassages: retrieved === undefined ? 0 : generator.shuffle_passages,
       ...(retrieved === undefined && generator.curriculum.share > 0 ? { curriculum: generator.curriculum } : {}),
@@ -110,14 +129,16 @@ export class PhaseMaker {
     return { ...this.#generatorPhase(closedBook, examples, length, "closed", {}), name: CLOSED_BOOK };
   }
 
-  contrastive(artefacts: CurrentArtefacts): Phase {
+  /** @param anyRows positives instead of true ones, where only gradients are looked at */
+  contrastive(artefacts: CurrentArtefacts, anyRows?: RetrievedRows): Phase {
     const { config, store, questions, encoder, renaming, precision, device } = this.#parts;
     const { contrastive } = config.train;
     const textOf = (row: number): string => passageText(store.get(row), config.data.corpus.title_template);
     const retrieved = artefacts.retrieval === undefined ? undefined : this.#retrieved(artefacts);
     const mined = questions.map(({ answers }, i): MinedQuestion => ({ goldRows: this.#goldRows[i] ?? [], answers }));
-    const positives = mined.map((question, i) =>
-      choosePositives(question, retrieved?.rowsOf(i) ?? [], textOf, contrastive.positives === "answer"),
+    const positives = mined.map(
+      (question, i) =>
+        anyRows?.rowsOf(i) ?? choosePositives(question, retrieved?.rowsOf(i) ?? [], textOf, contrastive.positives === "answer"),
     );
     const usable = this.#usable((question) => (positives[question]?.length ?? 0) > 0);
     const negatives =
@@ -205,7 +226,9 @@ export class PhaseMaker {
     const rows = retrieved === undefined ? (this.#goldRows[question] ?? []).slice(0, k) : retrieved.rowsOf(question).slice(0, k);
     const share = examples.shareShown(SENTENCES, step);
     const shown = rows.reduce((sum, row) => sum + this.#textLength(store.field(row, "text"), generator) * share + 4, 0);
-    const others = rows.reduce((sum, row) => sum + (this.#askedOf.get(row) ?? 0), 0) - 1;
+    const gold = this.#goldRows[question] ?? [];
+    const asking = config.train.generator.other_questions === "passage" ? rows.filter((row) => gold.includes(row)) : rows;
+    const others = Math.max(0, asking.reduce((sum, row) => sum + (this.#askedOf.get(row) ?? 0), 0) - 1);
     // Of the other questions a shortened context still answers about its share.
     const turns = 1 + Math.max(0, Math.min(config.train.generator.questions_per_context - 1, others * share));
     const { question: text = "", answers: [answer = ""] = [] } = questions[question] ?? {};

@@ -40,6 +40,8 @@ export interface GeneratorExamplesOptions {
   readonly passage: (row: number) => Pick<Passage, "title" | "text">;
   /** Most questions about one context, the lead included. */
   readonly questionsPerContext: number;
+  /** Which others: those that any passage of the context answers, or those that the lead's own passage answers. Default `context`. */
+  readonly otherQuestions?: "context" | "passage";
   /** Share of the contexts that get the lead's gold passage in the last place if it is missing. */
   readonly keepGold?: number;
   /** Share of the contexts whose passages are shuffled instead of best first. */
@@ -106,7 +108,7 @@ function withGold(options: GeneratorExamplesOptions, lead: number, step: number)
   return uniform(options.seed, step, lead, 0x676f6c) < (options.keepGold ?? 0) ? [...rows.slice(0, -1), first] : rows;
 }
 
-/** The lead, and all other questions whose gold passage is in the context, in an order of this step. */
+/** The lead, and all other questions whose gold passage is in the context (or is the lead's too), in an order of this step. */
 function askedAbout(
   options: GeneratorExamplesOptions,
   byRow: ReadonlyMap<number, readonly number[]>,
@@ -114,7 +116,9 @@ function askedAbout(
   lead: number,
   step: number,
 ): { index: number; question: string; answer: string }[] {
-  const others = new Set(options.questionsPerContext > 1 ? rows.flatMap((row) => byRow.get(row) ?? []) : []);
+  const gold = options.questions[lead]?.goldRows ?? [];
+  const counted = options.otherQuestions === "passage" ? rows.filter((row) => gold.includes(row)) : rows;
+  const others = new Set(options.questionsPerContext > 1 ? counted.flatMap((row) => byRow.get(row) ?? []) : []);
   others.delete(lead);
   return [lead, ...shuffled([...others], [options.seed, step, lead, 0x6f7468])].flatMap((index) => {
     const asked = options.questions[index];

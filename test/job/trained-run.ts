@@ -85,8 +85,8 @@ export function makeFiles(): string {
 }
 
 /** Trains. @param start decides which of several runs is the latest */
-export async function trainTiny(folder: string, start = new Date("2026-01-02T03:04:05Z")): Promise<string> {
-  const { config, overrides } = loadConfig({ overrides: tinyWords(folder) });
+export async function trainTiny(folder: string, start = new Date("2026-01-02T03:04:05Z"), more: readonly string[] = []): Promise<string> {
+  const { config, overrides } = loadConfig({ overrides: [...tinyWords(folder), ...more] });
   const { path: run } = createRunDirectory(config.run.dir, { name: config.name, config, overrides, versions: collectVersions(), start });
   const said: JobMessage[] = [];
   const outcome = await trainJob({

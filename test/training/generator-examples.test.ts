@@ -71,6 +71,18 @@ describe("examples", () => {
     expect(tinyExamples({ questionsPerContext: 1 }).at(2, 0).questions).toHaveLength(1);
   });
 
+  it("ask about the lead's own passage alone where that is wanted, whatever else the context holds", () => {
+    const contexts = (lead: number): number[] => [...QUESTIONS[lead]!.goldRows, 0];
+    const both = { questionsPerContext: 9, contexts };
+    expect(new Set(tinyExamples(both).at(2, 0).questions.map(({ index }) => index))).toEqual(new Set([2, 3, 0, 1]));
+    const own = tinyExamples({ ...both, otherQuestions: "passage" }).at(2, 0);
+    expect(own.passages.map(({ title }) => title)).toEqual(["Birch", "Alder"]);
+    expect(own.questions.map(({ index }) => index)).toEqual([2, 3]);
+    // A context that lost the gold passage has no other question: nothing in it is known to answer one.
+    const lost = tinyExamples({ ...both, otherQuestions: "passage", contexts: () => [0, 3] }).at(2, 0);
+    expect(lost.questions.map(({ index }) => index)).toEqual([2]);
+  });
+
   it("leave out what the curriculum doesn't show", () => {
     const examples = tinyExamples({ questionsPerContext: 5, curriculum });
     for (let step = 0; step < 100; step += 7) {
