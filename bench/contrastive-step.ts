@@ -1,14 +1,13 @@
 /**
- * A contrastive training step of MiniLM (32 questions against 32 passages, in-batch negatives, dropout as in the folder) against sentence-transformers in Python, tokenising included.
- * Run: npx tsx bench/contrastive-step.ts FOLDER (a folder of all-MiniLM-L6-v2)
+ * A contrastive training step of MiniLM (32 questions against 32 passages, in-batch negatives, dropout as in the folder) by the trainer's own phase, against sentence-transformers in Python, tokenising
+ * included on both sides. Run: npx tsx bench/contrastive-step.ts FOLDER (a folder of all-MiniLM-L6-v2)
  */
 import { AdamW } from "../src/engine/adamw.js";
 import { clipGradientNorm } from "../src/engine/clip.js";
 import { scope } from "../src/engine/scope.js";
-import { indices } from "../src/engine/tensor.js";
 import { Encoder } from "../src/retrieval/encoder.js";
-import { infoNce } from "../src/training/losses/info-nce.js";
 import { parameterGroups } from "../src/training/optimiser.js";
+import { contrastivePhase } from "../src/training/phases/contrastive.js";
 import { mixedTexts } from "./mixed-texts.js";
 import { compete } from "./peer.js";
 
@@ -21,6 +20,15 @@ if (folder === undefined) {
 const encoder = Encoder.load(folder);
 const optimiser = new AdamW(parameterGroups(encoder.parameters, 0.01));
 const texts = mixedTexts(2 * HALF);
+const [questions, passages] = [texts.slice(0, HALF), texts.slice(HALF)];
+const phase = contrastivePhase({
+  encoder,
+  questions: questions.map((question, row) => ({ question, answers: [], positives: [row] })),
+  textOf: (row) => passages[row] ?? "",
+  seed: 0,
+  batch: HALF,
+  temperature: 0.05,
+});
 let step = 0;
 
 compete({
@@ -33,16 +41,9 @@ compete({
   ours: () => {
     scope(() => {
       optimiser.zeroGrad();
-      const dropout = (first: number) => ({ seed: 0, step, examples_B: indices(Array.from({ length: HALF }, (_, i) => first + i)) });
-      const [questions, passages] = [texts.slice(0, HALF), texts.slice(HALF)];
-      const queries_QD = encoder.embedIds(encoder.tokenise(questions, "query"), { dropout: dropout(0) });
-      const passages_PD = encoder.embedIds(encoder.tokenise(passages, "passage"), { dropout: dropout(HALF) });
-      const positives_Q = indices(Array.from({ length: HALF }, (_, i) => i));
-      const { sum, count } = infoNce(queries_QD, passages_PD, { temperature: 0.05, positives_Q });
-      sum.div(count).backward();
+      phase.step(phase.batch(step++));
       clipGradientNorm(encoder.parameters.values(), 1);
       optimiser.step(2e-5);
-      step++;
     });
   },
 });

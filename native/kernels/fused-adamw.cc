@@ -42,8 +42,10 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList f
   checkList("first_moments", first_moments, parameters);
   checkList("second_moments", second_moments, parameters);
   TORCH_CHECK(steps.size() == parameters.size(), "expected ", parameters.size(), " steps, got ", steps.size());
-  for (const at::Tensor& step : steps)
-    TORCH_CHECK(step.defined() && step.numel() == 1 && step.scalar_type() == at::kFloat, "a step is one f32 number");
+  for (size_t i = 0; i < steps.size(); i++)
+    TORCH_CHECK(steps[i].defined() && steps[i].numel() == 1 && steps[i].scalar_type() == at::kFloat &&
+                    steps[i].device() == parameters[i].device(),
+                "steps[", i, "] is not one f32 number on its parameter's device");
   if (parameters.empty()) return;
   at::_fused_adamw_(parameters, dense, first_moments, second_moments, {}, steps, lr, beta1, beta2, weight_decay, eps,
                     /*amsgrad=*/false,

@@ -10,6 +10,10 @@ export interface JobDisplay {
   finish(): void;
 }
 
+type Bar = Pick<Extract<JobMessage, { type: "progress" }>, "name" | "done" | "total" | "detail">;
+
+const TRAINING = "training";
+
 /** @param quiet warnings only */
 export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
   let shown: { name: string; progress: Progress } | undefined;
@@ -22,7 +26,7 @@ export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
     finish();
     process.stderr.write(`${text}\n`);
   };
-  const advance = ({ name, done, total, detail }: Extract<JobMessage, { type: "progress" }>): void => {
+  const advance = ({ name, done, total, detail }: Bar, facts: Parameters<Progress["update"]>[1] = {}): void => {
     // Threads that end together report the end more than once.
     if (ended === name && done >= total) return;
     ended = done >= total ? name : undefined;
@@ -30,13 +34,20 @@ export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
       finish();
       // The corpus counts the bytes it has read; its detail says how many passages that makes.
       const isCorpus = name === "corpus";
-      shown = { name, progress: startProgress({ label: name, total, unit: isCorpus ? "bytes" : (detail ?? ""), quiet }) };
+      // A resumed run begins where it stopped: the rate and the time left are this process's.
+      const start = name === TRAINING ? Math.max(0, done - 1) : 0;
+      shown = { name, progress: startProgress({ label: name, total, unit: isCorpus ? "bytes" : (detail ?? ""), start, quiet }) };
     }
-    shown.progress.update(done);
+    shown.progress.update(done, facts);
     if (done >= total) finish();
+  };
+  const advanceTraining = ({ record, totalSteps }: Extract<JobMessage, { type: "step" }>): void => {
+    advance({ name: TRAINING, done: record.step, total: totalSteps, detail: "steps" }, { loss: record.loss, note: record.phase });
   };
   const report: Report = (message) => {
     if (message.type === "progress") advance(message);
+    else if (message.type === "step") advanceTraining(message);
+    else if (message.type === "text") finish();
     else if (message.type === "warning") say(`warning: ${message.text}`);
     else if (message.type === "stage" && !quiet) say(`== ${message.name}: ${message.detail}`);
     else if (message.type === "note" && !quiet) say(message.text);

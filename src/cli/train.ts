@@ -14,8 +14,8 @@ import { EXIT } from "../job/exit-codes.js";
 import type { JobMessage } from "../job/reporter.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
 import { collectVersions } from "../tracking/versions.js";
+import { jobDisplay } from "./job-display.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
-import { startProgress, type Progress } from "./progress.js";
 
 interface TrainArguments extends OverrideArguments {
   readonly resume: string | undefined;
@@ -28,7 +28,11 @@ export const command: CommandModule<object, TrainArguments> = {
   describe: "train a retriever and a generator together, evaluate them, write the report",
   builder: (yargs) =>
     withOverrides(yargs)
-      .option("resume", { type: "string", requiresArg: true, describe: "auto: the newest unfinished run of this name; or a run directory" })
+      .option("resume", {
+        type: "string",
+        requiresArg: true,
+        describe: "auto: the last run of this name unless it is finished; or a run directory",
+      })
       .option("quiet", { type: "boolean", default: false, describe: "no progress" })
       .option("json", { type: "boolean", default: false, describe: "print the report as JSON, nothing else, to stdout" })
       .example("$0 train experiment=quickstart", "the encyclopaedia that comes with Tandem, minutes on two cores")
@@ -40,7 +44,8 @@ export const command: CommandModule<object, TrainArguments> = {
       ),
   handler: async (command_) => {
     const run = openOrCreate(command_);
-    const code = await driveTraining(run.path, shower(run, command_));
+    const { show, finish: finishDisplay } = shower(run, command_);
+    const code = await driveTraining(run.path, show).finally(finishDisplay);
     if (code === EXIT.finished) finish(run, command_);
     else if (code === EXIT.requeue) process.stderr.write(`saved and stopped; go on with: tandem train --resume ${run.path}\n`);
     process.exitCode = code;
@@ -101,39 +106,15 @@ function requireSameConfig(run: RunDirectory, config: TandemConfig): void {
   });
 }
 
-/** Shows messages as they come: bars or lines on stderr, texts on stdout. */
-function shower(run: RunDirectory, { quiet, json }: TrainArguments): (message: JobMessage) => void {
-  let shown: { name: string; progress: Progress } | undefined;
-  const say = (text: string): void => {
-    shown?.progress.finish();
-    shown = undefined;
-    if (!quiet) process.stderr.write(`${text}\n`);
+/** The worker's messages: texts on stdout unless that is the report's, everything else on stderr. */
+function shower(run: RunDirectory, { quiet, json }: TrainArguments): { show: (message: JobMessage) => void; finish: () => void } {
+  const display = jobDisplay({ quiet });
+  display.report({ type: "note", text: `run directory: ${run.path}` });
+  const show = (message: JobMessage): void => {
+    display.report(message);
+    if (message.type === "text" && !json) process.stdout.write(`\n${message.text}\n`);
   };
-  const advance = (name: string, done: number, total: number, unit: string, facts: Parameters<Progress["update"]>[1]): void => {
-    if (shown?.name !== name) {
-      shown?.progress.finish();
-      shown = { name, progress: startProgress({ label: name, total, unit, start: Math.max(0, done - 1), quiet }) };
-    }
-    shown.progress.update(done, facts);
-    if (done >= total) {
-      shown.progress.finish();
-      shown = undefined;
-    }
-  };
-  say(`run directory: ${run.path}`);
-  return (message) => {
-    if (message.type === "stage") say(`== ${message.name}: ${message.detail}`);
-    else if (message.type === "note") say(message.text);
-    else if (message.type === "warning") say(`warning: ${message.text}`);
-    else if (message.type === "progress")
-      advance(message.name, message.done, message.total, message.name === "corpus" ? "bytes" : (message.detail ?? ""), {});
-    else if (message.type === "step")
-      advance("training", message.record.step, message.totalSteps, "steps", { loss: message.record.loss, note: message.record.phase });
-    else if (message.type === "text") {
-      say("");
-      if (!json) process.stdout.write(`${message.text}\n`);
-    }
-  };
+  return { show, finish: () => display.finish() };
 }
 
 function finish(run: RunDirectory, { json }: TrainArguments): void {

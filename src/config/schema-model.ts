@@ -97,6 +97,5 @@ export const index = section("The vectors of the passages and how they are searc
     default: "inner-product",
   }),
   dtype: choice(["f32", "f16", "bf16"], { doc: "How vectors are held while they are searched; the file is f32.", default: "f32" }),
-  batch: integer({ doc: "Passages embedded at once.", default: 64, minimum: 1, unit: "passages" }),
   faiss: flag({ doc: "Also write FAISS's flat index file.", default: true }),
 });

@@ -32,7 +32,7 @@ export const schema = section("The whole configuration.", {
     dir: path({ doc: "Each run gets a folder <time>-<name> in this one.", default: "runs" }),
   }),
   resume: path({
-    doc: "auto: the newest unfinished run of this name; or a run's folder or checkpoint. null: a new run.",
+    doc: "auto: the last run of this name unless it is finished; or a run's folder. null: a new run.",
     default: null,
     words: ["auto"],
   }),

@@ -82,7 +82,10 @@ export class OperatorError extends Error {
 }
 
 /** Where the build puts the add-on, seen from `src/` and from `dist/src/` alike. */
+/** In the folder that `$TANDEM_NATIVE` names, else where the build puts it. */
 function addonPath(): string {
+  const named = process.env["TANDEM_NATIVE"];
+  if (named !== undefined && named !== "") return path.join(named, "bridge", "tandem.node");
   let folder = import.meta.dirname;
   while (!existsSync(path.join(folder, "package.json")) && path.dirname(folder) !== folder) folder = path.dirname(folder);
   return path.join(folder, "build", "bridge", "tandem.node");

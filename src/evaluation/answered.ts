@@ -42,6 +42,7 @@ export interface Scores {
   readonly f1_interval: readonly [number, number];
   /** recall@k; null where nothing is retrieved. */
   readonly recall: Readonly<Record<string, number | null>>;
+  /** Mean reciprocal rank, 0 where no gold passage is among those searched: as many as the report's deepest recall@k, or as the generator reads. */
   readonly mrr: number | null;
   /** Questions with a gold passage, over which recall and MRR are means. */
   readonly with_gold: number;

@@ -7,6 +7,7 @@ import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
+import { lockRun } from "./run-lock.js";
 
 /** After this many interrupts the worker is killed without saving. */
 const PATIENCE = 2;
@@ -19,10 +20,11 @@ function workerFile(): string {
 /**
  * Trains in a worker process until it ends. Returns the exit code for the command.
  *
- * @throws UserError when the worker reports a mistake of the user's
+ * @throws UserError when the worker reports a mistake of the user's, or another process works in the run directory
  * @throws Error when the worker was killed or failed
  */
 export async function driveTraining(run: string, onMessage: (message: JobMessage) => void): Promise<number> {
+  const unlock = await lockRun(run, (text) => onMessage({ type: "note", text }));
   const worker = fork(workerFile(), [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const { release, asked } = forwardSignals(worker);
   let fault: Fault | undefined;
@@ -49,6 +51,7 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
     return code ?? EXIT.bug;
   } finally {
     release();
+    unlock();
   }
 }
 

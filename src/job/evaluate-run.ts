@@ -125,7 +125,7 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
     case "random-passage":
       return { ...base, hits: randomHits(questions, store, config.prompt.passages, config.seed), isSearch: false };
     case "gold-passage":
-      return { ...base, hits: goldHits(questions, store), isSearch: false };
+      return { ...base, ...gold(parts), isSearch: false };
     case "bm25":
       return { ...base, hits: bm25Hits(parts, depth), isSearch: true };
     case "trained-pair":
@@ -139,6 +139,14 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
       }
     }
   }
+}
+
+/** Gold passages; where questions have none, the row says for how many. */
+function gold({ questions, store }: ReportParts): { hits: Hit[][]; meaning: string } {
+  const hits = goldHits(questions, store);
+  const without = hits.filter(({ length }) => length === 0).length;
+  const meaning = ROW_MEANINGS["gold-passage"];
+  return { hits, meaning: without === 0 ? meaning : `${meaning} (${without} questions have none and were asked without any)` };
 }
 
 /** The generator that was trained without contexts; without one, the trained generator with none, and the row says so. */

@@ -11,7 +11,7 @@ import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { fromBytes } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
-import { buildIndex, openIndex } from "../retrieval/build-index.js";
+import { addFlatFile, buildIndex, openIndex } from "../retrieval/build-index.js";
 import { unitRows } from "../retrieval/exact-index.js";
 import { requireProvenance, type Provenance } from "../retrieval/provenance.js";
 import { writeFolderAtomic } from "../storage/atomic-write.js";
@@ -93,12 +93,13 @@ async function build(folder: string, opened: EncodedStore, { faiss, report }: Ma
   });
 }
 
-function verify(folder: string, opened: EncodedStore, { command }: MakeIndexOptions): void {
+function verify(folder: string, opened: EncodedStore, { command, faiss }: MakeIndexOptions): void {
   const rebuild = `${command} --rebuild`;
   mending(rebuild, () => {
     requireProvenance(folder, opened.provenance, rebuild);
     openIndex(folder).dispose();
     compareSample(folder, opened);
+    if (faiss) addFlatFile(folder, opened.provenance.metric);
   });
 }
 

@@ -43,7 +43,7 @@ export interface OpenRun {
   readonly state: RunState;
   /** Results kept of each training question: enough for contexts and for mining. */
   readonly depth: number;
-  /** GFLOP/s of this machine's matrix products, for the logged share. */
+  /** GFLOP/s of this machine's matrix products in the run's precision, for the logged share. */
   readonly gemmRate: number;
   /** One phase of each kind in the schedule, as the audit looks at them. */
   auditedPhases(): Phase[];
@@ -106,7 +106,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     schedule,
     state,
     depth,
-    gemmRate: gemmRate({ device }),
+    gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
     auditedPhases: () => audited(phases, schedule),
     probe: prober(config, phases, generator, schedule),
   };

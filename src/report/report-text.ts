@@ -19,12 +19,17 @@ export interface RunReport {
   readonly seconds: Readonly<Record<string, number>>;
 }
 
-const HEADS = ["row", "EM", "interval", "F1", "R@1", "R@5", "MRR", "answer in context"] as const;
+/** MRR counts a gold passage down to the deepest rank that was searched, and says which. */
+function headsOf({ k, rows }: RunReport): string[] {
+  const depth = Math.max(k, ...rows.flatMap(({ recall }) => Object.keys(recall).map(Number)));
+  return ["row", "EM", "interval", "F1", "R@1", "R@5", `MRR@${depth}`, "answer in context"];
+}
 
 export function reportText(report: RunReport): string {
   const rows = [...report.rows, ...report.more];
-  const table = [HEADS, ...rows.map(cells)].map((line) => line.map(String));
-  const widths = HEADS.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
+  const heads = headsOf(report);
+  const table = [heads, ...rows.map(cells)];
+  const widths = heads.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
   const lines = table.map((line) =>
     line.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  "),
   );
@@ -35,11 +40,18 @@ export function reportText(report: RunReport): string {
     ...lines,
     "",
     `Intervals hold ${percent(report.confidence)} of bootstrap resamples, clustered by document.`,
+    ...searched(report.rows),
     ...meanings,
     "",
     ...verdict(report.rows),
     "",
   ].join("\n");
+}
+
+/** Over how many questions retrieval was scored. */
+function searched(rows: readonly ReportRow[]): string[] {
+  const row = rows.find(({ mrr }) => mrr !== null);
+  return row === undefined ? [] : [`Recall and MRR are means over the ${row.with_gold} questions that have a gold passage.`];
 }
 
 function cells(row: ReportRow): string[] {

@@ -68,15 +68,22 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
   const folder = path.join(options.parent, indexName(provenance));
   if (existsSync(path.join(folder, "provenance.json"))) {
     requireProvenance(folder, provenance, `remove ${folder} and run the command again`);
+    if (options.faiss) addFlatFile(folder, options.metric);
     return folder;
   }
   await writeFolderAtomic(folder, async (temporary) => {
     const vectors = path.join(temporary, "vectors.npy");
     await writeVectors(vectors, options);
-    if (options.faiss) writeFlatFile(path.join(temporary, "flat.faiss"), vectors, options.metric);
+    if (options.faiss) addFlatFile(temporary, options.metric);
     writeProvenance(temporary, provenance);
   });
   return folder;
+}
+
+/** Writes FAISS's flat file into an index folder that has none, from the vectors there. @throws UserError when it can't be written */
+export function addFlatFile(folder: string, metric: Metric): void {
+  const file = path.join(folder, "flat.faiss");
+  if (!existsSync(file)) writeFlatFile(file, path.join(folder, "vectors.npy"), metric);
 }
 
 /** Opens an index folder for search. @throws UserError when it is damaged or its vectors don't fit its provenance */

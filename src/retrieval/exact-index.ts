@@ -16,7 +16,7 @@ import type { Index, Metric, SearchResult } from "./index-contract.js";
 
 export interface ExactIndexOptions {
   readonly metric: Metric;
-  /** How vectors are held while they are searched. Default f32, over the file's own memory. */
+  /** How vectors are held while they are searched; products are f32 whatever this is, a block at a time. Default f32, over the file's own memory. */
   readonly dtype?: "f32" | "f16" | "bf16";
   readonly device?: string;
   /** Vectors in one product. Default 65,536. */
@@ -39,7 +39,7 @@ export class ExactIndex implements Index {
     this.metric = options.metric;
     this.#vectors_ND = vectors_ND;
     this.#block = options.block ?? 65536;
-    this.#norms_N = options.metric === "l2" ? scope(() => noGrad(() => vectors_ND.toDtype("f32").square().sum(1))).keep() : undefined;
+    this.#norms_N = options.metric === "l2" ? scope(() => noGrad(() => this.#norms())).keep() : undefined;
   }
 
   /**
@@ -119,6 +119,17 @@ export class ExactIndex implements Index {
     return { scores: this.metric === "l2" ? scores.map((score) => 0 - score) : scores, ids };
   }
 
+  /** |v|² of every row, in blocks: the squares of a whole index would need its memory again. */
+  #norms(): Tensor {
+    const parts = [ops.zeros([0], "f32", this.#vectors_ND.device)];
+    for (let row = 0; row < this.size; row += this.#block) parts.push(scope(() => this.#block_ND(row).square().sum(1)));
+    return ops.cat(parts);
+  }
+
+  #block_ND(row: number): Tensor {
+    return this.#vectors_ND.narrow(0, row, Math.min(this.#block, this.size - row)).toDtype("f32");
+  }
+
   #mergeBlock(
     queries_QD: Tensor,
     row: number,
@@ -126,7 +137,7 @@ export class ExactIndex implements Index {
     previous: { scores_QK: Tensor; ids_QK: Tensor } | undefined,
   ): { scores_QK: Tensor; ids_QK: Tensor } {
     const length = Math.min(this.#block, this.size - row);
-    const scores_QN = this.#scores(queries_QD, row, length);
+    const scores_QN = this.#scores(queries_QD, row);
     const block = topRows(scores_QN, Math.min(k, length));
     const ids_QK = block.ids_QK.add(row);
     if (previous === undefined) return { scores_QK: block.scores_QK, ids_QK };
@@ -138,14 +149,14 @@ export class ExactIndex implements Index {
   }
 
   /** Scores by which larger is better: inner product, or minus the squared distance |q|² + |v|² − 2⟨q, v⟩. */
-  #scores(queries_QD: Tensor, row: number, length: number): Tensor {
-    const vectors_ND = this.#vectors_ND.narrow(0, row, length);
+  #scores(queries_QD: Tensor, row: number): Tensor {
+    const vectors_ND = this.#block_ND(row);
     const wanted_QD = this.metric === "cosine" ? unitRows(queries_QD) : queries_QD;
-    const products_QN = wanted_QD.toDevice(vectors_ND.device, vectors_ND.dtype).mm(vectors_ND.t()).toDtype("f32");
+    const products_QN = wanted_QD.toDevice(vectors_ND.device, "f32").mm(vectors_ND.t());
     if (this.#norms_N === undefined) return products_QN;
     const norms_Q1 = queries_QD.toDevice(vectors_ND.device, "f32").square().sum(1, true);
     return norms_Q1
-      .add(this.#norms_N.narrow(0, row, length))
+      .add(this.#norms_N.narrow(0, row, vectors_ND.size(0)))
       .sub(products_QN, 2)
       .clampMin(0)
       .neg();

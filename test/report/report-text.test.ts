@@ -43,7 +43,7 @@ describe("reportText", () => {
         .find((line) => line.startsWith(name))!
         .trim()
         .split(/\s{2,}/);
-    expect(figures("row")).toEqual(["row", "EM", "interval", "F1", "R@1", "R@5", "MRR", "answer in context"]);
+    expect(figures("row")).toEqual(["row", "EM", "interval", "F1", "R@1", "R@5", "MRR@5", "answer in context"]);
     expect(figures("bm25")).toEqual(["bm25", "0.250", "0.200-0.300", "0.500", "0.400", "0.600", "0.480", "0.700"]);
     expect(figures("trained-pair")).toEqual(["trained-pair", "0.500", "0.410-0.590", "0.500", "0.400", "0.600", "0.480", "0.700"]);
     expect(figures("no-passage")[0]).toBe("no-passage");

@@ -78,6 +78,9 @@ interface EmbeddedText {
   readonly example: number;
 }
 
+/** Tokens of one forward pass, padding included: full matrix products that still fit the processor's caches. */
+const TOKENS_AT_ONCE = 4096;
+
 /** Passages' dropout numbers (32 bits) begin here, so that no question shares a mask with a passage. */
 const FIRST_PASSAGE = 2 ** 31;
 
@@ -109,7 +112,7 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     batch: (step) => batchOf(options, batches.at(step), step),
     step: (batch, stepOptions = {}) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, stepOptions),
     losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch))),
-    tokens: (batch) => rectangle(batch.queries) + rectangle(batch.passages),
+    tokens: (batch) => tokensOf(batch.queries) + tokensOf(batch.passages),
   };
 }
 
@@ -215,7 +218,28 @@ function partsOf(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[
   return cutIntoParts(byLength, options.accumulate ?? 1);
 }
 
+/** One part's embeddings, texts of like length side by side: padded to one length, a batch of mixed passages is half padding. */
 function embedPart(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
+  const groups = alike(texts).map((group) => embedGroup(options, group, step));
+  const [first] = groups;
+  return groups.length === 1 && first !== undefined ? first : ops.cat(groups, 0);
+}
+
+/** Runs of texts, which come in the order of their lengths, whose rectangle holds at most {@link TOKENS_AT_ONCE} tokens. */
+function alike(texts: readonly EmbeddedText[]): EmbeddedText[][] {
+  const groups: EmbeddedText[][] = [];
+  let current: EmbeddedText[] = [];
+  for (const text of texts) {
+    if (current.length > 0 && (current.length + 1) * text.ids.length > TOKENS_AT_ONCE) {
+      groups.push(current);
+      current = [];
+    }
+    current.push(text);
+  }
+  return current.length > 0 ? [...groups, current] : groups;
+}
+
+function embedGroup(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
   const { device = "cpu" } = options;
   const examples_B = indices(
     texts.map((text) => text.example),
@@ -255,6 +279,6 @@ function withoutGraph(terms: ContrastiveTerms): LossTerms {
   return { contrastive: { ...terms.contrastive, sum: terms.contrastive.sum.detach() } };
 }
 
-function rectangle(texts: readonly EmbeddedText[]): number {
-  return texts.length * texts.reduce((most, text) => Math.max(most, text.ids.length), 0);
+function tokensOf(texts: readonly EmbeddedText[]): number {
+  return texts.reduce((sum, { ids }) => sum + ids.length, 0);
 }
