@@ -68,6 +68,12 @@ const generator = section("Training of the generator.", {
     minimum: 0,
     maximum: 1,
   }),
+  vary_passages: number({
+    doc: "Share of the retrieved contexts that are cut to some of their first passages, at least one: a generator that always read k passages reads fewer badly.",
+    default: 0,
+    minimum: 0,
+    maximum: 1,
+  }),
   questions_per_context: integer({ doc: "Most questions asked about one context, each with its own loss.", default: 1, minimum: 1 }),
   other_questions: choice(["context", "passage"], {
     doc: "Which other questions are asked about a context. context: all that one of its passages answers; passage: only those of the passage that answers the lead, for which the retriever would find much the same context.",

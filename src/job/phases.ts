@@ -104,6 +104,7 @@ export class PhaseMaker {
       questionsPerContext: generator.questions_per_context,
       otherQuestions: generator.other_questions,
       keepGold: retrieved === undefined ? 0 : generator.keep_gold,
+      varyPassages: retrieved === undefined ? 0 : generator.vary_passages,
       shufflePassages: retrieved === undefined ? 0 : generator.shuffle_passages,
       ...(retrieved === undefined && generator.curriculum.share > 0 ? { curriculum: generator.curriculum } : {}),
       totalSteps,

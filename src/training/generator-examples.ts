@@ -6,7 +6,7 @@
  */
 import type { Passage } from "../corpus/passage.js";
 import { UserError } from "../errors.js";
-import { shuffled, uniform } from "./counter-random.js";
+import { integerBelow, shuffled, uniform } from "./counter-random.js";
 import { growthAt, holds, sentencesShown, shownText, type Curriculum } from "./curriculum.js";
 
 /** A training question as the generator sees it. */
@@ -46,6 +46,8 @@ export interface GeneratorExamplesOptions {
   readonly keepGold?: number;
   /** Share of the contexts whose passages are shuffled instead of best first. */
   readonly shufflePassages?: number;
+  /** Share of the contexts that are cut to some of their first passages, at least one: a generator that always read k passages reads fewer badly. */
+  readonly varyPassages?: number;
   /** Short contexts first; for gold contexts. Left out: whole passages in their order. */
   readonly curriculum?: Curriculum | undefined;
   /** Steps of the generator in the whole schedule; the curriculum runs over a share of them. */
@@ -96,7 +98,9 @@ function pick(passage: Pick<Passage, "title" | "text">): Pick<Passage, "title" |
 function contextRows(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {
   const rows = withGold(options, lead, step);
   const isShuffled = uniform(options.seed, step, lead, 0x736875) < (options.shufflePassages ?? 0);
-  return isShuffled ? shuffled([...rows], [options.seed, step, lead, 0x706173]) : rows;
+  const ordered = isShuffled ? shuffled([...rows], [options.seed, step, lead, 0x706173]) : rows;
+  const isCut = ordered.length > 1 && uniform(options.seed, step, lead, 0x766172) < (options.varyPassages ?? 0);
+  return isCut ? ordered.slice(0, 1 + integerBelow(ordered.length - 1, options.seed, step, lead, 0x637574)) : ordered;
 }
 
 function withGold(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {

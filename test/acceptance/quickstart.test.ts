@@ -54,9 +54,8 @@ describe.skipIf(runs === undefined)("the quickstart's last run (TANDEM_QUICKSTAR
     }
   });
 
-  // The goal is 0.80. What is reached stands in docs/LOG.md; this floor keeps it from being lost unseen.
   it("answers questions about unseen names from what it retrieved", () => {
-    expect(row("trained-pair").em).toBeGreaterThanOrEqual(0.65);
+    expect(row("trained-pair").em).toBeGreaterThanOrEqual(0.8);
     expect(row("trained-pair").em).toBeGreaterThanOrEqual(row("base-pair").em + 0.3);
   });
 
@@ -66,15 +65,16 @@ describe.skipIf(runs === undefined)("the quickstart's last run (TANDEM_QUICKSTAR
   });
 
   it("trained its retriever far above its start", () => {
-    expect(recall("trained-pair", "1")).toBeGreaterThanOrEqual(recall("base-pair", "1") + 0.2);
+    expect(recall("trained-pair", "1")).toBeGreaterThanOrEqual(recall("base-pair", "1") + 0.5);
+    expect(recall("trained-pair", "1")).toBeGreaterThanOrEqual(recall("bm25", "1") + 0.2);
     expect(row("trained-pair").mrr ?? NaN).toBeGreaterThan(row("base-pair").mrr ?? NaN);
     expect(recall("trained-pair", "5")).toBeGreaterThanOrEqual(recall("trained-pair", "1"));
-    expect(recall("bm25", "1")).toBeGreaterThan(0);
+    expect(recall("bm25", "1")).toBeGreaterThan(0.4);
   });
 
   it("loses to retrieval and to the second passage, but not most of it", () => {
     expect(row("gold-passage").em).toBeGreaterThanOrEqual(row("trained-pair").em - 0.05);
-    expect(row("gold-passage").em - row("trained-pair").em).toBeLessThanOrEqual(0.3);
+    expect(row("gold-passage").em - row("trained-pair").em).toBeLessThanOrEqual(0.15);
   });
 
   it.each(["metrics.jsonl", "checkpoints", "retriever", "generator", "index", "validation", "report.json", "report.txt"])(

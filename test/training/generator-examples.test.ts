@@ -74,13 +74,34 @@ describe("examples", () => {
   it("ask about the lead's own passage alone where that is wanted, whatever else the context holds", () => {
     const contexts = (lead: number): number[] => [...QUESTIONS[lead]!.goldRows, 0];
     const both = { questionsPerContext: 9, contexts };
-    expect(new Set(tinyExamples(both).at(2, 0).questions.map(({ index }) => index))).toEqual(new Set([2, 3, 0, 1]));
+    expect(
+      new Set(
+        tinyExamples(both)
+          .at(2, 0)
+          .questions.map(({ index }) => index),
+      ),
+    ).toEqual(new Set([2, 3, 0, 1]));
     const own = tinyExamples({ ...both, otherQuestions: "passage" }).at(2, 0);
     expect(own.passages.map(({ title }) => title)).toEqual(["Birch", "Alder"]);
     expect(own.questions.map(({ index }) => index)).toEqual([2, 3]);
     // A context that lost the gold passage has no other question: nothing in it is known to answer one.
     const lost = tinyExamples({ ...both, otherQuestions: "passage", contexts: () => [0, 3] }).at(2, 0);
     expect(lost.questions.map(({ index }) => index)).toEqual([2]);
+  });
+
+  it("are cut to some of their first passages in the share that is wanted, never to none", () => {
+    const contexts = (): number[] => [3, 2, 1, 0];
+    const titles = (varyPassages: number, step: number): string[] =>
+      tinyExamples({ contexts, varyPassages })
+        .at(2, step)
+        .passages.map(({ title }) => title);
+    const lengths = (share: number): number[] => Array.from({ length: 400 }, (_, step) => titles(share, step).length);
+    expect(new Set(lengths(0))).toEqual(new Set([4]));
+    expect(new Set(lengths(1))).toEqual(new Set([1, 2, 3]));
+    const cut = lengths(0.25).filter((length) => length < 4).length / 400;
+    expect(cut).toBeGreaterThan(0.15);
+    expect(cut).toBeLessThan(0.35);
+    expect(["Dogwood", "Cedar", "Birch", "Alder"].slice(0, titles(1, 7).length)).toEqual(titles(1, 7));
   });
 
   it("leave out what the curriculum doesn't show", () => {
