@@ -49,7 +49,12 @@ const generator = section("Training of the generator.", {
     minimum: 1,
     unit: "contexts",
   }),
-  batch_tokens: integer({ doc: "Tokens in a batch, grouped by length. null: batch counts.", default: null, minimum: 16, unit: "tokens" }),
+  batch_tokens: integer({
+    doc: "Tokens in a batch, padding included, grouped by length; planned by an estimate, so a batch may hold a fifth more. null: batch counts.",
+    default: null,
+    minimum: 16,
+    unit: "tokens",
+  }),
   ...optimiser(5e-5),
   contexts: choice(["auto", "gold", "retrieved"], {
     doc: "gold: the passage that answers; retrieved: what the current retriever finds in the current index; auto: gold in the first generator phase, retrieved afterwards.",
@@ -69,7 +74,7 @@ const generator = section("Training of the generator.", {
     maximum: 1,
   }),
   vary_passages: number({
-    doc: "Share of the retrieved contexts that are cut to some of their first passages, at least one: a generator that always read k passages reads fewer badly.",
+    doc: "Share of the retrieved contexts that are cut to some of their first passages, the gold one among them if it was there: a generator that always read k passages reads fewer badly.",
     default: 0,
     minimum: 0,
     maximum: 1,
@@ -87,7 +92,7 @@ const generator = section("Training of the generator.", {
       maximum: 1,
     }),
     start: integer({ doc: "Sentences shown at the start, the answer's among them.", default: 1, minimum: 1, unit: "sentences" }),
-    shuffle: flag({ doc: "Shuffle the sentences of gold contexts, also once they are whole.", default: true }),
+    shuffle: flag({ doc: "Shuffle the sentences of gold contexts, also once they are whole; only while share is above 0.", default: true }),
   }),
   copy_weight: number({
     doc: "Weight of the loss on later mentions of a name inside the context; 0: answers only.",

@@ -26,7 +26,7 @@ function workerFile(): string {
 export async function driveTraining(run: string, onMessage: (message: JobMessage) => void): Promise<number> {
   const unlock = await lockRun(run, (text) => onMessage({ type: "note", text }));
   const worker = fork(workerFile(), [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const { release, asked } = forwardSignals(worker);
+  const { release, asked, killed } = forwardSignals(worker);
   let fault: Fault | undefined;
   worker.on("message", (message) => {
     const received = message as JobMessage;
@@ -38,12 +38,12 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
       worker.once("error", reject);
       worker.once("close", (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
     });
-    // The worker may be asked to stop before it listens, while it is still being loaded.
-    if (signal !== null && signal !== "SIGKILL" && asked()) return EXIT.requeue;
+    // The worker may be asked to stop before it listens, while it is still being loaded. Any other signal is a crash, whatever was asked.
+    if ((signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGUSR2") && asked()) return EXIT.requeue;
     if (signal !== null)
       throw new UserError({
         where: run,
-        what: `the training process was ended by ${signal}${signal === "SIGKILL" ? " (out of memory, or a time limit)" : ""}`,
+        what: `the training process was ended by ${signal}${reasonOf(signal, killed())}`,
         remedy: `go on from the last checkpoint: tandem train --resume ${run}`,
       });
     if (code === EXIT.userError)
@@ -55,7 +55,12 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   }
 }
 
-function forwardSignals(worker: ChildProcess): { release: () => void; asked: () => boolean } {
+function reasonOf(signal: NodeJS.Signals, isOurs: boolean): string {
+  if (signal !== "SIGKILL") return "";
+  return isOurs ? ` after ${PATIENCE + 1} interrupts` : " (out of memory, or a time limit)";
+}
+
+function forwardSignals(worker: ChildProcess): { release: () => void; asked: () => boolean; killed: () => boolean } {
   let isAsked = false;
   let interrupts = 0;
   const forward = (signal: NodeJS.Signals): void => {
@@ -68,5 +73,5 @@ function forwardSignals(worker: ChildProcess): { release: () => void; asked: () 
   const release = (): void => {
     for (const signal of signals) process.off(signal, forward);
   };
-  return { release, asked: () => isAsked };
+  return { release, asked: () => isAsked, killed: () => interrupts > PATIENCE };
 }

@@ -178,9 +178,19 @@ function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhas
   const own = config.train.schedule.map(({ phase, steps, contexts }): ScheduledPhase => ({
     phase,
     steps: phase === "refresh" ? 1 : steps,
-    ...(phase === "generator" && given !== "auto" ? { contexts: given } : contexts === null ? {} : { contexts }),
+    ...contextsOf(phase, contexts, given),
   }));
   return hasClosedBook ? [...own, { phase: CLOSED_BOOK, steps: config.eval.closed_book.steps }] : own;
+}
+
+/** A phase's own contexts come first, then those of train.generator; with neither the schedule's default holds. */
+function contextsOf(
+  phase: string,
+  own: "gold" | "retrieved" | null,
+  given: "auto" | "gold" | "retrieved",
+): Pick<ScheduledPhase, "contexts"> {
+  if (own !== null) return { contexts: own };
+  return phase === "generator" && given !== "auto" ? { contexts: given } : {};
 }
 
 function restore(state: RunState, places: RunDirectory, schedule: readonly ScheduledPhase[], report: Report): void {

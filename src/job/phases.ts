@@ -58,6 +58,7 @@ export class PhaseMaker {
     this.#goldRows = parts.questions.map(({ passageIds }) =>
       passageIds.map((id) => parts.store.rowOf(id)).filter((row) => row !== undefined),
     );
+    for (const row of this.#goldRows.flat()) this.#askedOf.set(row, (this.#askedOf.get(row) ?? 0) + 1);
   }
 
   /** The phase at a place in the schedule. @throws UserError when the data can't feed it */

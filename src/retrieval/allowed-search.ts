@@ -26,20 +26,25 @@ export async function searchAllowed(
   isAllowed: (row: number) => boolean,
 ): Promise<{ k: number; rows_QK: Int32Array }> {
   const { size } = searcher.store;
-  for (let depth = Math.min(size, 2 * k); ; depth = Math.min(size, 4 * depth)) {
-    const found = await searcher.searchRows(questions, depth);
-    const kept = questions.map((_, q) => allowedRows(found, q, k, isAllowed));
-    const fewest = Math.min(k, ...kept.map((rows) => rows.length));
-    if (fewest < k && depth < size) continue;
-    if (fewest === 0 && questions.length > 0)
-      throw new UserError({
-        where: "training: retrieval",
-        what: "every passage of the corpus belongs to a validation or test document",
-        expected: "passages of other documents",
-        remedy: "add training documents to the corpus, or set data.questions.hold_out_passages=false",
-      });
-    return { k: fewest, rows_QK: Int32Array.from(kept.flatMap((rows) => rows.slice(0, fewest))) };
+  const kept: number[][] = questions.map(() => []);
+  let open = questions.map((_, q) => q);
+  for (let depth = Math.min(size, 2 * k); open.length > 0; depth = Math.min(size, 4 * depth)) {
+    const found = await searcher.searchRows(
+      open.map((q) => questions[q] ?? ""),
+      depth,
+    );
+    open.forEach((q, place) => (kept[q] = allowedRows(found, place, k, isAllowed)));
+    open = depth < size ? open.filter((q) => (kept[q]?.length ?? 0) < k) : [];
   }
+  const fewest = kept.reduce((least, rows) => Math.min(least, rows.length), k);
+  if (fewest === 0 && questions.length > 0)
+    throw new UserError({
+      where: "training: retrieval",
+      what: "every passage of the corpus belongs to a validation or test document",
+      expected: "passages of other documents",
+      remedy: "add training documents to the corpus, or set data.questions.hold_out_passages=false",
+    });
+  return { k: fewest, rows_QK: Int32Array.from(kept.flatMap((rows) => rows.slice(0, fewest))) };
 }
 
 function allowedRows(found: SearchResult, question: number, k: number, isAllowed: (row: number) => boolean): number[] {

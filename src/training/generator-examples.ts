@@ -46,7 +46,7 @@ export interface GeneratorExamplesOptions {
   readonly keepGold?: number;
   /** Share of the contexts whose passages are shuffled instead of best first. */
   readonly shufflePassages?: number;
-  /** Share of the contexts that are cut to some of their first passages, at least one: a generator that always read k passages reads fewer badly. */
+  /** Share of the contexts that are cut to some of their first passages, the gold one among them if it was there: a generator that always read k passages reads fewer badly. */
   readonly varyPassages?: number;
   /** Short contexts first; for gold contexts. Left out: whole passages in their order. */
   readonly curriculum?: Curriculum | undefined;
@@ -99,8 +99,16 @@ function contextRows(options: GeneratorExamplesOptions, lead: number, step: numb
   const rows = withGold(options, lead, step);
   const isShuffled = uniform(options.seed, step, lead, 0x736875) < (options.shufflePassages ?? 0);
   const ordered = isShuffled ? shuffled([...rows], [options.seed, step, lead, 0x706173]) : rows;
-  const isCut = ordered.length > 1 && uniform(options.seed, step, lead, 0x766172) < (options.varyPassages ?? 0);
-  return isCut ? ordered.slice(0, 1 + integerBelow(ordered.length - 1, options.seed, step, lead, 0x637574)) : ordered;
+  // What answers stays: a context that lost it would teach to answer without evidence.
+  const gold = options.questions[lead]?.goldRows ?? [];
+  const fewest =
+    1 +
+    Math.max(
+      0,
+      ordered.findIndex((row) => gold.includes(row)),
+    );
+  const isCut = fewest < ordered.length && uniform(options.seed, step, lead, 0x766172) < (options.varyPassages ?? 0);
+  return isCut ? ordered.slice(0, fewest + integerBelow(ordered.length - fewest, options.seed, step, lead, 0x637574)) : ordered;
 }
 
 function withGold(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {

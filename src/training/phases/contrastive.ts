@@ -112,7 +112,7 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     batch: (step) => batchOf(options, batches.at(step), step),
     step: (batch, stepOptions = {}) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, stepOptions),
     losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch))),
-    tokens: (batch) => tokensOf(batch.queries) + tokensOf(batch.passages),
+    tokens: (batch) => paddedTokens(options, batch.queries) + paddedTokens(options, batch.passages),
   };
 }
 
@@ -279,6 +279,8 @@ function withoutGraph(terms: ContrastiveTerms): LossTerms {
   return { contrastive: { ...terms.contrastive, sum: terms.contrastive.sum.detach() } };
 }
 
-function tokensOf(texts: readonly EmbeddedText[]): number {
-  return texts.reduce((sum, { ids }) => sum + ids.length, 0);
+/** What is computed: texts × the longest, group by group. */
+function paddedTokens(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[]): number {
+  const parts = partsOf(options, texts).map((part) => part.map((index) => texts[index]).filter((text) => text !== undefined));
+  return parts.flatMap(alike).reduce((sum, group) => sum + group.length * (group.at(-1)?.ids.length ?? 0), 0);
 }
