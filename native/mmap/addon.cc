@@ -1,10 +1,12 @@
-// Read-only maps of files as external ArrayBuffers. The TypeScript side of this file is src/storage/memory-map.ts.
+// Two things of the operating system that Node lacks: read-only maps of files as external ArrayBuffers
+// (src/storage/memory-map.ts) and advisory file locks (src/storage/file-lock.ts).
 //
 // Nothing here is static or shared between threads: every worker thread loads the add-on for itself.
 // Two traps. A write into the buffer kills the process (the pages are read-only). So does a read behind the end of a
 // file that somebody has cut short since: files that are mapped must be replaced by a rename, never rewritten in place.
 #include <fcntl.h>
 #include <napi.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,6 +52,20 @@ std::string codeName(int number) {
       return "ENXIO";
     case ENODEV:
       return "ENODEV";
+    case EROFS:
+      return "EROFS";
+    case ENOSPC:
+      return "ENOSPC";
+    case EDQUOT:
+      return "EDQUOT";
+    case EISDIR:
+      return "EISDIR";
+    case ENOLCK:
+      return "ENOLCK";
+    case EOPNOTSUPP:
+      return "EOPNOTSUPP";
+    case ENOSYS:
+      return "ENOSYS";
     case ESTALE:
       return "ESTALE";
     default:
@@ -144,6 +160,24 @@ Napi::Value map(const Napi::CallbackInfo& info) {
   return mapped(env, file, offset, length);
 }
 
+// lock(path) → descriptor of the file, made if it isn't there, which this process alone has locked; undefined when
+// another holds it. The lock goes with the descriptor: closed by hand, or by the system whatever way the process ends.
+Napi::Value lock(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string path = pathArgument(info);
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+  if (file < 0) throwErrno(env, errno);
+  int status = 0;
+  do {
+    status = ::flock(file, LOCK_EX | LOCK_NB);
+  } while (status != 0 && errno == EINTR);
+  if (status == 0) return Napi::Number::New(env, file);
+  const int reason = errno;
+  ::close(file);
+  if (reason == EWOULDBLOCK) return env.Undefined();
+  throwErrno(env, reason);
+}
+
 // No exception leaves C++ as anything but a JavaScript error.
 template <Napi::Value (*body)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
@@ -160,6 +194,7 @@ Napi::Value guarded(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("map", Napi::Function::New(env, guarded<map>, "map"));
+  exports.Set("lock", Napi::Function::New(env, guarded<lock>, "lock"));
   return exports;
 }
 

@@ -9,7 +9,7 @@ import type { CommandModule } from "yargs";
 import { loadConfig, type LoadedConfig } from "../config/load-config.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
-import { driveTraining } from "../job/driver.js";
+import { catchSignals, driveTraining } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
 import type { JobMessage } from "../job/reporter.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
@@ -43,9 +43,13 @@ export const command: CommandModule<object, TrainArguments> = {
         "SIGTERM, SIGUSR2 and Ctrl-C save the state and leave with exit code 75: run the same command with --resume auto to go on. The run directory (runs/<time>-<name>/) holds config, log, checkpoints, models, index, answers and report.",
       ),
   handler: async (command_) => {
+    const signals = catchSignals();
     const run = openOrCreate(command_);
     const { show, finish: finishDisplay } = shower(run, command_);
-    const code = await driveTraining(run.path, show).finally(finishDisplay);
+    const code = await driveTraining(run.path, show, signals).finally(() => {
+      signals.release();
+      finishDisplay();
+    });
     if (code === EXIT.finished) finish(run, command_);
     else if (code === EXIT.requeue) process.stderr.write(`saved and stopped; go on with: tandem train --resume ${run.path}\n`);
     process.exitCode = code;

@@ -4,23 +4,31 @@
  */
 import type { TandemConfig } from "../config/schema.js";
 import type { Question } from "../corpus/questions.js";
+import { UserError } from "../errors.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { validateRateCourse } from "../training/optimiser.js";
 import { shareCapped } from "../training/penalties/short-answer.js";
-import { totalSteps, validateSchedule, type ScheduledPhase } from "../training/schedule.js";
+import { positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../training/schedule.js";
 
 /** Answers whose lengths are looked at; more change the share by nothing that matters. */
 const ANSWERS = 5000;
 
-/** Warnings, one line each. @throws UserError for what can't run */
+/**
+ * Warnings, one line each.
+ *
+ * @param goldCount training questions with a gold passage in the corpus
+ * @throws UserError for what can't run
+ */
 export function checkTraining(
   config: TandemConfig,
   schedule: readonly ScheduledPhase[],
   known: readonly string[],
   questions: readonly Question[],
   tokenizer: Tokenizer,
+  goldCount: number,
 ): string[] {
   const warnings = validateSchedule(schedule, known);
+  requireGold(config, schedule, goldCount);
   for (const phase of ["generator", "contrastive"] as const) {
     const steps = totalSteps(schedule.filter((entry) => entry.phase === phase));
     const { lr: peak, warmup, flat, decay, floor } = config.train[phase];
@@ -37,4 +45,33 @@ export function checkTraining(
       );
   }
   return warnings;
+}
+
+/** A phase that needs gold passages must not be met after hours of others. */
+function requireGold(config: TandemConfig, schedule: readonly ScheduledPhase[], goldCount: number): void {
+  const positions = Array.from(schedule.keys(), (i) => positionAt(schedule, totalSteps(schedule.slice(0, i)))).filter(
+    (at) => at !== undefined,
+  );
+  const fault = (what: string, remedy: string): UserError =>
+    new UserError({
+      where: "train.schedule",
+      what,
+      expected: "passage_ids in data.questions.train",
+      got: `${goldCount} questions with one`,
+      remedy,
+    });
+  if (goldCount === 0 && positions.some(({ phase, contexts }) => phase === "generator" && contexts === "gold"))
+    throw fault(
+      "a generator phase wants gold passages, and no training question has one in the corpus",
+      "begin the schedule with {phase: refresh} and give its generator phases contexts: retrieved",
+    );
+  const isContrastive = positions.some(({ phase }) => phase === "contrastive");
+  if (isContrastive && goldCount < 2 && config.train.contrastive.positives !== "answer")
+    throw fault("a contrastive phase wants gold passages as positives", "set train.contrastive.positives=answer");
+  const first = positions.find(({ phase }) => phase === "contrastive");
+  if (isContrastive && goldCount < 2 && first?.refreshes === 0)
+    throw fault(
+      "a contrastive phase takes passages that hold the answer as positives, but no index was built before",
+      "put a refresh phase before it",
+    );
 }

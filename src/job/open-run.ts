@@ -26,7 +26,7 @@ import { encoderOverrides, generatorFormat, prepareStart, startFolders } from ".
 import { CLOSED_BOOK, PhaseMaker } from "./phases.js";
 import { renaming } from "./rename.js";
 import type { Report } from "./reporter.js";
-import { requireSameInputs } from "./run-inputs.js";
+import { noteInputs, requireSameInputs } from "./run-inputs.js";
 
 export interface OpenRun {
   readonly config: TandemConfig;
@@ -57,8 +57,10 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   if (config.threads !== null) setThreads(config.threads);
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
-  requireSameInputs(folder, config.data);
+  const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
+  if (hasCheckpoint) requireSameInputs(folder, config.data);
   const { store, sets } = await prepareData(config, folder, report);
+  if (!hasCheckpoint) noteInputs(folder, config.data);
   const { encoder, generator, closedBook } = openModels(config, folder, device);
   const schedule = scheduleOf(config, closedBook !== undefined);
   const state = newRunState(

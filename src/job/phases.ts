@@ -6,7 +6,6 @@ import type { TandemConfig } from "../config/schema.js";
 import { passageText } from "../corpus/passage.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import type { Question } from "../corpus/questions.js";
-import { UserError } from "../errors.js";
 import type { Generator } from "../generation/generator.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import type { Encoder } from "../retrieval/encoder.js";
@@ -74,26 +73,23 @@ export class PhaseMaker {
   samples(): { generator: (totalSteps: number) => Phase; contrastive: () => Phase } {
     const { store } = this.#parts;
     const anyRows: RetrievedRows = { k: 1, rowsOf: (question) => [question % store.size] };
-    const hasGold = this.#goldRows.some((rows) => rows.length > 0);
     return {
-      generator: (totalSteps) => this.generator(hasGold ? undefined : anyRows, totalSteps),
-      contrastive: () => (hasGold ? this.contrastive({}) : this.contrastive({}, anyRows)),
+      generator: (totalSteps) => this.generator(this.goldCount > 0 ? undefined : anyRows, totalSteps),
+      contrastive: () => (this.goldCount > 1 ? this.contrastive({}) : this.contrastive({}, anyRows)),
     };
   }
 
-  /** The generator on what an index found, or else on gold passages. @throws UserError when no question has a gold passage then */
+  /** Training questions with a gold passage in the corpus. */
+  get goldCount(): number {
+    return this.#goldRows.filter(({ length }) => length > 0).length;
+  }
+
+  /** The generator on what an index found, or else on gold passages. */
   generator(retrieved: RetrievedRows | undefined, totalSteps: number): Phase {
     const { config, store, renaming } = this.#parts;
     const { generator, penalties } = config.train;
     const k = generator.passages ?? config.prompt.passages;
     const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
-    if (usable.length === 0)
-      throw new UserError({
-        where: "train.schedule",
-        what: "a generator phase wants gold passages, and no training question has one in the corpus",
-        expected: "passage_ids in data.questions.train",
-        remedy: "begin the schedule with {phase: refresh} and give its generator phases contexts: retrieved",
-      });
     const examples = generatorExamples({
       seed: config.seed,
       questions: usable.map((question) => this.#generatorQuestion(question)),

@@ -1,6 +1,7 @@
 /**
  * The files outside the run directory that training reads again at each start: questions, gold passages, entity spans. Their content is noted when the run begins and compared when it goes on, because a
- * changed question changes every batch after it. Corpus and models aren't here: the run directory holds its own. The trap: a path that moved is as bad as a file that changed, so both are said.
+ * changed question changes every batch after it. Corpus and models aren't here: the run directory holds its own. The trap: a file that was broken at the first start may be mended, so nothing is held to
+ * its hash before a checkpoint was trained on it.
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
@@ -12,20 +13,21 @@ import { readJson } from "../storage/json-file.js";
 
 const FILE = "inputs.json";
 
+/** Notes the files' hashes in `<run>/inputs.json`. Until a checkpoint counts on them they may change: a user mends a line and starts again. */
+export function noteInputs(run: string, data: DataConfig): void {
+  writeFileAtomic(path.join(run, FILE), `${JSON.stringify(hashes(data), null, 2)}\n`);
+}
+
 /**
- * Notes the files' hashes in `<run>/inputs.json` at a run's first start; later compares.
+ * Compares the files with what was noted. A run that noted nothing, because it began with an older version, is let through.
  *
  * @throws UserError naming the file that is gone or not what the run began with
  */
 export function requireSameInputs(run: string, data: DataConfig): void {
-  const now = hashes(data);
   const file = path.join(run, FILE);
-  if (!existsSync(file)) {
-    writeFileAtomic(file, `${JSON.stringify(now, null, 2)}\n`);
-    return;
-  }
+  if (!existsSync(file)) return;
   const noted = readJson(file) as Record<string, { path: string; sha256: string }>;
-  for (const [key, { path: where, sha256 }] of Object.entries(now)) {
+  for (const [key, { path: where, sha256 }] of Object.entries(hashes(data))) {
     const before = noted[key];
     if (before === undefined || before.sha256 === sha256) continue;
     throw new UserError({

@@ -34,8 +34,15 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
   const run = await openRun(config, options.run, report);
   const log = new RunLog(run, report);
   try {
-    const warnings = checkTraining(config, run.schedule, [...PHASES, CLOSED_BOOK], run.sets.train, run.generator.tokenizer);
-    for (const warning of warnings) report({ type: "warning", text: warning });
+    const warnings = checkTraining(
+      config,
+      run.schedule,
+      [...PHASES, CLOSED_BOOK],
+      run.sets.train,
+      run.generator.tokenizer,
+      run.phases.goldCount,
+    );
+    for (const warning of [...warnings, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
     if (run.state.progress.step === 0) auditRun(run, report);
     const outcome = await trainRun(run, log, options);
     if (outcome === "stopped") return outcome;
@@ -80,12 +87,24 @@ async function refresh(run: OpenRun, state: OpenRun["state"]): Promise<void> {
   try {
     state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, {
       questions: run.sets.train,
-      heldOut: run.config.data.questions.hold_out_passages ? heldOutDocuments(run.sets, run.store) : new Set(),
+      heldOut: heldOut(run),
       k: run.depth,
     });
   } finally {
     retriever.index.dispose();
   }
+}
+
+/** Documents that training never sees. */
+function heldOut({ config, sets, store }: OpenRun): Set<string> {
+  return config.data.questions.hold_out_passages ? heldOutDocuments(sets, store) : new Set();
+}
+
+function heldOutWarnings(run: OpenRun): string[] {
+  if (!run.config.data.questions.hold_out_passages || heldOut(run).size > 0) return [];
+  return [
+    "data.questions.hold_out_passages holds nothing out: no validation or test question names its document or a gold passage, so training may see the passages that answer them",
+  ];
 }
 
 /** The gradient audit before step 1: every term reaches every parameter, or the run doesn't start. */

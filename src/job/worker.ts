@@ -8,6 +8,7 @@ import { UserError } from "../errors.js";
 import { runPlaces } from "../tracking/run-directory.js";
 import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
+import { lockRun } from "./run-lock.js";
 import { trainJob } from "./train-job.js";
 
 let isStopping = false;
@@ -30,6 +31,7 @@ function leave(message: JobMessage, code: number): void {
 }
 
 async function work(folder: string): Promise<void> {
+  lockRun(folder, (text) => send({ type: "warning", text }));
   const { config } = loadConfig({ base: runPlaces(folder).config });
   const outcome = await trainJob({
     config,

@@ -5,23 +5,12 @@
  * rename a new file into place, which leaves old maps whole.
  */
 import { constants } from "node:buffer";
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { UserError } from "../errors.js";
 import { aboutFile, systemCode } from "./file-fault.js";
-import { packageRoot } from "./package-root.js";
-
-/** The C++ side: native/mmap/addon.cc. */
-interface MmapAddon {
-  /** Without a length: to the end of the file. A failed system call throws with `code`, a wrong range a RangeError. */
-  map(path: string, offset: number, length?: number): ArrayBuffer;
-}
+import { systemCalls } from "./system-calls.js";
 
 /** The longest view that one typed array can have here (4 GiB on Node 20). Longer files are mapped in ranges. */
 export const longestView: number = constants.MAX_LENGTH;
-
-let loaded: MmapAddon | undefined;
 
 /**
  * The whole file as bytes, without reading it. An empty file gives an empty array.
@@ -43,7 +32,7 @@ export function mapRange(path: string, offset: number, length: number): Uint8Arr
 }
 
 function view(path: string, offset: number, length: number | undefined): Uint8Array {
-  const addon = nativeMmap();
+  const addon = systemCalls();
   try {
     return new Uint8Array(aboutFile(path, () => addon.map(path, offset, length)));
   } catch (error) {
@@ -59,27 +48,4 @@ function view(path: string, offset: number, length: number | undefined): Uint8Ar
     }
     throw error;
   }
-}
-
-function nativeMmap(): MmapAddon {
-  loaded ??= loadAddon();
-  return loaded;
-}
-
-function loadAddon(): MmapAddon {
-  const path = join(nativeFolder(), "mmap", "mmap.node");
-  const remedy = "run bash scripts/setup.sh";
-  if (!existsSync(path)) throw new UserError({ where: path, what: "the memory-map add-on isn't built", remedy });
-  try {
-    return createRequire(import.meta.url)(path) as MmapAddon;
-  } catch (error) {
-    const got = error instanceof Error ? error.message : String(error);
-    throw new UserError({ where: path, what: "the memory-map add-on can't be loaded", got, remedy }, { cause: error });
-  }
-}
-
-/** `$TANDEM_NATIVE`, else where the build puts the add-ons. */
-function nativeFolder(): string {
-  const named = process.env["TANDEM_NATIVE"];
-  return named !== undefined && named !== "" ? named : join(packageRoot(), "build");
 }

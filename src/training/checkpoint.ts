@@ -38,34 +38,41 @@ interface StoredState {
   readonly step: number;
   readonly artefacts: Progress["artefacts"];
   readonly best: BestValidation | null;
+  /** Left out by versions that validated before they saved. */
+  readonly isPhaseEndDue?: boolean;
   readonly models: readonly string[];
   readonly fingerprint: Fingerprint;
 }
 
 /**
- * Saves `state` as `<folder>/step-<n>` and returns the path. A complete checkpoint of that step is left as it is: a run is a function of its step, and replacing a folder takes two renames, between
- * which a kill would leave none.
+ * Saves `state` as `<folder>/step-<n>` and returns the path. Of a complete checkpoint of that step only `state.json` is written again: its tensors are a function of the step, and replacing a folder takes
+ * two renames, between which a kill would leave none.
  *
  * @throws UserError when the disk is full or the folder can't be written
  */
 export function saveCheckpoint(folder: string, state: RunState): string {
   const { progress, trainables, fingerprint } = state;
   const target = path.join(folder, `step-${String(progress.step).padStart(8, "0")}`);
-  if (existsSync(path.join(target, STATE_FILE))) return target;
+  const stored: StoredState = {
+    format: CHECKPOINT_FORMAT,
+    step: progress.step,
+    artefacts: progress.artefacts,
+    best: progress.best ?? null,
+    isPhaseEndDue: progress.isPhaseEndDue,
+    models: [...trainables.keys()],
+    fingerprint,
+  };
+  const text = `${JSON.stringify(stored, null, 2)}\n`;
+  if (existsSync(path.join(target, STATE_FILE))) {
+    writeFileAtomic(path.join(target, STATE_FILE), text);
+    return target;
+  }
   writeFolderAtomic(target, (temporary) => {
     for (const { name, parameters, optimiser } of trainables.values()) {
       writeTensors(path.join(temporary, `${name}.safetensors`), parameters);
       writeTensors(path.join(temporary, `${name}.optimiser.safetensors`), optimiser.state());
     }
-    const stored: StoredState = {
-      format: CHECKPOINT_FORMAT,
-      step: progress.step,
-      artefacts: progress.artefacts,
-      best: progress.best ?? null,
-      models: [...trainables.keys()],
-      fingerprint,
-    };
-    writeFileAtomic(path.join(temporary, STATE_FILE), `${JSON.stringify(stored, null, 2)}\n`);
+    writeFileAtomic(path.join(temporary, STATE_FILE), text);
   });
   return target;
 }
@@ -105,6 +112,7 @@ export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
     step: stored.step,
     artefacts: stored.artefacts,
     best: stored.best ?? undefined,
+    isPhaseEndDue: stored.isPhaseEndDue ?? false,
   } satisfies Progress);
   return stored.fingerprint;
 }

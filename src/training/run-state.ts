@@ -40,6 +40,8 @@ export interface Progress {
   step: number;
   artefacts: CurrentArtefacts;
   best: BestValidation | undefined;
+  /** The step was a phase's last and what follows a phase, its validation, isn't done yet. */
+  isPhaseEndDue: boolean;
 }
 
 /** A model that is trained: its parameters by name and their optimiser. */
@@ -57,7 +59,7 @@ export interface RunState {
 
 /** A state before step 1. */
 export function newRunState(trainables: readonly Trainable[], fingerprint: Fingerprint): RunState {
-  const progress: Progress = { step: 0, artefacts: {}, best: undefined };
+  const progress: Progress = { step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false };
   return { progress, trainables: new Map(trainables.map((entry) => [entry.name, entry])), fingerprint };
 }
 

@@ -43,7 +43,7 @@ export interface TrainerHooks {
   readonly stepped: (record: StepRecord, position: SchedulePosition, state: RunState) => Promise<void>;
   /** Saves the state. */
   readonly save: (state: RunState) => void;
-  /** After the last step of a phase, before its checkpoint. */
+  /** After the last step of a phase, between two saves: what it changes in the progress is saved again, and a run that dies in it does it once more. */
   readonly phaseEnded: (position: SchedulePosition, state: RunState) => Promise<void>;
   /** True when the run was asked to stop; looked at between steps. */
   readonly stopRequested: () => boolean;
@@ -59,6 +59,7 @@ export interface TrainerOptions {
 export async function train(options: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<"finished" | "stopped"> {
   const { progress } = state;
   let entered: { phaseIndex: number; trained: TrainedPhase } | undefined;
+  if (progress.isPhaseEndDue) await endPhase(options, hooks, state);
   for (;;) {
     const position = positionAt(options.schedule, progress.step);
     if (position === undefined) return "finished";
@@ -74,11 +75,21 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
       await hooks.stepped(record, position, state);
     }
     progress.step++;
-    const phaseOver = position.stepInPhase + 1 === position.steps;
-    if (phaseOver) await hooks.phaseEnded(position, state);
-    if (phaseOver || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0)) hooks.save(state);
+    progress.isPhaseEndDue = position.stepInPhase + 1 === position.steps;
+    if (progress.isPhaseEndDue || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0))
+      hooks.save(state);
+    if (progress.isPhaseEndDue) await endPhase(options, hooks, state);
     await yieldToEvents();
   }
+}
+
+/** What follows a phase's last step, which is saved already. */
+async function endPhase({ schedule }: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<void> {
+  const { progress } = state;
+  const position = positionAt(schedule, progress.step - 1);
+  if (position !== undefined) await hooks.phaseEnded(position, state);
+  progress.isPhaseEndDue = false;
+  hooks.save(state);
 }
 
 /** Forward, backward, clip, update: one step of the current phase. @throws UserError when the loss or a gradient is no number. */

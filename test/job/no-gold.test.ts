@@ -68,6 +68,24 @@ describe("questions without gold passages", () => {
       /train\.schedule: a generator phase wants gold passages, and no training question has one.*begin the schedule with/,
     ],
     [
+      "gold passages, after others",
+      "[{phase: refresh}, {phase: generator, steps: 1, contexts: retrieved}, {phase: generator, steps: 1, contexts: gold}]",
+      [],
+      /a generator phase wants gold passages/,
+    ],
+    [
+      "gold passages as positives",
+      "[{phase: refresh}, {phase: contrastive, steps: 1}]",
+      [],
+      /a contrastive phase wants gold passages as positives.*set train\.contrastive\.positives=answer/,
+    ],
+    [
+      "positives before there is an index",
+      "[{phase: contrastive, steps: 1}, {phase: refresh}]",
+      ["train.contrastive.positives=answer"],
+      /but no index was built before.*put a refresh phase before it/,
+    ],
+    [
       "retrieved ones before there is an index",
       "[{phase: generator, steps: 1}]",
       ["train.generator.contexts=retrieved"],

@@ -6,7 +6,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "
 import path from "node:path";
 import { expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
-import { requireSameInputs } from "../../src/job/run-inputs.js";
+import { noteInputs, requireSameInputs } from "../../src/job/run-inputs.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 
 const folder = temporaryFolder();
@@ -28,7 +28,7 @@ function freshRun(name: string): string {
   writeFileSync(entities, "{}\n");
   const run = path.join(folder, name);
   mkdirSync(run);
-  requireSameInputs(run, dataOf());
+  noteInputs(run, dataOf());
   return run;
 }
 
@@ -39,7 +39,7 @@ it("notes each file with its SHA-256, and none that isn't read", () => {
   expect(noted["questions.train"]).toEqual({ path: train, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
   const bare = path.join(folder, "bare");
   mkdirSync(bare);
-  requireSameInputs(bare, dataOf("data.rename.enabled=false"));
+  noteInputs(bare, dataOf("data.rename.enabled=false"));
   expect(Object.keys(JSON.parse(readFileSync(path.join(bare, "inputs.json"), "utf8")) as object)).toEqual(["questions.train"]);
 });
 
@@ -49,6 +49,14 @@ it("lets a run go on with the same files, and writes nothing then", () => {
   requireSameInputs(run, dataOf());
   expect(readFileSync(path.join(run, "inputs.json"))).toEqual(before);
   expect(namesIn(run)).toEqual(["inputs.json"]);
+});
+
+it("lets a run of an older version through, which noted nothing", () => {
+  const run = freshRun("old");
+  rmSync(path.join(run, "inputs.json"));
+  appendFileSync(train, '{"id":"2"}\n');
+  requireSameInputs(run, dataOf());
+  expect(namesIn(run)).toEqual([]);
 });
 
 it("refuses a file that changed, naming key and path, and one that is gone", () => {

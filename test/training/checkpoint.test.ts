@@ -58,13 +58,20 @@ const contentOf = ({ progress, trainables }: RunState): unknown => ({
 });
 
 describe("cozyrag 33: a checkpoint", () => {
-  it("that is complete is left alone when its step is saved again: nothing is renamed, so nothing can be lost", () => {
+  it("that is complete keeps its tensors when its step is saved again, and gets the new progress in one rename", () => {
     const folder = temporaryFolder();
     const state = stateOf(1, "model");
+    state.progress.isPhaseEndDue = true;
     const saved = saveCheckpoint(folder, state);
-    const before = statSync(path.join(saved, "state.json")).ino;
+    const before = statSync(path.join(saved, "model.safetensors")).ino;
+    state.progress.isPhaseEndDue = false;
+    state.progress.best = { metric: "em", value: 0.5, step: 0 };
     expect(saveCheckpoint(folder, state)).toBe(saved);
-    expect(statSync(path.join(saved, "state.json")).ino).toBe(before);
+    expect(statSync(path.join(saved, "model.safetensors")).ino).toBe(before);
+    expect(namesIn(saved)).toEqual(["model.optimiser.safetensors", "model.safetensors", "state.json"]);
+    const other = stateOf(5, "model");
+    loadCheckpoint(saved, other);
+    expect(contentOf(other)).toEqual(contentOf(state));
   });
 
   it("gives the whole state back bit for bit, and training goes on as if never stopped", () => {
@@ -92,7 +99,7 @@ describe("cozyrag 33: a checkpoint", () => {
     const other = stateOf(2, "m");
     other.progress.best = { metric: "f1", value: 1, step: 1 };
     loadCheckpoint(saved, other);
-    expect(other.progress).toEqual({ step: 0, artefacts: {}, best: undefined });
+    expect(other.progress).toEqual({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false });
   });
 
   it("is written beside and renamed: nothing else stands in the folder", () => {

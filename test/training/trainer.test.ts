@@ -102,10 +102,10 @@ describe("the loop", () => {
     const state = freshState();
     expect(await train({ schedule: SCHEDULE, checkpointEvery: 2 }, hooks, state)).toBe("finished");
     expect(log).toEqual([
-      ...["enter generator 0", "step 1 generator", "step 2 generator", "save 2", "step 3 generator", "end generator 3", "save 3"],
-      ...["enter contrastive 0", "step 4 contrastive", "save 4", "step 5 contrastive", "end contrastive 5", "save 5"],
-      ...["refresh", "end refresh 6", "save 6"],
-      ...["enter generator 1", "step 7 generator", "step 8 generator", "end generator 8", "save 8"],
+      ...["enter generator 0", "step 1 generator", "step 2 generator", "save 2", "step 3 generator", "save 3", "end generator 3", "save 3"],
+      ...["enter contrastive 0", "step 4 contrastive", "save 4", "step 5 contrastive", "save 5", "end contrastive 5", "save 5"],
+      ...["refresh", "save 6", "end refresh 6", "save 6"],
+      ...["enter generator 1", "step 7 generator", "step 8 generator", "save 8", "end generator 8", "save 8"],
     ]);
     // A kind of phase goes on counting its batches where it stopped.
     expect(batches).toEqual({ generator: [0, 1, 2, 3, 4], contrastive: [0, 1] });
@@ -115,7 +115,24 @@ describe("the loop", () => {
   it("saves only at a phase's end without a checkpoint interval", async () => {
     const { log, hooks } = world();
     await train({ schedule: SCHEDULE, checkpointEvery: undefined }, hooks, freshState());
-    expect(log.filter((entry) => entry.startsWith("save"))).toEqual(["save 3", "save 5", "save 6", "save 8"]);
+    expect(log.filter((entry) => entry.startsWith("save"))).toEqual([3, 5, 6, 8].flatMap((step) => [`save ${step}`, `save ${step}`]));
+  });
+
+  it("does what follows a phase first where a run died in it, from the state that was saved before", async () => {
+    const { log, hooks } = world();
+    const state = freshState();
+    const saved: { step: number; isPhaseEndDue: boolean }[] = [];
+    const dying = {
+      ...hooks,
+      save: ({ progress }: RunState) => saved.push({ step: progress.step, isPhaseEndDue: progress.isPhaseEndDue }),
+      phaseEnded: () => Promise.reject(new Error("killed in the validation")),
+    };
+    await expect(train({ schedule: SCHEDULE, checkpointEvery: undefined }, dying, state)).rejects.toThrow("killed in the validation");
+    expect(saved).toEqual([{ step: 3, isPhaseEndDue: true }]);
+    log.length = 0;
+    await train({ schedule: SCHEDULE, checkpointEvery: undefined }, hooks, state);
+    expect(log.slice(0, 4)).toEqual(["end generator 3", "save 3", "enter contrastive 0", "step 4 contrastive"]);
+    expect(state.progress).toMatchObject({ step: 8, isPhaseEndDue: false });
   });
 
   it("records loss, terms, rate, norm and tokens of each step", async () => {

@@ -1,0 +1,42 @@
+/**
+ * The add-on for what Node's file system lacks (native/mmap/addon.cc): its surface and its loader. It needs no libtorch, so worker threads load it too. The trap: it is loaded at first use only; a command
+ * that maps nothing must not fail where it isn't built.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { UserError } from "../errors.js";
+import { packageRoot } from "./package-root.js";
+
+interface SystemCalls {
+  /** Without a length: to the end of the file. A failed system call throws with `code`, a wrong range a RangeError. */
+  map(path: string, offset: number, length?: number): ArrayBuffer;
+  /** A descriptor of the file that holds its lock; undefined when another process holds it. A failed system call throws with `code`. */
+  lock(path: string): number | undefined;
+}
+
+let loaded: SystemCalls | undefined;
+
+/** @throws UserError when the add-on isn't built */
+export function systemCalls(): SystemCalls {
+  loaded ??= loadAddon();
+  return loaded;
+}
+
+function loadAddon(): SystemCalls {
+  const path = join(nativeFolder(), "mmap", "mmap.node");
+  const remedy = "run bash scripts/setup.sh";
+  if (!existsSync(path)) throw new UserError({ where: path, what: "the memory-map add-on isn't built", remedy });
+  try {
+    return createRequire(import.meta.url)(path) as SystemCalls;
+  } catch (error) {
+    const got = error instanceof Error ? error.message : String(error);
+    throw new UserError({ where: path, what: "the memory-map add-on can't be loaded", got, remedy }, { cause: error });
+  }
+}
+
+/** `$TANDEM_NATIVE`, else where the build puts the add-ons. */
+function nativeFolder(): string {
+  const named = process.env["TANDEM_NATIVE"];
+  return named !== undefined && named !== "" ? named : join(packageRoot(), "build");
+}
