@@ -57,10 +57,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   if (config.threads !== null) setThreads(config.threads);
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
-  const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
-  if (hasCheckpoint) requireSameInputs(folder, config.data);
-  const { store, sets } = await prepareData(config, folder, report);
-  if (!hasCheckpoint) noteInputs(folder, config.data);
+  const { store, sets } = await sameData(config, places, report);
   const { encoder, generator, closedBook } = openModels(config, folder, device);
   const schedule = scheduleOf(config, closedBook !== undefined);
   const state = newRunState(
@@ -112,6 +109,15 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     auditedPhases: () => audited(phases, schedule),
     probe: prober(config, phases, generator, schedule),
   };
+}
+
+/** {@link prepareData}, from the very files that the run's checkpoints were trained on. */
+async function sameData(config: TandemConfig, places: RunDirectory, report: Report): ReturnType<typeof prepareData> {
+  const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
+  if (hasCheckpoint) requireSameInputs(places.path, config.data);
+  const prepared = await prepareData(config, places.path, report);
+  if (!hasCheckpoint) noteInputs(places.path, config.data);
+  return prepared;
 }
 
 /** The pair as the run began with it, and the generator that will be taught without contexts if the report wants one. */
