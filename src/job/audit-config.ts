@@ -9,7 +9,7 @@ import type { TandemConfig } from "../config/schema.js";
 import { createRunDirectory } from "../tracking/run-directory.js";
 import { collectVersions } from "../tracking/versions.js";
 import { auditGradients, type AuditRow } from "../training/gradient-audit.js";
-import { openRun } from "./open-run.js";
+import { closeRun, openRun } from "./open-run.js";
 import type { Report } from "./reporter.js";
 
 /** A row for each pair of loss term and parameter. @throws UserError naming the first pair without a gradient */
@@ -22,8 +22,7 @@ export async function auditConfig(config: TandemConfig, report: Report): Promise
     try {
       return run.auditedPhases().flatMap((phase) => auditGradients(phase, { batches: config.train.audit.batches }));
     } finally {
-      run.encoder.dispose();
-      for (const model of [run.generator.model, run.closedBook]) for (const weight of model?.parameters.values() ?? []) weight.dispose();
+      closeRun(run);
     }
   } finally {
     rmSync(temporary, { recursive: true, force: true });

@@ -111,6 +111,14 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   };
 }
 
+/** Frees weights and moments. */
+export function closeRun({ encoder, generator, closedBook, state }: OpenRun): void {
+  for (const { optimiser } of state.trainables.values()) optimiser.dispose();
+  encoder.dispose();
+  for (const model of [generator.model, closedBook])
+    for (const weight of [...(model?.parameters.values() ?? []), ...(model?.spare.values() ?? [])]) weight.dispose();
+}
+
 /** {@link prepareData}, from the very files that the run's checkpoints were trained on. */
 async function sameData(config: TandemConfig, places: RunDirectory, report: Report): ReturnType<typeof prepareData> {
   const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;

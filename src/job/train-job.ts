@@ -14,7 +14,7 @@ import { evaluateRun } from "./evaluate-run.js";
 import { exportPair } from "./models.js";
 import { CLOSED_BOOK, PHASES } from "./phases.js";
 import type { Report } from "./reporter.js";
-import { openRun, type OpenRun } from "./open-run.js";
+import { closeRun, openRun, type OpenRun } from "./open-run.js";
 import { RunLog } from "./run-log.js";
 import { validateRun } from "./validate-run.js";
 
@@ -32,6 +32,15 @@ export interface TrainJobOptions {
 export async function trainJob(options: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { config, report } = options;
   const run = await openRun(config, options.run, report);
+  try {
+    return await workOn(run, options);
+  } finally {
+    closeRun(run);
+  }
+}
+
+async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const { config, report } = run;
   const log = new RunLog(run, report);
   try {
     const warnings = checkTraining(

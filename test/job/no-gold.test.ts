@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { liveTensors } from "../../src/engine/scope.js";
 import { UserError } from "../../src/errors.js";
 import { ARTICLES, makeFiles, trainTiny } from "./trained-run.js";
 
@@ -44,9 +45,11 @@ async function failure(work: Promise<unknown>): Promise<unknown> {
 describe("questions without gold passages", () => {
   it("train both models on what is found: audited, probed, trained, reported", async () => {
     const folder = filesWithoutGold();
+    const before = liveTensors().tensors;
     const schedule =
       "[{phase: refresh}, {phase: generator, steps: 2, contexts: retrieved}, {phase: contrastive, steps: 1}, {phase: refresh}]";
     const run = await trainTiny(folder, undefined, [...wordsOf(folder, schedule), "train.contrastive.positives=answer"]);
+    expect(liveTensors().tensors).toBe(before);
     expect(readFileSync(path.join(run, "audit.txt"), "utf8")).toMatch(/generator\/answer[^]*contrastive\/contrastive/);
     const lines = readFileSync(path.join(run, "metrics.jsonl"), "utf8")
       .trim()
