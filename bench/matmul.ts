@@ -9,7 +9,8 @@ const b = ops.randn([768, 3072]);
 compete({
   name: "matmul 2048x768x3072",
   peer: "matmul",
-  repeats: 20,
+  repeats: 60,
+  rounds: 6,
   ours: () => {
     scope(() => {
       noGrad(() => a.mm(b));
