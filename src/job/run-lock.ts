@@ -5,24 +5,33 @@
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors.js";
 import { systemCode } from "../storage/file-fault.js";
 import { lockFile } from "../storage/file-lock.js";
 
 const FILE = "lock";
+/** A worker whose driver was killed notices it after its step, saves and leaves: until then its lock is waited for. */
+const PATIENCE = 20_000;
 const WITHOUT_LOCKS = ["ENOLCK", "EOPNOTSUPP", "ENOSYS"];
 
 /**
  * Takes the run directory for this process, until it ends or gives it back by calling what is returned.
  *
  * @param warn told when the file system has no locks
+ * @param patience milliseconds
  * @throws UserError when another process holds it
  */
-export function lockRun(run: string, warn: (text: string) => void): () => void {
+export async function lockRun(run: string, warn: (text: string) => void, patience = PATIENCE): Promise<() => void> {
   const file = path.join(run, FILE);
+  const start = performance.now();
   try {
-    const unlock = lockFile(file, `process ${process.pid} on ${os.hostname()}\n`);
-    if (unlock !== undefined) return unlock;
+    for (;;) {
+      const unlock = lockFile(file, `process ${process.pid} on ${os.hostname()}\n`);
+      if (unlock !== undefined) return unlock;
+      if (performance.now() - start >= patience) break;
+      await sleep(Math.min(patience, 250));
+    }
   } catch (error) {
     if (!WITHOUT_LOCKS.includes(systemCode(error) ?? "")) throw error;
     warn(`${run}: this file system has no locks; a second process in the run directory would not be noticed`);

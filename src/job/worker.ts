@@ -24,6 +24,11 @@ function send(message: JobMessage): void {
   if (process.connected) process.send?.(message, () => undefined);
 }
 
+function unsaved(is: boolean): void {
+  hasUnsaved = is;
+  if (!is && isStopping) stop();
+}
+
 /** Waits until what was sent has left the process, then ends it: libtorch's threads would keep it alive. */
 function leave(message: JobMessage, code: number): void {
   if (process.connected && process.send !== undefined) process.send(message, () => process.exit(code));
@@ -31,14 +36,14 @@ function leave(message: JobMessage, code: number): void {
 }
 
 async function work(folder: string): Promise<void> {
-  lockRun(folder, (text) => send({ type: "warning", text }));
+  await lockRun(folder, (text) => send({ type: "warning", text }));
   const { config } = loadConfig({ base: runPlaces(folder).config });
   const outcome = await trainJob({
     config,
     run: folder,
     report: send,
     stopRequested: () => isStopping,
-    unsaved: (is) => (hasUnsaved = is),
+    unsaved,
   });
   leave({ type: "end", outcome }, outcome === "finished" ? EXIT.finished : EXIT.requeue);
 }

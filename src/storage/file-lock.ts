@@ -14,9 +14,12 @@ import { systemCalls } from "./system-calls.js";
 export function lockFile(path: string, text: string): (() => void) | undefined {
   const descriptor = aboutFile(path, () => systemCalls().lock(path));
   if (descriptor === undefined) return undefined;
-  aboutFile(path, () => {
+  try {
     ftruncateSync(descriptor);
     writeSync(descriptor, text, 0);
-  });
+  } catch {
+    // The lock is held all the same; on a full disk the next one only doesn't learn by whom.
+    return () => closeSync(descriptor);
+  }
   return () => closeSync(descriptor);
 }

@@ -22,7 +22,7 @@ export const CHECKPOINT_FORMAT = 1;
 const STATE_FILE = "state.json";
 
 /** A run resumes from the newest checkpoint that is there, so taking a broken one away is the way back. */
-const REMOVE = "remove the checkpoint's folder; the run then goes on from the one before";
+const REMOVE = "remove the checkpoint's folder; the run then goes on from the one before, or from the start if there is none";
 
 const FOLDER = /^step-(\d+)$/;
 

@@ -99,16 +99,16 @@ function contextRows(options: GeneratorExamplesOptions, lead: number, step: numb
   const rows = withGold(options, lead, step);
   const isShuffled = uniform(options.seed, step, lead, 0x736875) < (options.shufflePassages ?? 0);
   const ordered = isShuffled ? shuffled([...rows], [options.seed, step, lead, 0x706173]) : rows;
-  // What answers stays: a context that lost it would teach to answer without evidence.
-  const gold = options.questions[lead]?.goldRows ?? [];
-  const fewest =
-    1 +
-    Math.max(
-      0,
-      ordered.findIndex((row) => gold.includes(row)),
-    );
+  const fewest = 1 + Math.max(0, answering(options, ordered, lead));
   const isCut = fewest < ordered.length && uniform(options.seed, step, lead, 0x766172) < (options.varyPassages ?? 0);
   return isCut ? ordered.slice(0, fewest + integerBelow(ordered.length - fewest, options.seed, step, lead, 0x637574)) : ordered;
+}
+
+/** The place of the gold passage, or, where the question has none, of the first that holds the answer: a context that lost it would teach to answer without evidence. -1: there is none. */
+function answering(options: GeneratorExamplesOptions, rows: readonly number[], lead: number): number {
+  const { goldRows = [], answer = "" } = options.questions[lead] ?? {};
+  if (goldRows.length > 0) return rows.findIndex((row) => goldRows.includes(row));
+  return rows.findIndex((row) => holds(options.passage(row).text, answer));
 }
 
 function withGold(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {

@@ -78,6 +78,8 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
     progress.isPhaseEndDue = position.stepInPhase + 1 === position.steps;
     if (progress.isPhaseEndDue || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0))
       hooks.save(state);
+    // What follows the phase may take long, and a resumed run does it first.
+    if (progress.isPhaseEndDue && hooks.stopRequested()) return "stopped";
     if (progress.isPhaseEndDue) await endPhase(options, hooks, state);
     await yieldToEvents();
   }
@@ -127,6 +129,6 @@ function requireFinite(step: number, phase: string, loss: number, norm: number, 
     where: `step ${step}, phase ${phase}`,
     what: "the loss or its gradient is no number, the weights were left as they were",
     got: [...values, `gradient norm ${norm}`].join(", "),
-    remedy: "lower the learning rate or resume from the last checkpoint with another seed",
+    remedy: "start a new run with a lower learning rate or another seed",
   });
 }

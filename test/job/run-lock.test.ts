@@ -9,7 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { expect, it } from "vitest";
 import { lockRun } from "../../src/job/run-lock.js";
-import { faultOf, temporaryFolder } from "../storage/bad-input.js";
+import { temporaryFolder } from "../storage/bad-input.js";
 
 const never = (text: string): void => {
   throw new Error(text);
@@ -25,32 +25,39 @@ async function holding(run: string): Promise<ChildProcess> {
   return holder;
 }
 
-it("is taken, says by whom, and can be given back", () => {
+it("is taken, says by whom, and can be given back", async () => {
   const run = temporaryFolder();
-  const unlock = lockRun(run, never);
+  const unlock = await lockRun(run, never);
   expect(readFileSync(path.join(run, "lock"), "utf8")).toBe(`process ${process.pid} on ${os.hostname()}\n`);
-  expect(faultOf(() => lockRun(run, never))).toBe(
+  await expect(lockRun(run, never, 0)).rejects.toThrow(
     `${run}: process ${process.pid} on ${os.hostname()} is working in this run directory; expected one process at a time; wait for it or stop it, or start another run`,
   );
   unlock();
-  lockRun(run, never)();
+  (await lockRun(run, never))();
+});
+
+it("is waited for, and taken when its holder gives it back in time", async () => {
+  const run = temporaryFolder();
+  const unlock = await lockRun(run, never);
+  setTimeout(unlock, 100);
+  (await lockRun(run, never, 5000))();
 });
 
 it("is refused while another process holds it, and free at once when that is killed", async () => {
   const run = temporaryFolder();
   const holder = await holding(run);
-  expect(faultOf(() => lockRun(run, never))).toContain("another process is working in this run directory");
+  await expect(lockRun(run, never, 100)).rejects.toThrow("another process is working in this run directory");
   const ended = once(holder, "close");
   process.kill(-holder.pid!, "SIGKILL");
   await ended;
-  lockRun(run, never)();
+  (await lockRun(run, never, 0))();
 });
 
-it("is never left behind by a lock that was written and not held", () => {
+it("is never left behind by a lock that was written and not held", async () => {
   const run = temporaryFolder();
-  lockRun(run, never)();
-  lockRun(run, never)();
+  (await lockRun(run, never))();
+  (await lockRun(run, never, 0))();
   const folder = temporaryFolder();
   mkdirSync(path.join(folder, "lock"));
-  expect(faultOf(() => lockRun(folder, never))).toMatch(/lock: is a folder, not a file/);
+  await expect(lockRun(folder, never)).rejects.toThrow("lock: is a folder, not a file");
 });

@@ -186,6 +186,15 @@ describe("cozyrag 34: a stop", () => {
     expect(state.progress.step).toBe(2);
   });
 
+  it("that comes at a phase's end leaves what follows the phase to the resumed run", async () => {
+    const [first, second] = [world({ stopAt: 3 }), world()];
+    const state = freshState();
+    expect(await train({ schedule: SCHEDULE, checkpointEvery: undefined }, first.hooks, state)).toBe("stopped");
+    expect(first.log.slice(-2)).toEqual(["step 3 generator", "save 3"]);
+    await train({ schedule: SCHEDULE, checkpointEvery: undefined }, second.hooks, state);
+    expect(second.log.slice(0, 2)).toEqual(["end generator 3", "save 3"]);
+  });
+
   it.each([0, 1, 3, 4, 5, 6])("after %i steps, and going on from there, equals a loop that wasn't stopped", async (stopAt) => {
     const whole = freshState();
     const all = world();
@@ -220,7 +229,7 @@ describe("a loss or gradient that is no number", () => {
     const run = train({ schedule: SCHEDULE, checkpointEvery: undefined }, hooks, state);
     await expect(run).rejects.toThrow(UserError);
     await expect(run).rejects.toThrow(
-      /step 3, phase generator: the loss or its gradient is no number.*main (NaN|Infinity).*lower the learning rate/,
+      /step 3, phase generator: the loss or its gradient is no number.*main (NaN|Infinity).*start a new run with a lower learning rate or another seed/,
     );
     expect(valuesOf(state)).toEqual(valuesOf(twoSteps));
     expect(state.trainables.get("generator")!.optimiser.state().get("weight.step")!.item()).toBe(2);
