@@ -38,7 +38,6 @@ export class Generator {
     readonly tokenizer: Tokenizer,
     readonly format: GeneratorFormat,
     readonly maxTokens: number = model.config.nPositions,
-    readonly device = "cpu",
   ) {
     const eosId = model.config.eosTokenId ?? tokenizer.eosId;
     if (eosId === undefined)
@@ -50,7 +49,7 @@ export class Generator {
   static load(folder: string, format: GeneratorFormat, options: { maxTokens?: number; device?: string; dropout?: number } = {}): Generator {
     const { maxTokens, ...loading } = options;
     const model = loadCausalModel(folder, loading);
-    return new Generator(model, Tokenizer.fromFolder(folder), format, maxTokens ?? model.config.nPositions, options.device);
+    return new Generator(model, Tokenizer.fromFolder(folder), format, maxTokens ?? model.config.nPositions);
   }
 
   get eosId(): number {

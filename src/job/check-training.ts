@@ -65,11 +65,11 @@ function requireGold(config: TandemConfig, schedule: readonly ScheduledPhase[], 
       "a generator phase wants gold passages, and no training question has one in the corpus",
       "begin the schedule with {phase: refresh} and give its generator phases contexts: retrieved",
     );
-  const isContrastive = positions.some(({ phase }) => phase === "contrastive");
-  if (isContrastive && goldCount < 2 && config.train.contrastive.positives !== "answer")
+  const contrastive = positions.find(({ phase }) => phase === "contrastive");
+  if (contrastive === undefined || goldCount > 1) return;
+  if (config.train.contrastive.positives !== "answer")
     throw fault("a contrastive phase wants gold passages as positives", "set train.contrastive.positives=answer");
-  const first = positions.find(({ phase }) => phase === "contrastive");
-  if (isContrastive && goldCount < 2 && first?.refreshes === 0)
+  if (contrastive.refreshes === 0)
     throw fault(
       "a contrastive phase takes passages that hold the answer as positives, but no index was built before",
       "put a refresh phase before it",

@@ -153,7 +153,7 @@ function gold({ questions, store }: ReportParts): { hits: Hit[][]; meaning: stri
 function closedBook({ closedBook: model, generator }: ReportParts): { generator: Generator; meaning: string } {
   if (model === undefined) return { generator, meaning: "the trained generator, asked without any passage (eval.closed_book.steps is 0)" };
   return {
-    generator: new Generator(model, generator.tokenizer, generator.format, generator.maxTokens, generator.device),
+    generator: new Generator(model, generator.tokenizer, generator.format, generator.maxTokens),
     meaning: ROW_MEANINGS["closed-book"],
   };
 }

@@ -14,7 +14,7 @@ import { readJsonLines } from "../storage/json-lines.js";
 import { uniform } from "../training/counter-random.js";
 import type { AskedContext } from "../training/generator-examples.js";
 import type { ContrastiveTexts } from "../training/phases/contrastive.js";
-import type { QuestionSets } from "./data.js";
+import { heldOutDocuments, type QuestionSets } from "./data.js";
 
 /** Where names stand in a passage's title and text. */
 interface PassageSpans {
@@ -144,7 +144,7 @@ function marked(text: string, spans: readonly EntitySpan[] | undefined): MarkedT
 /** Every invented name of the validation and test articles, their questions and answers. */
 function heldOutNames(sets: QuestionSets, store: PassageStore): Set<string> {
   const heldOut = [...sets.valid, ...sets.test];
-  const documents = new Set(heldOut.map(({ document }) => document));
+  const documents = heldOutDocuments(sets, store);
   const names = new Set(heldOut.flatMap(({ question, answers }) => [question, ...answers].flatMap(inventedNamesIn)));
   for (let row = 0; row < store.size; row++) {
     const passage: Passage = store.get(row);

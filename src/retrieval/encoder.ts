@@ -39,7 +39,7 @@ export interface EncoderSettings {
 export type EncoderOverrides = Partial<Omit<EncoderSettings, "lowerCase">>;
 
 /** Tokens of one batch, padding included: enough for full matrix products, small enough for the processor's caches. */
-const TOKENS_AT_ONCE = 4096;
+export const TOKENS_AT_ONCE = 4096;
 
 export class Encoder {
   /** The special tokens after a text, which cutting keeps. */

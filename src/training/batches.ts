@@ -114,9 +114,15 @@ function bucketPlan(options: LengthBucketOptions, window: number, most: number, 
   return batches;
 }
 
-function cutByBudget(members: readonly number[], length: (example: number) => number, budget: number, most: number): number[][] {
-  const batches: number[][] = [];
-  let current: number[] = [];
+/** Runs of members, in their order, whose rectangle (members × longest) is at most `budget` and which hold at most `most`; a longer member stands alone. */
+export function cutByBudget<Member>(
+  members: readonly Member[],
+  length: (member: Member) => number,
+  budget: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+): Member[][] {
+  const batches: Member[][] = [];
+  let current: Member[] = [];
   let longest = 0;
   for (const example of members) {
     const full = current.length >= most || (current.length + 1) * Math.max(longest, length(example)) > budget;

@@ -99,9 +99,11 @@ function contextRows(options: GeneratorExamplesOptions, lead: number, step: numb
   const rows = withGold(options, lead, step);
   const isShuffled = uniform(options.seed, step, lead, 0x736875) < (options.shufflePassages ?? 0);
   const ordered = isShuffled ? shuffled([...rows], [options.seed, step, lead, 0x706173]) : rows;
+  if (uniform(options.seed, step, lead, 0x766172) >= (options.varyPassages ?? 0)) return ordered;
   const fewest = 1 + Math.max(0, answering(options, ordered, lead));
-  const isCut = fewest < ordered.length && uniform(options.seed, step, lead, 0x766172) < (options.varyPassages ?? 0);
-  return isCut ? ordered.slice(0, fewest + integerBelow(ordered.length - fewest, options.seed, step, lead, 0x637574)) : ordered;
+  return fewest < ordered.length
+    ? ordered.slice(0, fewest + integerBelow(ordered.length - fewest, options.seed, step, lead, 0x637574))
+    : ordered;
 }
 
 /** The place of the gold passage, or, where the question has none, of the first that holds the answer: a context that lost it would teach to answer without evidence. -1: there is none. */

@@ -12,9 +12,9 @@ import { enableGrad, noGrad } from "../../engine/grad-mode.js";
 import { scope } from "../../engine/scope.js";
 import { fromBytes, gradients, indices, ops, type Tensor } from "../../engine/tensor.js";
 import { UserError } from "../../errors.js";
-import type { Encoder } from "../../retrieval/encoder.js";
+import { TOKENS_AT_ONCE, type Encoder } from "../../retrieval/encoder.js";
 import { cutIntoParts } from "../answer-positions.js";
-import { contrastiveBatches } from "../batches.js";
+import { contrastiveBatches, cutByBudget } from "../batches.js";
 import { hash32, integerBelow, shuffled } from "../counter-random.js";
 import { falseNegatives } from "../false-negatives.js";
 import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
@@ -77,9 +77,6 @@ interface EmbeddedText {
   /** The example's number for dropout: the same text has the same mask wherever it stands in the batch. */
   readonly example: number;
 }
-
-/** Tokens of one forward pass, padding included: full matrix products that still fit the processor's caches. */
-const TOKENS_AT_ONCE = 4096;
 
 /** Passages' dropout numbers (32 bits) begin here, so that no question shares a mask with a passage. */
 const FIRST_PASSAGE = 2 ** 31;
@@ -220,23 +217,15 @@ function partsOf(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[
 
 /** One part's embeddings, texts of like length side by side: padded to one length, a batch of mixed passages is half padding. */
 function embedPart(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
-  const groups = alike(texts).map((group) => embedGroup(options, group, step));
-  const [first] = groups;
-  return groups.length === 1 && first !== undefined ? first : ops.cat(groups, 0);
+  return ops.cat(
+    alike(texts).map((group) => embedGroup(options, group, step)),
+    0,
+  );
 }
 
-/** Runs of texts, which come in the order of their lengths, whose rectangle holds at most {@link TOKENS_AT_ONCE} tokens. */
+/** A part's texts, which come in the order of their lengths, in groups of one forward pass each. */
 function alike(texts: readonly EmbeddedText[]): EmbeddedText[][] {
-  const groups: EmbeddedText[][] = [];
-  let current: EmbeddedText[] = [];
-  for (const text of texts) {
-    if (current.length > 0 && (current.length + 1) * text.ids.length > TOKENS_AT_ONCE) {
-      groups.push(current);
-      current = [];
-    }
-    current.push(text);
-  }
-  return current.length > 0 ? [...groups, current] : groups;
+  return cutByBudget(texts, ({ ids }) => ids.length, TOKENS_AT_ONCE);
 }
 
 function embedGroup(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
