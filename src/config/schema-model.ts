@@ -57,6 +57,10 @@ export const generator = section("The language model that answers.", {
       default: true,
     }),
     sinusoidal_positions: flag({ doc: "Start the position embeddings as sine waves instead of noise.", default: false }),
+    induction: flag({
+      doc: 'Lay an induction circuit into the first weights, so that the model copies what followed before ("A B … A" gives "B") from its first step; needs 2 layers and 3 heads.',
+      default: false,
+    }),
   }),
   max_tokens: integer({
     doc: "Prompt and answer together; passages are cut to fit, the question never. null: all positions.",

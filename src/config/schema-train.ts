@@ -29,7 +29,10 @@ const phaseFields = section("One phase of the schedule.", {
     default: "generator",
   }),
   steps: integer({ doc: "Updates in this phase; a refresh takes none.", default: 0, minimum: 0, unit: "steps" }),
-  contexts: choice(["gold", "retrieved"], { doc: "Overrides train.generator.contexts in this phase.", default: null }),
+  contexts: choice(["gold", "retrieved", "copying"], {
+    doc: "Overrides train.generator.contexts in this phase. copying: training passages asked for their own words, three words for those that follow; a generator from scratch learns to copy so before it meets questions.",
+    default: null,
+  }),
 });
 
 const alternation = [
@@ -110,6 +113,10 @@ const generator = section("Training of the generator.", {
 
 const contrastive = section("Contrastive training of the retriever.", {
   batch: integer({ doc: "Questions in a batch; each has the others' passages as negatives.", default: 64, minimum: 2, unit: "questions" }),
+  batches: choice(["mixed", "document"], {
+    doc: "mixed: any questions together; document: questions about one document together as far as they fill batches, so that its other passages are the negatives.",
+    default: "mixed",
+  }),
   ...optimiser(2e-5),
   temperature: number({ doc: "Divides the similarities.", default: 0.05, minimum: 0, exclusiveMinimum: true }),
   symmetric: flag({ doc: "Also rank questions for each passage.", default: false }),

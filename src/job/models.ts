@@ -131,6 +131,7 @@ async function startGenerator(
     vocabulary,
     sinusoidal_positions: sinusoidalPositions,
     scaled_residual: scaledResidual,
+    induction,
   } = generator.initialise;
   const corpus = await texts();
   writeFolderAtomic(folder, (temporary) => {
@@ -149,7 +150,7 @@ async function startGenerator(
         ...eos,
       }),
       seed,
-      { std, sinusoidalPositions, scaledResidual },
+      { std, sinusoidalPositions, scaledResidual, induction },
     );
     writeModelFiles(temporary, model);
     report({

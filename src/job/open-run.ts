@@ -20,7 +20,7 @@ import type { GeneratorBatch } from "../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
 import { totalSteps, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
-import { corpusTexts, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
+import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
 import { CLOSED_BOOK, PhaseMaker } from "./phases.js";
@@ -81,6 +81,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     generator,
     closedBook,
     encoder,
+    heldOut: heldOutDocuments(sets, store),
     renaming: renaming(config.data, config.seed, store, sets, artefacts.template),
     retrievalFolder: artefacts.retrievalFolder,
     precision,
@@ -202,7 +203,7 @@ function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhas
 /** A phase's own contexts come first, then those of train.generator; with neither the schedule's default holds. */
 function contextsOf(
   phase: string,
-  own: "gold" | "retrieved" | null,
+  own: "gold" | "retrieved" | "copying" | null,
   given: "auto" | "gold" | "retrieved",
 ): Pick<ScheduledPhase, "contexts"> {
   if (own !== null) return { contexts: own };

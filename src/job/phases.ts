@@ -9,6 +9,7 @@ import type { Question } from "../corpus/questions.js";
 import type { Generator } from "../generation/generator.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import type { Encoder } from "../retrieval/encoder.js";
+import { copyingQuestions } from "../training/copying-questions.js";
 import { generatorExamples, type GeneratorExamples, type GeneratorQuestion } from "../training/generator-examples.js";
 import { choosePositives, mineHardNegatives, type MinedQuestion } from "../training/hard-negatives.js";
 import { inverseDocumentFrequency, type WordWeight } from "../training/keywords.js";
@@ -34,6 +35,8 @@ export interface PhaseParts {
   readonly generator: Generator;
   readonly closedBook: Gpt2 | undefined;
   readonly encoder: Encoder;
+  /** Documents of validation and test questions; their passages teach no copying. */
+  readonly heldOut: ReadonlySet<string>;
   readonly renaming: Renaming | undefined;
   readonly retrievalFolder: string;
   readonly precision: "bf16" | undefined;
@@ -51,6 +54,7 @@ export class PhaseMaker {
   /** How many questions have a row as a gold passage. */
   readonly #askedOf = new Map<number, number>();
   #weight: WordWeight | undefined;
+  #copying: readonly GeneratorQuestion[] | undefined;
 
   constructor(parts: PhaseParts) {
     this.#parts = parts;
@@ -65,6 +69,7 @@ export class PhaseMaker {
     const { generator, contrastive } = this.#parts.config.train;
     if (position.phase === "contrastive") return trained(this.contrastive(state.progress.artefacts), "retriever", contrastive);
     if (position.phase === CLOSED_BOOK) return trained(this.closedBook(), CLOSED_BOOK, generator);
+    if (position.contexts === "copying") return trained(this.copying(position.stepsOfKind), "generator", generator);
     const retrieved = position.contexts === "retrieved" ? this.#retrieved(state.progress.artefacts) : undefined;
     return trained(this.generator(retrieved, position.stepsOfKind), "generator", generator);
   }
@@ -111,6 +116,34 @@ export class PhaseMaker {
     return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penaltyOptions(penalties));
   }
 
+  /** The generator on training passages that are asked for their own words. Nothing is renamed there: what is copied needn't be new. */
+  copying(totalSteps: number): Phase {
+    const { config, store, heldOut, generator } = this.#parts;
+    const { curriculum, questions_per_context: most } = config.train.generator;
+    this.#copying ??= copyingQuestions({
+      seed: config.seed,
+      rows: Array.from({ length: store.size }, (_, row) => row).filter((row) => !heldOut.has(store.field(row, "document"))),
+      text: (row) => store.field(row, "text"),
+    });
+    const questions = this.#copying;
+    const examples = generatorExamples({
+      seed: config.seed,
+      questions,
+      contexts: (example) => questions[example]?.goldRows ?? [],
+      passage: (row) => store.get(row),
+      questionsPerContext: most,
+      ...(curriculum.share > 0 ? { curriculum } : {}),
+      totalSteps,
+    });
+    const length = (example: number, step: number): number => {
+      const { question = "", answer = "", goldRows: [row = 0] = [] } = questions[example] ?? {};
+      const share = examples.shareShown(SENTENCES, step);
+      const turn = this.#textLength(question, generator) + this.#textLength(answer, generator) + 6;
+      return Math.ceil(this.#textLength(store.field(row, "text"), generator) * share + 4 + most * turn);
+    };
+    return this.#generatorPhase(generator.model, examples, length, "open", {});
+  }
+
   /** The same kind of generator, taught to answer without contexts: the closed-book row's. */
   closedBook(): Phase {
     const { questions, closedBook, generator } = this.#parts;
@@ -149,10 +182,12 @@ export class PhaseMaker {
         question: questions[question]?.question ?? "",
         answers: questions[question]?.answers ?? [],
         positives: positives[question] ?? [],
+        document: store.field(positives[question]?.[0] ?? 0, "document"),
       })),
       textOf,
       seed: config.seed,
       batch: contrastive.batch,
+      byDocument: contrastive.batches === "document",
       temperature: contrastive.temperature,
       symmetric: contrastive.symmetric,
       hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,

@@ -13,6 +13,7 @@ import { ops, type Tensor } from "../engine/tensor.js";
 import { attention, causalBias } from "./attention.js";
 import type { ConfigFields } from "./config-fields.js";
 import { type Fill, initialWeights, type WeightOptions } from "./initial-weights.js";
+import { layInductionCircuit } from "./induction-start.js";
 import { HIDDEN, type KvCache } from "./kv-cache.js";
 import {
   type Affine,
@@ -58,6 +59,8 @@ export interface Gpt2InitialOptions extends WeightOptions {
   readonly scaledResidual?: boolean;
   /** Starts the position embeddings as sine waves of the same size instead of noise. Default false. */
   readonly sinusoidalPositions?: boolean;
+  /** Lays an induction circuit into the weights: the model copies from its first step (induction-start.ts). Default false. */
+  readonly induction?: boolean;
 }
 
 export interface Gpt2Input {
@@ -124,7 +127,7 @@ export class Gpt2 implements PretrainedModel<Gpt2Config> {
   /**
    * A model from scratch: N(0, std²), `c_proj` N(0, std²/(2·nLayer)), norms 1, biases 0.
    *
-   * @throws UserError for a seed that is none
+   * @throws UserError for a seed that is none, or when the shape has no room for an induction circuit
    */
   static initialise(config: Gpt2Config, seed: number, options: Gpt2InitialOptions = {}): Gpt2 {
     const { std = config.initializerRange, scaledResidual = true, sinusoidalPositions = false } = options;
@@ -134,7 +137,9 @@ export class Gpt2 implements PretrainedModel<Gpt2Config> {
       if (name === "wpe.weight" && sinusoidalPositions) return { kind: "sinusoid", rms: std };
       return { kind: "normal", std: name.endsWith("c_proj.weight") && scaledResidual ? std / Math.sqrt(2 * config.nLayer) : std };
     };
-    return new Gpt2({ config, parameters: initialWeights(gpt2Shapes(config), fillOf, seed, options) });
+    const parameters = initialWeights(gpt2Shapes(config), fillOf, seed, options);
+    if (options.induction === true) layInductionCircuit(parameters, config, std);
+    return new Gpt2({ config, parameters });
   }
 
   /**

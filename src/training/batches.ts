@@ -40,6 +40,11 @@ export interface ContrastiveBatchOptions {
    * can't be avoided at an epoch's end the loss's mask takes over.
    */
   readonly positiveOf?: (example: number) => number;
+  /**
+   * What an example is about (its document). Given, a batch holds examples of one topic, whose passages are the hardest negatives for each other; what
+   * doesn't fill a batch is mixed. Topic-aware sampling: Hofstätter et al. 2021, arXiv 2104.06967, section 3.2, with documents instead of clusters.
+   */
+  readonly topicOf?: ((example: number) => string) | undefined;
 }
 
 /**
@@ -139,12 +144,37 @@ export function cutByBudget<Member>(
 }
 
 function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan {
-  const order = permutation(options.size, [options.seed, epoch, 0x636f6e]);
+  const { seed, size, batch, topicOf } = options;
   const positiveOf = options.positiveOf ?? ((example: number) => example);
+  const at = permutation(size, [seed, epoch, 0x636f6e]);
+  const order = Array.from({ length: size }, (_, place) => at(place));
+  if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, positiveOf), positiveOf);
+  const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, positiveOf, "full"));
+  const full = planned.flat();
+  const used = new Set(full.flat());
+  const rest = order.filter((example) => !used.has(example));
+  return mergeSingletons(shuffled([...full, ...distinctBatches(rest, batch, positiveOf)], [seed, epoch, 0x746f70]), positiveOf);
+}
+
+function groupedBy(examples: readonly number[], keyOf: (example: number) => string): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
+  for (const example of examples) {
+    const group = groups.get(keyOf(example));
+    if (group === undefined) groups.set(keyOf(example), [example]);
+    else group.push(example);
+  }
+  return groups;
+}
+
+/**
+ * Batches in the examples' order that hold no positive twice: a repeat waits for a later batch. `full` stops at the first batch that can't be filled so;
+ * otherwise the repeats that are left share batches, and the loss's mask keeps them from being each other's negatives.
+ */
+function distinctBatches(order: readonly number[], size: number, positiveOf: (example: number) => number, until?: "full"): number[][] {
   const batches: number[][] = [];
   let waiting: number[] = [];
   let next = 0;
-  while (next < options.size || waiting.length > 0) {
+  while (next < order.length || waiting.length > 0) {
     const current: number[] = [];
     const taken = new Set<number>();
     const delayed: number[] = [];
@@ -157,19 +187,16 @@ function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan 
       }
     };
     for (const example of waiting) {
-      if (current.length < options.batch) offer(example);
+      if (current.length < size) offer(example);
       else delayed.push(example);
     }
-    while (current.length < options.batch && next < options.size) {
-      offer(order(next));
-      next += 1;
-    }
-    // Only repeats of the same few passages are left: let them share batches, the mask keeps them from being each other's negatives.
-    while (next >= options.size && current.length < options.batch && delayed.length > 0) current.push(delayed.shift() ?? 0);
+    while (current.length < size && next < order.length) offer(order[next++] ?? 0);
+    if (until === "full" && current.length < size) break;
+    while (next >= order.length && current.length < size && delayed.length > 0) current.push(delayed.shift() ?? 0);
     waiting = delayed;
     batches.push(current);
   }
-  return mergeSingletons(batches, positiveOf);
+  return batches;
 }
 
 /** A batch without two different positives teaches nothing (loss 0, gradient 0): its examples join the batch before, or the one after. */

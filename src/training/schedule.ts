@@ -6,6 +6,9 @@
  */
 import { UserError } from "../errors.js";
 
+/** Gold passages; what the current retriever finds; or passages that are asked for their own words (copying-questions.ts). */
+export type Contexts = "gold" | "retrieved" | "copying";
+
 /** One entry of the schedule. */
 export interface ScheduledPhase {
   /** Name of the phase: `generator`, `contrastive`, `refresh`. */
@@ -13,7 +16,7 @@ export interface ScheduledPhase {
   /** Updates of the optimiser. 0 for `refresh`. */
   readonly steps: number;
   /** Where a generator phase takes its contexts from. Default: gold in the first generator phase, retrieved afterwards. */
-  readonly contexts?: "gold" | "retrieved" | null;
+  readonly contexts?: Contexts | null;
 }
 
 /** A place in the schedule. */
@@ -33,7 +36,7 @@ export interface SchedulePosition {
   /** Refreshes that stand before this entry. */
   readonly refreshes: number;
   /** The contexts of a generator phase, the default filled in; undefined elsewhere. */
-  readonly contexts: "gold" | "retrieved" | undefined;
+  readonly contexts: Contexts | undefined;
 }
 
 export interface AlternationOptions {
@@ -83,7 +86,7 @@ export function positionAt(schedule: readonly ScheduledPhase[], step: number): S
         stepsOfKind: totalSteps(schedule.filter((other) => other.phase === entry.phase)),
         occurrence: before.length,
         refreshes: schedule.slice(0, phaseIndex).filter((other) => other.phase === "refresh").length,
-        contexts: contextsOf(entry, before.length),
+        contexts: contextsOf(entry, before.filter(readsQuestions).length),
       };
     }
     start += placesOf(entry);
@@ -116,7 +119,7 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
     }
     if (entry.phase === "generator") {
       checkContexts(entry, where, generators, refreshes);
-      generators += 1;
+      if (readsQuestions(entry)) generators += 1;
     } else if (typeof entry.contexts === "string") {
       throw fault(where, "contexts belongs to generator phases only", "no contexts", entry.contexts);
     }
@@ -130,15 +133,20 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
 
 function checkContexts(entry: ScheduledPhase, where: string, generators: number, refreshes: number): void {
   const contexts: unknown = entry.contexts ?? undefined;
-  if (contexts !== undefined && contexts !== "gold" && contexts !== "retrieved") {
-    throw fault(where, "contexts is unknown", "gold or retrieved", JSON.stringify(contexts));
+  if (contexts !== undefined && contexts !== "gold" && contexts !== "retrieved" && contexts !== "copying") {
+    throw fault(where, "contexts is unknown", "gold, retrieved or copying", JSON.stringify(contexts));
   }
   if (contextsOf(entry, generators) === "retrieved" && refreshes === 0) {
     throw fault(where, "contexts are retrieved, but no index was built before", "a refresh phase before it, or contexts: gold", "none");
   }
 }
 
-function contextsOf(entry: ScheduledPhase, occurrence: number): "gold" | "retrieved" | undefined {
+/** Whether it is trained on the data set's questions, not on the passages' own words. */
+function readsQuestions({ contexts }: ScheduledPhase): boolean {
+  return contexts !== "copying";
+}
+
+function contextsOf(entry: ScheduledPhase, occurrence: number): Contexts | undefined {
   if (entry.phase !== "generator") return undefined;
   return entry.contexts ?? (occurrence === 0 ? "gold" : "retrieved");
 }

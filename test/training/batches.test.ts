@@ -169,6 +169,36 @@ describe("contrastive batches", () => {
     }
   });
 
+  it("hold one topic each as far as topics fill them, every question once an epoch, no positive twice in a full batch", () => {
+    const option = {
+      size: fc.integer({ min: 2, max: 120 }),
+      batch: fc.integer({ min: 2, max: 12 }),
+      topics: fc.integer({ min: 1, max: 6 }),
+    };
+    fc.assert(
+      fc.property(fc.record(option), fc.integer(), ({ size, batch, topics }, seed) => {
+        const topicOf = (example: number): string => String(example % topics);
+        const positiveOf = (example: number): number => (example % topics) * 1000 + Math.floor(example / topics / 2);
+        const source = contrastiveBatches({ seed, size, batch, topicOf, positiveOf });
+        const batches = epochOf(source, 0);
+        expect(sorted(batches.flat())).toEqual(range(size));
+        const mixed = batches.filter((members) => new Set(members.map(topicOf)).size > 1);
+        // What one topic couldn't fill: fewer than a batch of different positives, each at most twice.
+        expect(mixed.flat().length).toBeLessThanOrEqual(2 * batch * topics);
+        for (const members of batches.filter((full) => !mixed.includes(full) && full.length === batch && size > 2 * batch * topics)) {
+          expect(new Set(members.map(positiveOf)).size).toBeGreaterThanOrEqual(2);
+        }
+      }),
+    );
+    const topicOf = (example: number): string => (example < 64 ? "a" : "b");
+    const source = contrastiveBatches({ seed: 3, size: 128, batch: 16, topicOf });
+    const first = epochOf(source, 0);
+    for (const members of first) expect(new Set(members.map(topicOf)).size).toBe(1);
+    // Topics alternate by chance, not one after the other.
+    expect(new Set(first.slice(0, 6).map((members) => topicOf(members[0] ?? 0))).size).toBe(2);
+    expect(epochOf(source, 1)).not.toEqual(first);
+  });
+
   it("teach even when nearly all questions have one passage", () => {
     const source = contrastiveBatches({ seed: 2, size: 9, batch: 4, positiveOf: (example) => (example === 8 ? 1 : 0) });
     for (const batch of epochOf(source, 0)) expect(new Set(batch.map((example) => (example === 8 ? 1 : 0))).size).toBe(2);

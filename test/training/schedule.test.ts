@@ -66,7 +66,7 @@ describe("what can't run is refused in one line", () => {
       /no index was built before/,
     ],
     ["contexts in another phase", [{ phase: "contrastive", steps: 1, contexts: "gold" }], /generator phases only/],
-    ["unknown contexts", [{ phase: "generator", steps: 1, contexts: "best" as "gold" }], /gold or retrieved/],
+    ["unknown contexts", [{ phase: "generator", steps: 1, contexts: "best" as "gold" }], /gold, retrieved or copying/],
   ];
   for (const [name, schedule, message] of refused) {
     it(name, () => {

@@ -28,6 +28,8 @@ export interface ContrastiveQuestion {
   readonly answers: readonly string[];
   /** Rows of the passages that answer it; at least one. */
   readonly positives: readonly number[];
+  /** The document it is about. */
+  readonly document?: string;
 }
 
 /** The texts of a batch, before they are tokenised. */
@@ -45,6 +47,8 @@ export interface ContrastivePhaseOptions {
   readonly seed: number;
   /** Questions in a batch. */
   readonly batch: number;
+  /** Whether a batch's questions are about one document each, as far as that fills batches. Default false. */
+  readonly byDocument?: boolean;
   readonly temperature: number;
   readonly symmetric?: boolean;
   /** Mined negatives a question gets in each batch, chosen anew each time. Default 0. */
@@ -102,6 +106,7 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     size: questions.length,
     batch: options.batch,
     positiveOf: (example) => questions[example]?.positives[0] ?? -1,
+    ...(options.byDocument === true ? { topicOf: (example: number) => questions[example]?.document ?? "" } : {}),
   });
   return {
     name: "contrastive",
