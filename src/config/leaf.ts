@@ -6,7 +6,7 @@
  */
 
 /** What a value is; the word is shown by `tandem config schema`. */
-type LeafKind = "integer" | "number" | "boolean" | "string" | "choice" | "path" | "list" | "records" | "map";
+type LeafKind = "integer" | "number" | "boolean" | "string" | "choice" | "path" | "model" | "list" | "records" | "map";
 
 /** One key of the configuration. `Value` is what the program gets. */
 export interface Leaf<Value> {
@@ -114,6 +114,16 @@ export function path<const Options extends LeafOptions & { readonly default: str
   const wanted = ["a path", ...(options.words ?? [])].join(" or ");
   return leaf("path", options, extra, (value) => {
     if (typeof value !== "string" || value === "" || value.includes("\0")) throw new Error(`expected ${wanted}`);
+  });
+}
+
+/** A model: a folder, or a name on the hub (see model-name.ts). */
+export function model<const Options extends LeafOptions & { readonly default: string | null }>(
+  options: Options,
+): Leaf<string | NullOf<Options>> {
+  return leaf("model", options, {}, (value) => {
+    if (typeof value !== "string" || value === "" || value.includes("\0"))
+      throw new Error("expected a folder or a model's name on the hub");
   });
 }
 

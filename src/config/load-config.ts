@@ -11,6 +11,7 @@ import { compose, composeFile, type Composition, schemaDefault } from "./compose
 import { crossCheck } from "./cross-checks.js";
 import { type Environment, interpolate } from "./interpolate.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
+import { modelPlace } from "./model-name.js";
 import { schema, type TandemConfig } from "./schema.js";
 import { defaultsTree, schemaKeys } from "./schema-keys.js";
 import { searchPath } from "./search-path.js";
@@ -78,7 +79,7 @@ function throughConvict(plain: unknown): TandemConfig {
   return config.getProperties();
 }
 
-/** Makes every path of a section absolute; `~/` is the home folder. */
+/** Makes every path of a section absolute; `~/` is the home folder. A hub's name stays as it is. */
 function absolutePaths(section: Section, values: unknown): unknown {
   const entries = Object.entries(values as Record<string, unknown>).map(([key, value]) => {
     const node = section[key];
@@ -89,6 +90,7 @@ function absolutePaths(section: Section, values: unknown): unknown {
 }
 
 function absolutePath(leaf: Leaf<unknown>, value: unknown): unknown {
+  if (leaf.kind === "model" && typeof value === "string") return modelPlace(value);
   if (leaf.kind !== "path" || typeof value !== "string" || leaf.choices?.includes(value) === true) return value;
   return path.resolve(value.replace(/^~(?=\/|$)/, homedir()));
 }

@@ -96,6 +96,7 @@ const jsonTypes = {
   string: "string",
   choice: "string",
   path: "string",
+  model: "string",
   list: "array",
   records: "array",
   map: "object",

@@ -2,7 +2,7 @@
  * The sections of the two models and of the prompt between them: `retriever`, `generator`, `prompt`, `index`. Only keys stand here; models are
  * `src/nn`, prompts `src/generation`. The trap: with a `path` the folder decides the shape and `initialise` isn't read.
  */
-import { choice, flag, integer, number, path, section, text } from "./leaf.js";
+import { choice, flag, integer, model, number, section, text } from "./leaf.js";
 
 /** Seeded normal initialisation is the same key in both models. */
 const std = number({ doc: "Standard deviation of the weights at the start.", default: 0.02, minimum: 0, exclusiveMinimum: true });
@@ -19,7 +19,10 @@ const vocabulary = integer({
 const dropout = number({ doc: "Dropout in training.", default: 0.1, minimum: 0, maximum: 1, exclusiveMaximum: true });
 
 export const retriever = section("The encoder of questions and passages.", {
-  path: path({ doc: "A Hugging Face or sentence-transformers folder to start from. null: from scratch by initialise.", default: null }),
+  path: model({
+    doc: "What to start from: a Hugging Face or sentence-transformers folder, or such a model's name on the hub (org/name or org/name@revision); a folder that exists goes first. null: from scratch by initialise.",
+    default: null,
+  }),
   initialise: section("A BERT from scratch; read when path is null.", {
     layers,
     width,
@@ -44,7 +47,10 @@ export const retriever = section("The encoder of questions and passages.", {
 });
 
 export const generator = section("The language model that answers.", {
-  path: path({ doc: "A Hugging Face folder to start from. null: from scratch by initialise.", default: null }),
+  path: model({
+    doc: "What to start from: a Hugging Face folder, or a model's name on the hub (org/name or org/name@revision); a folder that exists goes first. null: from scratch by initialise.",
+    default: null,
+  }),
   initialise: section("A GPT-2 from scratch; read when path is null.", {
     layers,
     width,

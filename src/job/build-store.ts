@@ -13,6 +13,7 @@ import { Encoder } from "../retrieval/encoder.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { corpusJob, corpusTexts } from "./data.js";
 import { encoderOverrides, prepareStart } from "./models.js";
+import { pretrainedFolder } from "./pretrained.js";
 import type { Report } from "./reporter.js";
 
 /** Builds the store in `output`. @throws UserError for whatever is wrong with corpus, retriever or output */
@@ -20,7 +21,9 @@ export async function buildStore(config: TandemConfig, output: string, report: R
   requireReplaceable(output);
   const temporary = mkdtempSync(path.join(os.tmpdir(), "tandem-corpus-"));
   try {
-    const retriever = config.retriever.path ?? (await scratchRetriever(config, temporary, report));
+    const named = config.retriever.path;
+    const retriever =
+      named === null ? await scratchRetriever(config, temporary, report) : (await pretrainedFolder("retriever", named, { report })).folder;
     return await buildCorpus(corpusJob(config.data, output, retriever, longestInput(config, retriever), report));
   } finally {
     rmSync(temporary, { recursive: true, force: true });

@@ -13,16 +13,19 @@ import { Encoder, type EncoderOverrides } from "../retrieval/encoder.js";
 import { writeFolderAtomic } from "../storage/atomic-write.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { trainByteBpe, trainWordPiece } from "../text/train-tokenizer.js";
+import { pinsFile, pretrainedFolder, type PretrainedOptions } from "./pretrained.js";
 import type { Report } from "./reporter.js";
 
 /** Where the pair stands at the start of a run. */
 export interface StartFolders {
   readonly retriever: string;
   readonly generator: string;
+  /** Where the commits of models from the hub are noted. */
+  readonly pins?: string;
 }
 
 export function startFolders(run: string): StartFolders {
-  return { retriever: path.join(run, "start", "retriever"), generator: path.join(run, "start", "generator") };
+  return { retriever: path.join(run, "start", "retriever"), generator: path.join(run, "start", "generator"), pins: pinsFile(run) };
 }
 
 /** Settings of the encoder that the config puts over a folder's own. */
@@ -57,9 +60,10 @@ export async function prepareStart(
   questionTexts: () => readonly string[],
   report: Report,
 ): Promise<void> {
-  if (!existsSync(folders.retriever)) await startRetriever(config.retriever, config.seed, folders.retriever, texts, report);
+  const from: PretrainedOptions = { report, ...(folders.pins === undefined ? {} : { pins: folders.pins }) };
+  if (!existsSync(folders.retriever)) await startRetriever(config.retriever, config.seed, folders.retriever, texts, from);
   if (!existsSync(folders.generator))
-    await startGenerator(config.generator, config.seed, folders.generator, async () => [...(await texts()), ...questionTexts()], report);
+    await startGenerator(config.generator, config.seed, folders.generator, async () => [...(await texts()), ...questionTexts()], from);
 }
 
 async function startRetriever(
@@ -67,13 +71,15 @@ async function startRetriever(
   seed: number,
   folder: string,
   texts: () => Promise<readonly string[]>,
-  report: Report,
+  from: PretrainedOptions,
 ): Promise<void> {
+  const { report } = from;
   if (retriever.path !== null) {
-    const encoder = Encoder.load(retriever.path, encoderOverrides(retriever));
+    const source = await pretrainedFolder("retriever", retriever.path, from);
+    const encoder = Encoder.load(source.folder, encoderOverrides(retriever));
     encoder.save(folder);
     encoder.dispose();
-    report({ type: "note", text: `retriever: started from ${retriever.path}` });
+    report({ type: "note", text: `retriever: started from ${source.text}` });
     return;
   }
   const { layers, width, heads, intermediate, positions, std, vocabulary, tokenizer: kind } = retriever.initialise;
@@ -109,17 +115,19 @@ async function startGenerator(
   seed: number,
   folder: string,
   texts: () => Promise<readonly string[]>,
-  report: Report,
+  from: PretrainedOptions,
 ): Promise<void> {
+  const { report } = from;
   if (generator.path !== null) {
-    const model = loadCausalModel(generator.path);
-    const tokenizer = Tokenizer.fromFolder(generator.path);
+    const source = await pretrainedFolder("generator", generator.path, from);
+    const model = loadCausalModel(source.folder);
+    const tokenizer = Tokenizer.fromFolder(source.folder);
     writeFolderAtomic(folder, (temporary) => {
       writeModelFiles(temporary, model);
       tokenizer.save(temporary);
     });
     for (const weight of model.parameters.values()) weight.dispose();
-    report({ type: "note", text: `generator: started from ${generator.path}` });
+    report({ type: "note", text: `generator: started from ${source.text}` });
     return;
   }
   const {

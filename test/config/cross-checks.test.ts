@@ -117,6 +117,6 @@ describe("other contradictions", () => {
   });
 
   it("a folder's model isn't measured by initialise", () => {
-    expect(load("retriever.path=anywhere", "retriever.initialise.width=130").config.retriever.path).toBe(path.resolve("anywhere"));
+    expect(load("retriever.path=./anywhere", "retriever.initialise.width=130").config.retriever.path).toBe(path.resolve("anywhere"));
   });
 });

@@ -3,7 +3,7 @@
  * its library example, which is type-checked and run. Alone: npx vitest run test/docs/readme.test.ts
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -87,11 +87,21 @@ beforeAll(() => {
   const { status, error } = command.run(["train", "experiment=tiny", "--quiet"]);
   expect(status, error).toBe(0);
   run = readdirSync(path.join(command.root, "runs")).at(0) ?? "";
+  cacheRetriever();
 }, 300_000);
 afterAll(() => {
   rmSync(path.join(command.root, "build"), { force: true });
   command.remove();
 });
+
+/** The run's retriever as a snapshot in a cache: what `tandem fetch` finds there without a network. */
+function cacheRetriever(): void {
+  const model = path.join(command.root, "hub", "models--sentence-transformers--all-MiniLM-L6-v2");
+  const commit = "0".repeat(40);
+  mkdirSync(path.join(model, "refs"), { recursive: true });
+  writeFileSync(path.join(model, "refs", "main"), commit);
+  cpSync(path.join(command.root, "runs", run, "retriever"), path.join(model, "snapshots", commit), { recursive: true });
+}
 
 /** A line of the README as it would be typed: this run, and the recipe of seconds for the one of minutes. */
 function typed(words: readonly string[]): string[] {
@@ -112,7 +122,8 @@ describe("the commands", () => {
   });
 
   it.each(commands().map((words) => [words.join(" "), words] as const))("cozyrag 1, 45: tandem %s runs", (_, words) => {
-    const { status, out, error } = command.run(typed(words));
+    const env = { HF_HUB_OFFLINE: "1", HF_HUB_CACHE: path.join(command.root, "hub") };
+    const { status, out, error } = command.run(typed(words), { env });
     expect(error).not.toMatch(/tandem [a-z]+: /);
     expect(status).toBe(0);
     if (words[0] !== "corpus") expect(out.length).toBeGreaterThan(20);
