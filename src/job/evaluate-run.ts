@@ -3,8 +3,9 @@
  * retriever is read from `start/`, never from the config's path, which may hold something else by now.
  */
 import path from "node:path";
-import type { Answered } from "../evaluation/answered.js";
+import { goldRepetition, type Answered } from "../evaluation/answered.js";
 import { evaluateRow, goldHits, randomHits, ROW_MEANINGS, type Evidence, type ReportRow, type RowName } from "../evaluation/baselines.js";
+import { compareRows } from "../evaluation/compare-rows.js";
 import { Generator } from "../generation/generator.js";
 import { passageText } from "../corpus/passage.js";
 import type { Question } from "../corpus/questions.js";
@@ -54,14 +55,20 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
 
 export interface MadeReport {
   readonly report: RunReport;
-  /** Answers of the trained pair. */
+  /** Answers of the trained pair, and of the base pair to the same questions; none where the row wasn't asked for. */
   readonly trained: readonly Answered[];
+  readonly base: readonly Answered[];
+}
+
+interface ScoredRow {
+  readonly row: ReportRow;
+  readonly answered: readonly Answered[];
 }
 
 /** Computes every row the config asks for. */
 export async function makeReport(parts: ReportParts): Promise<MadeReport> {
   const { config, questions, report, store } = parts;
-  const { bootstrap, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
+  const { bootstrap, permutation, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
   const options = {
     passages: config.prompt.passages,
     recallKs,
@@ -70,19 +77,17 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
   };
-  const rows: ReportRow[] = [];
   const seconds: Record<string, number> = {};
-  let trained: MadeReport["trained"] = [];
-  const score = async (evidence: Evidence): Promise<ReportRow> => {
+  const score = async (evidence: Evidence): Promise<ScoredRow> => {
     const start = performance.now();
     const scored = await evaluateRow(questions, evidence, {
       ...options,
       progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
     });
     seconds[evidence.name] = (performance.now() - start) / 1000;
-    if (evidence.name === "trained-pair") trained = scored.answered;
-    return scored.row;
+    return scored;
   };
+  const rows: ScoredRow[] = [];
   for (const name of config.eval.rows) rows.push(await score(await evidenceOf(name, parts, Math.max(options.passages, ...recallKs))));
   const more = [
     await score({
@@ -93,6 +98,12 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       isSearch: false,
     }),
   ];
+  const answersOf = (name: RowName): readonly Answered[] | undefined => rows.find(({ row }) => row.name === name)?.answered;
+  const base = answersOf("base-pair");
+  const compared = ({ row, answered }: ScoredRow): ReportRow =>
+    base === undefined || row.name === "base-pair"
+      ? row
+      : { ...row, against_base: compareRows(answered, base, { ...options, permutations: permutation.samples }) };
   return {
     report: {
       name: parts.name,
@@ -101,11 +112,13 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       passages: store.size,
       k: options.passages,
       confidence: bootstrap.confidence,
-      rows,
-      more,
+      rows: rows.map(compared),
+      more: more.map(compared),
+      gold_rep: goldRepetition(questions),
       seconds,
     },
-    trained,
+    trained: answersOf("trained-pair") ?? [],
+    base: base ?? [],
   };
 }
 
