@@ -1,5 +1,5 @@
 /**
- * The report of a run: the six rows of baselines.ts on its test questions, written as report.json and report.txt. The pair is the one in memory, which is the one that was exported. The trap: the base
+ * The report of a run: the six rows of baselines.ts on its test questions, written as report.json, report.txt and report.html. The pair is the one in memory, which is the one that was exported. The trap: the base
  * retriever is read from `start/`, never from the config's path, which may hold something else by now.
  */
 import path from "node:path";
@@ -19,6 +19,7 @@ import { UserError } from "../errors.js";
 import { currentRetriever, type ArtefactParts } from "./artefacts.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
+import { reportPage, type PageRun } from "./report-page.js";
 
 const ANSWERS_SHOWN = 8;
 
@@ -44,7 +45,11 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
     });
   report({ type: "stage", name: "evaluation", detail: `${chosen.length} ${split} questions, ${config.eval.rows.length} rows` });
   const made = await makeReport({ ...run, folder: places.path, questions: chosen, name: config.name, split });
-  writeReport(made, { json: places.reportJson, text: places.reportText, answers: path.join(places.validation, "final") });
+  await writeReport(
+    made,
+    { json: places.reportJson, text: places.reportText, html: places.reportHtml, answers: path.join(places.validation, "final") },
+    { ...run, changes: [] },
+  );
   report({
     type: "text",
     text: `Validation answers (all in ${path.join(places.validation, "final.md")}):\n${answersText(made.trained, ANSWERS_SHOWN)}`,
@@ -122,11 +127,19 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
   };
 }
 
-export function writeReport(made: MadeReport, places: { json: string; text: string; answers: string }): void {
+/** The page comes last: scores must not be lost because the log that it draws is damaged. */
+export async function writeReport(
+  made: MadeReport,
+  places: { json: string; text: string; html: string; answers: string },
+  run: PageRun,
+): Promise<void> {
   writeFileAtomic(`${places.answers}.jsonl`, answersJsonLines(made.trained));
   writeFileAtomic(`${places.answers}.md`, answersMarkdown("Answers of the trained pair", made.trained));
   writeFileAtomic(places.text, reportText(made.report));
   writeFileAtomic(places.json, `${JSON.stringify(made.report, null, 2)}\n`);
+  // The plotting library takes a while to load, and whoever only trains or asks needs none.
+  const { reportHtml } = await import("../report/report-html.js");
+  writeFileAtomic(places.html, reportHtml(reportPage(run, made)));
 }
 
 async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Promise<Evidence> {

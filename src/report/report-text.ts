@@ -94,7 +94,7 @@ export function permutationNotes(tests: readonly Difference[]): string[] {
     `p by paired permutation, two-sided, whole documents (${tests[0]?.documents ?? 0}) changing sides; not corrected for the number of tests.`,
     drawn === undefined
       ? "Every sign change was tried."
-      : `* ${drawn.permutations.toLocaleString("en-US")} sign changes drawn; elsewhere every one was tried.`,
+      : `* ${drawn.permutations.toLocaleString("en-US")} sign changes drawn${tests.some(({ exact }) => exact) ? "; elsewhere every one was tried" : ""}.`,
     `Smallest p that could be reached: ${reach}.`,
   ];
 }

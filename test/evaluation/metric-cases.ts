@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
-export interface PairedCase {
+interface PairedCase {
   readonly differences: readonly number[];
   readonly documents: readonly number[];
   readonly p: number;
