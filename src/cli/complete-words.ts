@@ -119,7 +119,7 @@ function runs(): Candidate[] {
 }
 
 /** `train.gen` → `train.generator.`, `train.generator.l` → `train.generator.lr=`, `index.faiss=` → `true`, `false`; `+` and `~` before a key stay. */
-export function overrideCandidates(typed: string, folders: SearchPath): Candidate[] {
+function overrideCandidates(typed: string, folders: SearchPath): Candidate[] {
   const [, sign = "", rest = ""] = /^([+~]{0,2})(.*)$/s.exec(typed) ?? [];
   const at = rest.indexOf("=");
   const found =

@@ -60,10 +60,8 @@ export const command: CommandModule<object, InitArguments> = {
       })
       .option("json", { type: "boolean", default: false, describe: "print {file, findings, next} as JSON" })
       .example("$0 init my-pair --corpus extracted --questions qa.tsv", "a wiki and question<TAB>answer lines")
-      .example(
-        "$0 init my-pair --corpus passages.jsonl --questions train.jsonl --test test.jsonl",
-        "questions that name their passages",
-      ) as unknown as Argv<InitArguments>,
+      .example("$0 init my-pair --corpus passages.jsonl --questions train.jsonl --test test.jsonl", "questions that name their passages")
+      .epilogue("docs/own-data.md leads from the files to a report.") as unknown as Argv<InitArguments>,
   handler: async (given) => {
     const file = path.join(given.folder, FILE);
     if (existsSync(file))

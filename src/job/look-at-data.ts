@@ -17,7 +17,7 @@ const SAMPLE = 2000;
 /** A passage's id in a store: a content hash. */
 const STORE_ID = /^[0-9a-f]{32}$/;
 
-export interface CorpusFindings {
+interface CorpusFindings {
   readonly path: string;
   readonly format: "wikiextractor" | "jsonl";
   readonly files: number;
