@@ -60,9 +60,11 @@ export { buildPrompt, buildPrompts, DEFAULT_PROMPT_FORMAT, type PromptFormat } f
 
 // Evaluation.
 export { evaluateRow, type Evidence, type ReportRow } from "./evaluation/baselines.js";
-export { exactMatch, f1 } from "./evaluation/qa-metrics.js";
-export { hasAnswerIn, recallAt, reciprocalRank } from "./evaluation/ir-metrics.js";
+export { exactMatch, f1, repetition } from "./evaluation/qa-metrics.js";
+export { rougeL } from "./evaluation/rouge-l.js";
+export { hasAnswerIn, ndcgAt, recallAt, reciprocalRank } from "./evaluation/ir-metrics.js";
 export { clusteredInterval } from "./evaluation/bootstrap.js";
+export { pairedPermutation, type PermutationTest } from "./evaluation/paired-permutation.js";
 
 // Losses, phases and the trainer.
 export { answerCrossEntropy } from "./training/losses/answer-cross-entropy.js";

@@ -129,7 +129,7 @@ function finish(run: RunDirectory, { json }: TrainArguments): void {
   const folder = path.relative(process.cwd(), run.path) || ".";
   process.stdout.write(
     [
-      `Everything is in ${folder}: report.txt, report.json, validation/, retriever/ and generator/ (Hugging Face folders), metrics.jsonl.`,
+      `Everything is in ${folder}: report.html, report.txt, report.json, validation/, retriever/ and generator/ (Hugging Face folders), metrics.jsonl.`,
       "What to try next:",
       `  tandem ask ${folder} "…"           ask the trained pair`,
       `  tandem search ${folder} "…"        see what it finds`,

@@ -9,6 +9,7 @@ import { seededRandom } from "../corpus/seeded-random.js";
 import type { Generator } from "../generation/generator.js";
 import type { Hit } from "../retrieval/retriever.js";
 import { averageScores, scoreAnswer, shownHit, type Answered, type Scores } from "./answered.js";
+import type { RowComparison } from "./compare-rows.js";
 
 export const ROW_NAMES = ["closed-book", "random-passage", "bm25", "base-pair", "trained-pair", "gold-passage"] as const;
 
@@ -27,6 +28,8 @@ export const ROW_MEANINGS: Readonly<Record<RowName, string>> = {
 export interface ReportRow extends Scores {
   readonly name: string;
   readonly meaning: string;
+  /** This row minus the base pair, by metric; null for the base pair itself and where there is none. */
+  readonly against_base: RowComparison | null;
 }
 
 /** Where a row's evidence comes from: a ranking for each question, best first; empty: closed book. */
@@ -51,7 +54,7 @@ export interface RowOptions {
   readonly progress?: (done: number, total: number) => void;
 }
 
-/** Answers and scores one row. */
+/** Answers and scores one row; what it is against the base pair is compare-rows.ts's. */
 export async function evaluateRow(
   questions: readonly Question[],
   evidence: Evidence,
@@ -67,7 +70,7 @@ export async function evaluateRow(
     return scoreAnswer(question, predictions[i] ?? "", (shown[i] ?? []).map(shownHit), ranking, options.recallKs);
   });
   const { name, meaning } = evidence;
-  return { row: { name, meaning, ...averageScores(answered, options) }, answered };
+  return { row: { name, meaning, ...averageScores(answered, options), against_base: null }, answered };
 }
 
 /** Gold passages as hits; a question without any reads nothing. */

@@ -1,10 +1,11 @@
 /**
- * The report of a run: the six rows of baselines.ts on its test questions, written as report.json and report.txt. The pair is the one in memory, which is the one that was exported. The trap: the base
+ * The report of a run: the six rows of baselines.ts on its test questions, written as report.json, report.txt and report.html. The pair is the one in memory, which is the one that was exported. The trap: the base
  * retriever is read from `start/`, never from the config's path, which may hold something else by now.
  */
 import path from "node:path";
-import type { Answered } from "../evaluation/answered.js";
+import { goldRepetition, type Answered } from "../evaluation/answered.js";
 import { evaluateRow, goldHits, randomHits, ROW_MEANINGS, type Evidence, type ReportRow, type RowName } from "../evaluation/baselines.js";
+import { compareRows } from "../evaluation/compare-rows.js";
 import { Generator } from "../generation/generator.js";
 import { passageText } from "../corpus/passage.js";
 import type { Question } from "../corpus/questions.js";
@@ -18,6 +19,7 @@ import { UserError } from "../errors.js";
 import { currentRetriever, type ArtefactParts } from "./artefacts.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
+import { reportPage, type PageRun } from "./report-page.js";
 
 const ANSWERS_SHOWN = 8;
 
@@ -43,7 +45,11 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
     });
   report({ type: "stage", name: "evaluation", detail: `${chosen.length} ${split} questions, ${config.eval.rows.length} rows` });
   const made = await makeReport({ ...run, folder: places.path, questions: chosen, name: config.name, split });
-  writeReport(made, { json: places.reportJson, text: places.reportText, answers: path.join(places.validation, "final") });
+  await writeReport(
+    made,
+    { json: places.reportJson, text: places.reportText, html: places.reportHtml, answers: path.join(places.validation, "final") },
+    { ...run, changes: [] },
+  );
   report({
     type: "text",
     text: `Validation answers (all in ${path.join(places.validation, "final.md")}):\n${answersText(made.trained, ANSWERS_SHOWN)}`,
@@ -54,14 +60,20 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
 
 export interface MadeReport {
   readonly report: RunReport;
-  /** Answers of the trained pair. */
+  /** Answers of the trained pair, and of the base pair to the same questions; none where the row wasn't asked for. */
   readonly trained: readonly Answered[];
+  readonly base: readonly Answered[];
+}
+
+interface ScoredRow {
+  readonly row: ReportRow;
+  readonly answered: readonly Answered[];
 }
 
 /** Computes every row the config asks for. */
 export async function makeReport(parts: ReportParts): Promise<MadeReport> {
   const { config, questions, report, store } = parts;
-  const { bootstrap, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
+  const { bootstrap, permutation, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
   const options = {
     passages: config.prompt.passages,
     recallKs,
@@ -70,19 +82,17 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
   };
-  const rows: ReportRow[] = [];
   const seconds: Record<string, number> = {};
-  let trained: MadeReport["trained"] = [];
-  const score = async (evidence: Evidence): Promise<ReportRow> => {
+  const score = async (evidence: Evidence): Promise<ScoredRow> => {
     const start = performance.now();
     const scored = await evaluateRow(questions, evidence, {
       ...options,
       progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
     });
     seconds[evidence.name] = (performance.now() - start) / 1000;
-    if (evidence.name === "trained-pair") trained = scored.answered;
-    return scored.row;
+    return scored;
   };
+  const rows: ScoredRow[] = [];
   for (const name of config.eval.rows) rows.push(await score(await evidenceOf(name, parts, Math.max(options.passages, ...recallKs))));
   const more = [
     await score({
@@ -93,6 +103,12 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       isSearch: false,
     }),
   ];
+  const answersOf = (name: RowName): readonly Answered[] | undefined => rows.find(({ row }) => row.name === name)?.answered;
+  const base = answersOf("base-pair");
+  const compared = ({ row, answered }: ScoredRow): ReportRow =>
+    base === undefined || row.name === "base-pair"
+      ? row
+      : { ...row, against_base: compareRows(answered, base, { ...options, permutations: permutation.samples }) };
   return {
     report: {
       name: parts.name,
@@ -101,19 +117,29 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       passages: store.size,
       k: options.passages,
       confidence: bootstrap.confidence,
-      rows,
-      more,
+      rows: rows.map(compared),
+      more: more.map(compared),
+      gold_rep: goldRepetition(questions),
       seconds,
     },
-    trained,
+    trained: answersOf("trained-pair") ?? [],
+    base: base ?? [],
   };
 }
 
-export function writeReport(made: MadeReport, places: { json: string; text: string; answers: string }): void {
+/** The page comes last: scores must not be lost because the log that it draws is damaged. */
+export async function writeReport(
+  made: MadeReport,
+  places: { json: string; text: string; html: string; answers: string },
+  run: PageRun,
+): Promise<void> {
   writeFileAtomic(`${places.answers}.jsonl`, answersJsonLines(made.trained));
   writeFileAtomic(`${places.answers}.md`, answersMarkdown("Answers of the trained pair", made.trained));
   writeFileAtomic(places.text, reportText(made.report));
   writeFileAtomic(places.json, `${JSON.stringify(made.report, null, 2)}\n`);
+  // The plotting library takes a while to load, and whoever only trains or asks needs none.
+  const { reportHtml } = await import("../report/report-html.js");
+  writeFileAtomic(places.html, reportHtml(reportPage(run, made)));
 }
 
 async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Promise<Evidence> {

@@ -190,7 +190,7 @@ function trainables(config: TandemConfig, encoder: Encoder, generator: Generator
 }
 
 /** The config's schedule, with the closed-book generator's steps at its end. A refresh is one step of the whole. */
-function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhase[] {
+export function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhase[] {
   const { contexts: given } = config.train.generator;
   const own = config.train.schedule.map(({ phase, steps, contexts }): ScheduledPhase => ({
     phase,

@@ -18,8 +18,11 @@ interface ValidationLine {
   readonly phase: string;
   readonly em: number;
   readonly f1: number;
+  readonly rouge_l: number;
   readonly mrr: number | null;
   readonly recall: Scores["recall"];
+  readonly ndcg: Scores["ndcg"];
+  readonly rep: Scores["rep"];
   readonly answer_in_context: number;
 }
 
@@ -51,8 +54,8 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   const name = `step-${String(step).padStart(8, "0")}-${position.phase}`;
   writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
   writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
-  const { em, f1, mrr, recall, answer_in_context } = row;
-  writeSummary(run, { step, phase: position.phase, em, f1, mrr, recall, answer_in_context });
+  const { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context } = row;
+  writeSummary(run, { step, phase: position.phase, em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context });
   const first = recall["1"];
   report({
     type: "note",

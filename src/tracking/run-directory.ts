@@ -34,6 +34,7 @@ export interface RunDirectory {
   readonly validation: string;
   readonly reportJson: string;
   readonly reportText: string;
+  readonly reportHtml: string;
 }
 
 /** What a run is, said at its start. */
@@ -64,6 +65,7 @@ export function runPlaces(path: string): RunDirectory {
     validation: join(path, "validation"),
     reportJson: join(path, "report.json"),
     reportText: join(path, "report.txt"),
+    reportHtml: join(path, "report.html"),
   };
 }
 

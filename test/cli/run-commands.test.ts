@@ -209,7 +209,13 @@ describe("tandem eval", () => {
     expect(report(out).rows).toEqual((JSON.parse(own) as RunReport).rows);
     expect(readFileSync(path.join(world.run, "report.json"), "utf8")).toBe(own);
     const [folder = ""] = readdirSync(world.run).filter((name) => /^eval-[0-9a-f]{12}$/.test(name));
-    expect(readdirSync(path.join(world.run, folder)).sort()).toEqual(["answers.jsonl", "answers.md", "report.json", "report.txt"]);
+    expect(readdirSync(path.join(world.run, folder)).sort()).toEqual([
+      ...["answers.jsonl", "answers.md", "report.html", "report.json", "report.txt"],
+    ]);
+    // The page holds nothing of the moment or of the time it took.
+    expect(readFileSync(path.join(world.run, folder, "report.html"), "utf8")).toBe(
+      readFileSync(path.join(world.run, "report.html"), "utf8"),
+    );
   });
 
   it("on other questions about other passages maps gold ids onto them, builds the index once, and prints all six rows", async () => {
@@ -233,7 +239,14 @@ describe("tandem eval", () => {
     expect(rows.map(({ name }) => name)).toEqual(["closed-book", "random-passage", "bm25", "base-pair", "trained-pair", "gold-passage"]);
     expect(rows[2]?.recall["1"]).toBe(1);
     expect(rows[4]?.with_gold).toBe(4);
+    expect(rows.map(({ against_base: against }) => against?.["em"]?.questions)).toEqual([4, 4, 4, undefined, 4, 4]);
+    expect(out).toMatch(/^against base-pair /m);
+    const page = readFileSync(path.join(output, "report.html"), "utf8");
+    expect(page).toContain("4 questions of the <bdi>other-questions.jsonl</bdi> split, 8 passages");
+    expect(page).toContain("eval.rows=[closed-book, random-passage");
+    expect(page.match(/<strong>loss\/contrastive<\/strong>/g)).toHaveLength(1);
     const again = await captured(evaluate, ["eval", world.run, ...words, "--output", output]);
+    expect(readFileSync(path.join(output, "report.html"), "utf8")).toBe(page);
     expect(again.error).not.toMatch(/embedded|passages from/);
     expect(again.out).toBe(out);
   });
@@ -248,6 +261,20 @@ describe("tandem eval", () => {
     ]);
     expect(error).toMatch(/no gold-passage row, no recall and no MRR/);
     expect(report(out).rows.map(({ name, mrr }) => [name, mrr])).toEqual([["trained-pair", null]]);
+  });
+
+  it("keeps the scores and names the line where the run's log is damaged", async () => {
+    const log = path.join(world.run, "metrics.jsonl");
+    const whole = readFileSync(log, "utf8");
+    const output = path.join(world.folder, "damaged log");
+    writeFileSync(log, `{"step": 1, "pha\n${whole}`);
+    try {
+      expect(await faultOf(() => captured(evaluate, ["eval", world.run, "--output", output, "--quiet"]))).toMatch(/metrics\.jsonl:1/);
+      expect(readdirSync(output)).toContain("report.json");
+      expect(readdirSync(output)).not.toContain("report.html");
+    } finally {
+      writeFileSync(log, whole);
+    }
   });
 
   it.each([
