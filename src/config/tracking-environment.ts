@@ -11,6 +11,8 @@ import type { Environment } from "./interpolate.js";
 import type { TrackingConfig } from "./schema.js";
 import { SERVER_ADDRESS, SERVER_ADDRESS_WANTED } from "./schema-tracking.js";
 
+export type { Environment };
+
 /** All that the client needs to reach a server. */
 export interface TrackingServer {
   /** Without user and password, without a slash at the end. */

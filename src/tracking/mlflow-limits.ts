@@ -4,7 +4,6 @@
  * Source: MLflow 3, `mlflow/utils/validation.py`; the REST API reference's request limits.
  */
 import { hashBytes } from "../storage/content-hash.js";
-import type { KeyValue } from "./mlflow-client.js";
 
 const LONGEST_KEY = 250;
 const LONGEST_PARAMETER = 6000;
@@ -35,13 +34,6 @@ export function parameterValue(value: string): { value: string; isCut: boolean }
 
 export function tagValue(value: string): string {
   return cut(value, LONGEST_TAG);
-}
-
-/** The keys of a tree with their dotted names; lists and texts as they would be written. */
-export function flattened(tree: unknown, prefix = ""): KeyValue[] {
-  if (typeof tree !== "object" || tree === null || Array.isArray(tree) || Object.keys(tree).length === 0)
-    return prefix === "" ? [] : [{ key: prefix, value: typeof tree === "string" ? tree : JSON.stringify(tree) }];
-  return Object.entries(tree).flatMap(([key, value]) => flattened(value, prefix === "" ? key : `${prefix}.${key}`));
 }
 
 /** The items in their order, cut into batches of at most so many and of at most {@link MOST_BYTES}. */

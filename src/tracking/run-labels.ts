@@ -2,15 +2,12 @@
  * What a run is, as MLflow's parameters and tags: the resolved config key by key, and who ran which version where. All of it is read from the run directory, so that a later sync says the same as the run itself.
  * The trap: `tracking` itself is left out of the parameters; it says where the numbers go, not what was trained.
  */
-import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
-import { parse } from "yaml";
-import { UserError } from "../errors.js";
 import { hashFile } from "../storage/content-hash.js";
-import { aboutFile } from "../storage/file-fault.js";
 import { expectObject, readJson } from "../storage/json-file.js";
+import { configKeys } from "./config-keys.js";
 import type { KeyValue } from "./mlflow-client.js";
-import { flattened, parameterValue, serverKey, tagValue } from "./mlflow-limits.js";
+import { parameterValue, serverKey, tagValue } from "./mlflow-limits.js";
 import type { RunDirectory } from "./run-directory.js";
 
 /** The tag by which a run directory finds its MLflow run again. */
@@ -27,9 +24,9 @@ export function runIdentity(run: RunDirectory): string {
 /** The config as parameters, and the names of those that had to be cut. @throws UserError when it can't be read */
 export function runParameters(run: RunDirectory): { parameters: KeyValue[]; cut: string[] } {
   const cut: string[] = [];
-  const parameters = flattened(runConfig(run))
-    .filter(({ key }) => !NO_PARAMETERS.test(key))
-    .map(({ key, value }) => {
+  const parameters = [...configKeys(run)]
+    .filter(([key]) => !NO_PARAMETERS.test(key))
+    .map(([key, value]) => {
       const kept = parameterValue(value);
       if (kept.isCut) cut.push(key);
       return { key: serverKey(key), value: kept.value };
@@ -58,15 +55,6 @@ export function runTags(run: RunDirectory, own: Readonly<Record<string, unknown>
     const text = typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value);
     return text === "" ? [] : [{ key: serverKey(key), value: tagValue(text) }];
   });
-}
-
-function runConfig(run: RunDirectory): unknown {
-  const text = aboutFile(run.config, () => readFileSync(run.config, "utf8"));
-  try {
-    return parse(text) as unknown;
-  } catch (error) {
-    throw new UserError({ where: run.config, what: "is not YAML", remedy: "put the file back as the run wrote it" }, { cause: error });
-  }
 }
 
 /** An account without a name, as in some containers, is no error. */
