@@ -31,7 +31,7 @@ export const tracking = section("An MLflow server that follows the run. The run 
   }),
   every: number({ doc: "Time between two batches.", default: 2, minimum: 0.05, maximum: 3600, unit: "seconds" }),
   timeout: number({
-    doc: "Longest silence of the server within one request. null: MLFLOW_HTTP_REQUEST_TIMEOUT, else 30.",
+    doc: "Longest that one request may take; a file may take longer while it moves. null: MLFLOW_HTTP_REQUEST_TIMEOUT, else 30.",
     default: null,
     minimum: 0.1,
     maximum: 3600,

@@ -18,7 +18,7 @@ export interface MlflowServer {
   /** PEM texts. */
   readonly tls: { readonly insecure: boolean; readonly authority: string | undefined; readonly clientCertificate: string | undefined };
   readonly proxy: { readonly http: string | undefined; readonly https: string | undefined; readonly except: string | undefined };
-  /** Longest silence within a request, in milliseconds. */
+  /** Longest that a request may take, in milliseconds; with a file, longest that nothing of it moves. */
   readonly timeout: number;
 }
 
@@ -86,7 +86,7 @@ export class MlflowTransport {
         headersTimeout: 0,
         bodyTimeout: 0,
       });
-      const text = await wholeText(body, silence);
+      const text = await wholeText(body);
       return this.#judged(statusCode, headers, text);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
@@ -152,7 +152,7 @@ export class MlflowTransport {
   }
 }
 
-/** Rings when nothing moved for so long: a slow upload goes on, a hanging socket doesn't. */
+/** Rings after so long, counted anew with each piece of a file that left: a slow upload goes on, a hanging socket and an answer of a byte now and then don't. */
 class SilenceAlarm {
   readonly #controller = new AbortController();
   readonly #limit: number;
@@ -168,7 +168,7 @@ class SilenceAlarm {
   }
 
   get reason(): string {
-    return `silent for ${this.#limit / 1000} s`;
+    return `not within ${this.#limit / 1000} s`;
   }
 
   moved(): void {
@@ -205,11 +205,10 @@ async function* fileBytes(file: string, length: number, silence: SilenceAlarm): 
   }
 }
 
-async function wholeText(body: AsyncIterable<Uint8Array>, silence: SilenceAlarm): Promise<string> {
+async function wholeText(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
-    silence.moved();
     size += chunk.length;
     if (size > LONGEST_ANSWER) throw new MlflowError("away", `answers with more than ${LONGEST_ANSWER} bytes`);
     chunks.push(chunk);
