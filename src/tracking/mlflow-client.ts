@@ -5,7 +5,8 @@
  */
 import { MlflowError, type MlflowTransport } from "./mlflow-transport.js";
 
-export type RunState = "RUNNING" | "FINISHED" | "FAILED" | "KILLED";
+/** How MLflow calls what became of a run. */
+export type ServerState = "RUNNING" | "FINISHED" | "FAILED" | "KILLED";
 
 /** A point as the server takes it. */
 export interface MetricPoint {
@@ -112,7 +113,7 @@ export class MlflowClient {
     await this.#post("runs/log-batch", { run_id: runId, ...batch, ...(metrics === undefined ? {} : { metrics }) }, signal);
   }
 
-  async updateRun(runId: string, change: { status: RunState; end?: number; name?: string }, signal: AbortSignal): Promise<void> {
+  async updateRun(runId: string, change: { status: ServerState; end?: number; name?: string }, signal: AbortSignal): Promise<void> {
     const { status, end, name } = change;
     const times = end === undefined ? {} : { end_time: end };
     await this.#post("runs/update", { run_id: runId, status, ...times, ...(name === undefined ? {} : { run_name: name }) }, signal);

@@ -5,7 +5,7 @@
  */
 import { basename } from "node:path";
 import { hashJson } from "../storage/content-hash.js";
-import { MlflowClient, type KeyValue, type MetricPoint, type RunState, type ServerRun } from "./mlflow-client.js";
+import { MlflowClient, type KeyValue, type MetricPoint, type ServerState, type ServerRun } from "./mlflow-client.js";
 import { batches, MOST_METRICS, MOST_PARAMETERS, MOST_TAGS } from "./mlflow-limits.js";
 import { fileMark, ReportStream, TrainingStream, ValidationStream, type MetricStream } from "./metric-streams.js";
 import { MlflowError } from "./mlflow-transport.js";
@@ -100,7 +100,7 @@ export class MlflowRun {
   }
 
   /** Tells the server how the run ended. @throws MlflowError */
-  async settle(status: RunState, end: number | undefined, signal: AbortSignal): Promise<void> {
+  async settle(status: ServerState, end: number | undefined, signal: AbortSignal): Promise<void> {
     const { runId } = this.#own();
     await this.#client.updateRun(runId, { status, ...(end === undefined ? {} : { end }) }, signal);
     this.#note((own) => (own.status = status));

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors.js";
 import { lockFile } from "../storage/file-lock.js";
-import { MlflowClient } from "./mlflow-client.js";
+import { MlflowClient, type ServerState } from "./mlflow-client.js";
 import { MlflowRun, type Say, type TrackedRun } from "./mlflow-run.js";
 import { MlflowError, MlflowTransport, type MlflowServer } from "./mlflow-transport.js";
 import type { RunDirectory } from "./run-directory.js";
@@ -22,7 +22,7 @@ export interface TrackerOptions {
 }
 
 /** How MLflow calls the ends. */
-export const MLFLOW_STATES: Readonly<Record<RunState, "RUNNING" | "FINISHED" | "FAILED" | "KILLED">> = {
+export const MLFLOW_STATES: Readonly<Record<RunState, ServerState>> = {
   running: "RUNNING",
   finished: "FINISHED",
   failed: "FAILED",

@@ -21,7 +21,7 @@ export const CONFIG = {
 };
 
 /** A line of metrics.jsonl as the worker writes it. */
-export function lineOf(step: number, time = START.getTime() + step): MetricsRecord {
+function lineOf(step: number, time = START.getTime() + step): MetricsRecord {
   return {
     step,
     phase: step % 3 === 0 ? "contrastive" : "generator",
