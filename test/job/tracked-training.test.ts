@@ -151,8 +151,8 @@ describe.skipIf(mlflowMissing !== undefined)(
     it("cozyrag 42: ends as KILLED when a signal stops it, runs on in the same MLflow run, and ends as FINISHED", async () => {
       environment({ MLFLOW_TRACKING_URI: server.uri, MLFLOW_EXPERIMENT_NAME: "stopped" });
       const runs = training.runs();
-      const first = training.start(words(runs));
-      await until(() => lines(runFolder(runs) ?? "") >= 3);
+      const first = training.start(words(runs, LONG));
+      await until(() => lines(runFolder(runs) ?? "") >= 3 && existsSync(path.join(runFolder(runs) ?? "", "tracking.json")));
       first.process.kill("SIGTERM");
       const { code, stderr } = await first.ended;
       expect(code, stderr).toBe(75);
