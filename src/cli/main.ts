@@ -32,6 +32,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   search: { describe: "the passages that a run's retriever finds, with their scores", load: () => import("./search.js") },
   ask: { describe: "ask a finished run: answer, passages, scores, titles", load: () => import("./ask.js") },
   eval: { describe: "score a finished run on its own or other questions and passages", load: () => import("./eval.js") },
+  runs: { describe: "list, show and compare runs, send them to an MLflow server", load: () => import("./runs.js") },
   audit: { describe: "does every loss term reach every parameter that it should?", load: () => import("./audit.js") },
   completion: { describe: "completion of commands, options, keys and values for your shell", load: () => import("./completion.js") },
   doctor: { describe: "what this machine has for Tandem, and what each lack costs", load: () => import("./doctor.js") },

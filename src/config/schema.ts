@@ -6,6 +6,7 @@
 import { evaluation } from "./schema-eval.js";
 import { data } from "./schema-data.js";
 import { generator, index, prompt, retriever } from "./schema-model.js";
+import { tracking } from "./schema-tracking.js";
 import { train } from "./schema-train.js";
 import { choice, type ConfigOf, freeKeys, integer, path, section, text } from "./leaf.js";
 
@@ -44,6 +45,7 @@ export const schema = section("The whole configuration.", {
   index,
   train,
   eval: evaluation,
+  tracking,
 });
 
 /** The resolved configuration, complete and checked. Parts receive their own section, never the whole. */
@@ -53,3 +55,4 @@ export type RetrieverConfig = TandemConfig["retriever"];
 export type GeneratorConfig = TandemConfig["generator"];
 export type PromptConfig = TandemConfig["prompt"];
 export type IndexConfig = TandemConfig["index"];
+export type TrackingConfig = TandemConfig["tracking"];

@@ -16,6 +16,8 @@ import type { OpenRun } from "./open-run.js";
 interface ValidationLine {
   readonly step: number;
   readonly phase: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
   readonly em: number;
   readonly f1: number;
   readonly rouge_l: number;
@@ -55,7 +57,7 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
   writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
   const { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context } = row;
-  writeSummary(run, { step, phase: position.phase, em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context });
+  writeSummary(run, { step, phase: position.phase, time: Date.now(), em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context });
   const first = recall["1"];
   report({
     type: "note",

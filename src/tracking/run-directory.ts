@@ -3,6 +3,7 @@
  * makes goes into the places named here. It isn't a checkpoint: what changes while training is in `checkpoints/`.
  * The trap: several jobs start within one second, so the folder is claimed by making it, and a taken name gets a number.
  */
+import { randomUUID } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -22,10 +23,14 @@ export interface RunDirectory {
   readonly config: string;
   /** What the command line changed, a YAML list. */
   readonly overrides: string;
-  /** Git revision (and the name of a patch with what was not committed), versions, machine, time of the start. */
+  /** An id that no other run has, git revision (and the name of a patch with what was not committed), versions, machine, time of the start. */
   readonly environment: string;
   /** One line for each time that the run was taken up again. */
   readonly resumptions: string;
+  /** Whether the run goes on, and how it ended. */
+  readonly status: string;
+  /** Held by the process that works in the run directory. */
+  readonly lock: string;
   readonly metrics: string;
   readonly checkpoints: string;
   readonly retriever: string;
@@ -57,6 +62,8 @@ export function runPlaces(path: string): RunDirectory {
     overrides: join(path, "overrides.yaml"),
     environment: join(path, "environment.json"),
     resumptions: join(path, "resumptions.jsonl"),
+    status: join(path, "status.json"),
+    lock: join(path, "lock"),
     metrics: join(path, "metrics.jsonl"),
     checkpoints: join(path, "checkpoints"),
     retriever: join(path, "retriever"),
@@ -92,7 +99,10 @@ export function createRunDirectory(root: string, { name, config, overrides, vers
   });
   writeFileAtomic(run.config, stringify(config));
   writeFileAtomic(run.overrides, stringify(overrides));
-  writeFileAtomic(run.environment, `${JSON.stringify({ name, start: start.toISOString(), ...surroundings(run, versions) }, null, 2)}\n`);
+  writeFileAtomic(
+    run.environment,
+    `${JSON.stringify({ id: randomUUID(), name, start: start.toISOString(), ...surroundings(run, versions) }, null, 2)}\n`,
+  );
   return run;
 }
 

@@ -84,7 +84,7 @@ describe("licences", () => {
 
 describe("requirements", () => {
   it("pin every Python package to one version", () => {
-    for (const file of ["environment/requirements.txt", "environment/requirements-reference.txt"]) {
+    for (const file of ["environment/requirements.txt", "environment/requirements-reference.txt", "environment/requirements-mlflow.txt"]) {
       const lines = read(file)
         .split("\n")
         .filter((line) => line !== "" && !line.startsWith("#") && !line.startsWith("-r "));
