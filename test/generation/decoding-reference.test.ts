@@ -130,10 +130,11 @@ describe.skipIf(referenceMissing !== undefined)("against transformers", () => {
     expect(lengths.filter((length) => length < MAX_NEW).length).toBeGreaterThan(20);
   });
 
-  it.each([
+  const stoppable: [string, Decoding][] = [
     ["greedy", { strategy: "greedy" }],
     ["4 beams", beam(4, { answers: 2 })],
-  ])("stop strings end %s where transformers ends it, across the borders of tokens", async (_, plain) => {
+  ];
+  it.each(stoppable)("stop strings end %s where transformers ends it, across the borders of tokens", async (_, plain) => {
     // "ken" and "se" are tokens that this model likes to repeat: these lie across their borders.
     const stop = ["nkenk", "ese"];
     // transformers also ends at a stop string that the prompt begins; such prompts aren't compared.
