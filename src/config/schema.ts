@@ -5,6 +5,7 @@
  */
 import { evaluation } from "./schema-eval.js";
 import { data } from "./schema-data.js";
+import { generation } from "./schema-generation.js";
 import { generator, index, prompt, retriever } from "./schema-model.js";
 import { train } from "./schema-train.js";
 import { choice, type ConfigOf, freeKeys, integer, path, section, text } from "./leaf.js";
@@ -41,6 +42,7 @@ export const schema = section("The whole configuration.", {
   retriever,
   generator,
   prompt,
+  generation,
   index,
   train,
   eval: evaluation,
@@ -52,4 +54,5 @@ export type DataConfig = TandemConfig["data"];
 export type RetrieverConfig = TandemConfig["retriever"];
 export type GeneratorConfig = TandemConfig["generator"];
 export type PromptConfig = TandemConfig["prompt"];
+export type GenerationConfig = TandemConfig["generation"];
 export type IndexConfig = TandemConfig["index"];

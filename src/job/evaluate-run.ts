@@ -5,6 +5,7 @@
 import path from "node:path";
 import type { Answered } from "../evaluation/answered.js";
 import { evaluateRow, goldHits, randomHits, ROW_MEANINGS, type Evidence, type ReportRow, type RowName } from "../evaluation/baselines.js";
+import { describeDecoding } from "../generation/decoding.js";
 import { Generator } from "../generation/generator.js";
 import { passageText } from "../corpus/passage.js";
 import type { Question } from "../corpus/questions.js";
@@ -16,6 +17,7 @@ import type { Hit, Retriever } from "../retrieval/retriever.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { UserError } from "../errors.js";
 import { currentRetriever, type ArtefactParts } from "./artefacts.js";
+import { decodingOf } from "./decoding-config.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
 
@@ -62,11 +64,13 @@ export interface MadeReport {
 export async function makeReport(parts: ReportParts): Promise<MadeReport> {
   const { config, questions, report, store } = parts;
   const { bootstrap, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
+  const decoding = decodingOf(config.generation, config.seed);
   const options = {
     passages: config.prompt.passages,
     recallKs,
     maxNewTokens,
     batch,
+    decoding,
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
   };
@@ -101,6 +105,7 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       passages: store.size,
       k: options.passages,
       confidence: bootstrap.confidence,
+      decoding: describeDecoding(decoding),
       rows,
       more,
       seconds,

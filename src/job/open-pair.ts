@@ -6,9 +6,11 @@ import type { PromptConfig } from "../config/schema.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { setThreads } from "../engine/info.js";
 import { UserError } from "../errors.js";
+import type { Decoding } from "../generation/decoding.js";
 import { Generator } from "../generation/generator.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import type { Hit, Retriever } from "../retrieval/retriever.js";
+import { decodingOf } from "./decoding-config.js";
 import { findTrainedRun, type TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
 import { generatorFormat } from "./models.js";
@@ -20,6 +22,8 @@ export interface PairFolders {
   /** A Hugging Face folder. */
   readonly generator: string;
   readonly prompt: PromptConfig;
+  /** How answers are chosen. Default: greedy. */
+  readonly decoding?: Decoding;
   /** Longest answer, in tokens. */
   readonly maxNewTokens: number;
   /** Prompt and answer together. Default: the model's positions. */
@@ -30,7 +34,10 @@ export interface PairFolders {
 /** An answer and what it was taken from. */
 export interface PairAnswer {
   readonly question: string;
+  /** The first of the answers. */
   readonly answer: string;
+  /** As many as the decoding gives: the best first of beams, the first drawn first of samples. */
+  readonly answers: readonly string[];
   /** What the generator was given, best first; empty without retrieval. */
   readonly hits: readonly Hit[];
 }
@@ -95,11 +102,16 @@ export class Pair {
     requireQuestions(questions);
     const hits = options.retrieval === false ? questions.map(() => []) : await this.search(questions, options.k);
     const items = questions.map((question, i) => ({ question, passages: (hits[i] ?? []).map(({ passage }) => passage) }));
-    const answers = await this.generator.answer(items, {
-      maxNewTokens: this.folders.maxNewTokens,
+    const { maxNewTokens, decoding } = this.folders;
+    const answers = await this.generator.answers(items, {
+      maxNewTokens,
+      ...(decoding === undefined ? {} : { decoding }),
       ...(options.batch === undefined ? {} : { batch: options.batch }),
     });
-    return questions.map((question, i) => ({ question, answer: answers[i] ?? "", hits: hits[i] ?? [] }));
+    return questions.map((question, i) => {
+      const own = answers[i] ?? [];
+      return { question, answer: own[0] ?? "", answers: own, hits: hits[i] ?? [] };
+    });
   }
 
   /** The tokens of a question that the retriever doesn't read because it is too long; 0 for nearly all. */
@@ -145,6 +157,7 @@ function pairFolders(run: TrainedRun, wanted: string | undefined): PairFolders {
     search: searchFolders(run, device),
     generator: places.generator,
     prompt: config.prompt,
+    decoding: decodingOf(config.generation, config.seed),
     maxNewTokens: config.eval.max_new_tokens,
     ...(maxTokens === null ? {} : { maxTokens }),
     device,

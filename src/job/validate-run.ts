@@ -11,6 +11,7 @@ import { writeFileAtomic } from "../storage/atomic-write.js";
 import type { RunState } from "../training/run-state.js";
 import type { SchedulePosition } from "../training/schedule.js";
 import { currentRetriever } from "./artefacts.js";
+import { decodingOf } from "./decoding-config.js";
 import type { OpenRun } from "./open-run.js";
 
 interface ValidationLine {
@@ -45,6 +46,7 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
     recallKs,
     maxNewTokens,
     batch,
+    decoding: decodingOf(config.generation, config.seed),
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
   });

@@ -13,6 +13,8 @@ export interface RunReport {
   /** Passages that the generator reads. */
   readonly k: number;
   readonly confidence: number;
+  /** How answers were chosen, in words; reports of older versions don't say. */
+  readonly decoding?: string;
   readonly rows: readonly ReportRow[];
   /** Rows beside the six: the trained generator without any passage. */
   readonly more: readonly ReportRow[];
@@ -39,6 +41,7 @@ export function reportText(report: RunReport): string {
     "",
     ...lines,
     "",
+    ...(report.decoding === undefined ? [] : [`Decoding: ${report.decoding}.`]),
     `Intervals hold ${percent(report.confidence)} of bootstrap resamples, clustered by document.`,
     ...searched(report.rows),
     ...meanings,
