@@ -140,6 +140,14 @@ function checkBatches({ config, refuse }: Check): void {
   if (config.train.contrastive.accumulate > config.train.contrastive.batch) {
     refuse("train.contrastive.accumulate", `is more than the batch of ${config.train.contrastive.batch}`, "lower it");
   }
+  const { template } = config.prompt;
+  if (config.train.generator.questions_per_context > 1 && template.indexOf("{question}") < template.indexOf("{context}")) {
+    refuse(
+      "train.generator.questions_per_context",
+      "is above 1, but prompt.template has {question} before {context}: questions can't share a context that follows them",
+      "set it to 1",
+    );
+  }
   if (curriculum.share === 1) refuse("train.generator.curriculum.share", "is 1: full contexts would never be seen", "set it below 1");
 }
 

@@ -8,7 +8,7 @@ import { loadCausalModel } from "../nn/registry.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { decode, GREEDY, type Decoding } from "./decoding.js";
-import { buildPrompts, type PromptFormat } from "./prompt.js";
+import { buildPrompts, type HistoryTurn, type PromptFormat } from "./prompt.js";
 import { cutAtStop, endsAtStop } from "./stop-strings.js";
 
 export interface GeneratorFormat {
@@ -21,6 +21,8 @@ export interface GeneratorFormat {
 /** A question with what it may read, best passage first; no passages: closed book. */
 export interface AnswerItem {
   readonly question: string;
+  /** What was asked and answered before, oldest first; for templates with `{history}`. */
+  readonly history?: readonly HistoryTurn[];
   readonly passages: readonly Pick<Passage, "title" | "text">[];
 }
 

@@ -212,6 +212,7 @@ describe("answer positions", () => {
     context: { start: 0, end: 0 },
     passagesShown: 0,
     tokensCut: 0,
+    turnsShown: 0,
   });
 
   it("cozyrag 18: logits at position t − 1 predict token t, for the answers' tokens and nothing else", () => {
