@@ -95,6 +95,23 @@ export const prompt = section("What the generator reads: one builder for trainin
   }),
   passages: integer({ doc: "How many retrieved passages the context holds (k).", default: 4, minimum: 1, maximum: 1000, unit: "passages" }),
   separator: text({ doc: "Between two passages of the context.", default: "\n" }),
+  sentence_filter: section(
+    "Shows only the sentences of the passages that are most like the question, in the text's order. Off while both are null.",
+    {
+      sentences: integer({
+        doc: "Most sentences of all passages of a question. null: any number.",
+        default: null,
+        minimum: 1,
+        unit: "sentences",
+      }),
+      tokens: integer({
+        doc: "Most tokens of those sentences; the best one is kept in any case. null: any number.",
+        default: null,
+        minimum: 1,
+        unit: "tokens",
+      }),
+    },
+  ),
   answer_prefix: text({ doc: "Between the answer cue and the answer.", default: " " }),
 });
 

@@ -37,6 +37,8 @@ export interface Evidence {
   readonly generator: Generator;
   /** Hits for each question. */
   readonly hits: readonly (readonly Hit[])[];
+  /** What the generator reads of them, where that isn't the first `passages` as they are. */
+  readonly shown?: readonly (readonly Hit[])[];
   /** Whether the ranking is a search's, so that recall and MRR mean something. */
   readonly isSearch: boolean;
 }
@@ -60,7 +62,7 @@ export async function evaluateRow(
   evidence: Evidence,
   options: RowOptions,
 ): Promise<{ row: ReportRow; answered: Answered[] }> {
-  const shown = questions.map((_, i) => (evidence.hits[i] ?? []).slice(0, options.passages));
+  const shown = evidence.shown ?? questions.map((_, i) => (evidence.hits[i] ?? []).slice(0, options.passages));
   const predictions = await evidence.generator.answers(
     questions.map(({ question }, i) => ({ question, passages: (shown[i] ?? []).map(({ passage }) => passage) })),
     {

@@ -7,6 +7,7 @@ import type { Answered } from "../evaluation/answered.js";
 import { evaluateRow, goldHits, randomHits, ROW_MEANINGS, type Evidence, type ReportRow, type RowName } from "../evaluation/baselines.js";
 import { describeDecoding } from "../generation/decoding.js";
 import { Generator } from "../generation/generator.js";
+import type { SentenceFilter } from "../generation/sentence-filter.js";
 import { passageText } from "../corpus/passage.js";
 import type { Question } from "../corpus/questions.js";
 import { answersJsonLines, answersMarkdown, answersText } from "../report/validation-answers.js";
@@ -17,6 +18,7 @@ import type { Hit, Retriever } from "../retrieval/retriever.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { UserError } from "../errors.js";
 import { currentRetriever, type ArtefactParts } from "./artefacts.js";
+import { describeFilter, sentenceFilterOf, shownHits } from "./context-filter.js";
 import { decodingOf } from "./decoding-config.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
@@ -77,12 +79,18 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
   const rows: ReportRow[] = [];
   const seconds: Record<string, number> = {};
   let trained: MadeReport["trained"] = [];
+  const filter = filterOf(parts, parts.encoder);
   const score = async (evidence: Evidence): Promise<ReportRow> => {
     const start = performance.now();
-    const scored = await evaluateRow(questions, evidence, {
-      ...options,
-      progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
-    });
+    const shown = evidence.shown ?? shownHits(filter, questions, evidence.hits, options.passages);
+    const scored = await evaluateRow(
+      questions,
+      { ...evidence, shown },
+      {
+        ...options,
+        progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
+      },
+    );
     seconds[evidence.name] = (performance.now() - start) / 1000;
     if (evidence.name === "trained-pair") trained = scored.answered;
     return scored.row;
@@ -97,6 +105,7 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       isSearch: false,
     }),
   ];
+  const context = describeFilter(config.prompt);
   return {
     report: {
       name: parts.name,
@@ -106,6 +115,7 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       k: options.passages,
       confidence: bootstrap.confidence,
       decoding: describeDecoding(decoding),
+      ...(context === undefined ? {} : { context }),
       rows,
       more,
       seconds,
@@ -138,12 +148,18 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
     case "base-pair": {
       const encoder = Encoder.load(startFolders(parts.folder).retriever, encoderOverrides(config.retriever));
       try {
-        return { ...base, hits: await searchHits(parts.artefacts, encoder, questions, depth), isSearch: true };
+        const hits = await searchHits(parts.artefacts, encoder, questions, depth);
+        // Its sentences are chosen by the retriever of this row too, which is gone when the others are scored.
+        return { ...base, hits, shown: shownHits(filterOf(parts, encoder), questions, hits, config.prompt.passages), isSearch: true };
       } finally {
         encoder.dispose();
       }
     }
   }
+}
+
+function filterOf({ config, generator, artefacts }: ReportParts, encoder: Encoder): SentenceFilter | undefined {
+  return sentenceFilterOf(config.prompt, artefacts.template, encoder, generator.tokenizer);
 }
 
 /** Gold passages; where questions have none, the row says for how many. */

@@ -10,6 +10,7 @@ import type { Decoding } from "../generation/decoding.js";
 import { Generator } from "../generation/generator.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import type { Hit, Retriever } from "../retrieval/retriever.js";
+import { sentenceFilterOf, shownHits } from "./context-filter.js";
 import { decodingOf } from "./decoding-config.js";
 import { findTrainedRun, type TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
@@ -38,7 +39,7 @@ export interface PairAnswer {
   readonly answer: string;
   /** As many as the decoding gives: the best first of beams, the first drawn first of samples. */
   readonly answers: readonly string[];
-  /** What the generator was given, best first; empty without retrieval. */
+  /** What the generator was given, best first, only the kept sentences where the run filters them; empty without retrieval. */
   readonly hits: readonly Hit[];
 }
 
@@ -100,7 +101,8 @@ export class Pair {
    */
   async answer(questions: readonly string[], options: AskOptions = {}): Promise<PairAnswer[]> {
     requireQuestions(questions);
-    const hits = options.retrieval === false ? questions.map(() => []) : await this.search(questions, options.k);
+    const found = options.retrieval === false ? questions.map(() => []) : await this.search(questions, options.k);
+    const hits = options.retrieval === false ? found : this.#shown(questions, found);
     const items = questions.map((question, i) => ({ question, passages: (hits[i] ?? []).map(({ passage }) => passage) }));
     const { maxNewTokens, decoding } = this.folders;
     const answers = await this.generator.answers(items, {
@@ -128,6 +130,17 @@ export class Pair {
     for (const weight of this.#generator?.model.parameters.values() ?? []) weight.dispose();
     this.#search = undefined;
     this.#generator = undefined;
+  }
+
+  #shown(questions: readonly string[], found: readonly (readonly Hit[])[]): readonly (readonly Hit[])[] {
+    const { prompt, search } = this.folders;
+    const filter = sentenceFilterOf(prompt, search.template, this.encoder, this.generator.tokenizer);
+    return shownHits(
+      filter,
+      questions.map((question) => ({ question })),
+      found,
+      Infinity,
+    );
   }
 
   get #opened(): OpenSearch {

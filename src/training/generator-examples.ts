@@ -19,7 +19,7 @@ export interface GeneratorQuestion {
 }
 
 /** A passage in a context, with its row in the store. */
-interface ContextPassage extends Pick<Passage, "title" | "text"> {
+export interface ContextPassage extends Pick<Passage, "title" | "text"> {
   readonly row: number;
 }
 
@@ -54,7 +54,12 @@ export interface GeneratorExamplesOptions {
   readonly totalSteps: number;
   /** Changes passages and questions together, e.g. renames entities. A pure function of its arguments. */
   readonly transform?: ((context: AskedContext, step: number) => AskedContext) | undefined;
+  /** Shortens the context for its lead, as asking does. After the transform: it sees what asking would see. */
+  readonly filter?: ContextFilter | undefined;
 }
+
+/** Which passages, and how much of them, a question is shown. */
+export type ContextFilter = (passages: readonly ContextPassage[], question: string) => readonly ContextPassage[];
 
 export interface GeneratorExamples {
   /** Number of examples: of questions. */
@@ -86,9 +91,14 @@ export function generatorExamples(options: GeneratorExamplesOptions): GeneratorE
       const asked = askedAbout(options, byRow, rows, lead, step);
       const whole: AskedContext = { passages: rows.map((row) => ({ row, ...pick(options.passage(row)) })), questions: asked };
       const context = options.transform?.(whole, step) ?? whole;
-      return narrowed(options, context, growth(step), lead, step);
+      return narrowed(options, filtered(options, context), growth(step), lead, step);
     },
   };
+}
+
+function filtered({ filter }: GeneratorExamplesOptions, context: AskedContext): AskedContext {
+  const [lead] = context.questions;
+  return filter === undefined || lead === undefined ? context : { ...context, passages: filter(context.passages, lead.question) };
 }
 
 function pick(passage: Pick<Passage, "title" | "text">): Pick<Passage, "title" | "text"> {
