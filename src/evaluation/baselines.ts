@@ -64,7 +64,7 @@ export async function evaluateRow(
 ): Promise<{ row: ReportRow; answered: Answered[] }> {
   const shown = evidence.shown ?? questions.map((_, i) => (evidence.hits[i] ?? []).slice(0, options.passages));
   const predictions = await evidence.generator.answers(
-    questions.map(({ question }, i) => ({ question, passages: (shown[i] ?? []).map(({ passage }) => passage) })),
+    questions.map(({ question, history = [] }, i) => ({ question, history, passages: (shown[i] ?? []).map(({ passage }) => passage) })),
     {
       maxNewTokens: options.maxNewTokens,
       batch: options.batch,

@@ -3,12 +3,13 @@
  * prompt, which has no empty context in it; that is the prompt a closed-book generator is trained with.
  */
 import type { Passage } from "../corpus/passage.js";
+import type { HistoryTurn } from "../corpus/question.js";
 import { UserError } from "../errors.js";
 import { loadCausalModel } from "../nn/registry.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { decode, GREEDY, type Decoding } from "./decoding.js";
-import { buildPrompts, type HistoryTurn, type PromptFormat } from "./prompt.js";
+import { buildPrompts, type PromptFormat } from "./prompt.js";
 import { cutAtStop, endsAtStop } from "./stop-strings.js";
 
 export interface GeneratorFormat {

@@ -3,6 +3,7 @@
  * counts no tokens. The trap: white space at the end of a piece is moved to the start of the next (" Paris" is one token of a byte-level BPE, "Paris" after a lone space another), so a name reads
  * the same wherever it stands.
  */
+import type { HistoryTurn } from "../corpus/question.js";
 import { UserError } from "../errors.js";
 
 /** How a prompt looks. */
@@ -24,12 +25,6 @@ export interface PromptFormat {
   readonly historyTemplate?: string;
   /** The history's share of the budget, in tokens; the oldest turns are left out. Default 128. */
   readonly historyTokens?: number;
-}
-
-/** An earlier question with the answer that it got. */
-export interface HistoryTurn {
-  readonly question: string;
-  readonly answer: string;
 }
 
 export const DEFAULT_HISTORY_TEMPLATE = "Q: {question}\nA: {answer}\n";

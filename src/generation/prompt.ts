@@ -6,11 +6,12 @@
  * The trap: pieces are tokenised one by one and joined, so what belongs to one piece is decided before anything is a token.
  */
 import { passageText, type Passage } from "../corpus/passage.js";
+import type { HistoryTurn } from "../corpus/question.js";
 import { UserError } from "../errors.js";
 import type { Tokenizer } from "../text/tokenizer.js";
-import { parseTemplate, renderParts, type HistoryTurn, type Layout, type PromptFormat } from "./prompt-template.js";
+import { parseTemplate, renderParts, type Layout, type PromptFormat } from "./prompt-template.js";
 
-export type { HistoryTurn, PromptFormat } from "./prompt-template.js";
+export type { PromptFormat } from "./prompt-template.js";
 
 /** A space, not a line break, after `Context:`: the first name then has the same tokens as its later mentions. */
 export const DEFAULT_PROMPT_FORMAT: PromptFormat = {
@@ -69,7 +70,9 @@ const HISTORY_TOKENS = 128;
 export function buildPrompts(tokenizer: Tokenizer, format: PromptFormat, items: readonly PromptItem[], maxTokens: number): Prompt[] {
   const layout = parseTemplate(format);
   return assembleAll(tokenizer, format, items, (item) => ({
-    variants: variantsOf(item.history ?? [], layout, (history) => variant(format, layout, item, history, [{ question: item.question }])),
+    variants: variantsOf(item.history ?? [], layout, format.historyTokens ?? HISTORY_TOKENS, (history) =>
+      variant(format, layout, item, history, [{ question: item.question }]),
+    ),
     maxTokens,
     question: item.question,
   }));
@@ -102,7 +105,9 @@ export function buildTrainingPrompts(
     }
     for (const { question, answer } of item.questions)
       if (answer.trim() === "") throw fault(`the answer to ${JSON.stringify(question)} is empty`, "an answer", JSON.stringify(answer));
-    const variants = variantsOf(item.history ?? [], layout, (history) => variant(format, layout, item, history, item.questions));
+    const variants = variantsOf(item.history ?? [], layout, format.historyTokens ?? HISTORY_TOKENS, (history) =>
+      variant(format, layout, item, history, item.questions),
+    );
     return { variants, maxTokens, question: first.question, eosId };
   });
 }
@@ -141,9 +146,16 @@ interface Plan {
   readonly eosId?: number;
 }
 
-function variantsOf(history: readonly HistoryTurn[], layout: Layout, make: (history: readonly HistoryTurn[]) => Variant): Variant[] {
+function variantsOf(
+  history: readonly HistoryTurn[],
+  layout: Layout,
+  most: number,
+  make: (history: readonly HistoryTurn[]) => Variant,
+): Variant[] {
   if (!layout.hasHistory || history.length === 0) return [make([])];
-  return Array.from({ length: history.length + 1 }, (_, oldest) => make(history.slice(oldest)));
+  // A turn is a token at least: of more turns than tokens the oldest can't be shown.
+  const latest = history.slice(Math.max(0, history.length - most));
+  return Array.from({ length: latest.length + 1 }, (_, oldest) => make(latest.slice(oldest)));
 }
 
 /** The pieces of one prompt. Only its first question stands after the history. */

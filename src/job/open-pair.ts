@@ -4,6 +4,7 @@
  */
 import type { PromptConfig } from "../config/schema.js";
 import type { PassageStore } from "../corpus/passage-store.js";
+import type { HistoryTurn } from "../corpus/question.js";
 import { setThreads } from "../engine/info.js";
 import { UserError } from "../errors.js";
 import type { Decoding } from "../generation/decoding.js";
@@ -30,6 +31,13 @@ export interface PairFolders {
   /** Prompt and answer together. Default: the model's positions. */
   readonly maxTokens?: number;
   readonly device?: string;
+}
+
+/** A question, with what was said before it where it is a follow-up. */
+export interface PairQuestion {
+  readonly question: string;
+  /** Oldest first. Shown where the run's template has `{history}`. */
+  readonly history?: readonly HistoryTurn[];
 }
 
 /** An answer and what it was taken from. */
@@ -99,11 +107,17 @@ export class Pair {
    *
    * @throws UserError for an empty question, or one that alone is longer than the generator's input
    */
-  async answer(questions: readonly string[], options: AskOptions = {}): Promise<PairAnswer[]> {
+  async answer(asked: readonly (string | PairQuestion)[], options: AskOptions = {}): Promise<PairAnswer[]> {
+    const histories = asked.map((one) => (typeof one === "string" ? [] : (one.history ?? [])));
+    const questions = asked.map((one) => (typeof one === "string" ? one : one.question));
     requireQuestions(questions);
     const found = options.retrieval === false ? questions.map(() => []) : await this.search(questions, options.k);
     const hits = options.retrieval === false ? found : this.#shown(questions, found);
-    const items = questions.map((question, i) => ({ question, passages: (hits[i] ?? []).map(({ passage }) => passage) }));
+    const items = questions.map((question, i) => ({
+      question,
+      history: histories[i] ?? [],
+      passages: (hits[i] ?? []).map(({ passage }) => passage),
+    }));
     const { maxNewTokens, decoding } = this.folders;
     const answers = await this.generator.answers(items, {
       maxNewTokens,
@@ -114,6 +128,12 @@ export class Pair {
       const own = answers[i] ?? [];
       return { question, answer: own[0] ?? "", answers: own, hits: hits[i] ?? [] };
     });
+  }
+
+  /** Whether the run's prompt shows what was said before; without, follow-ups are asked as if they were the first. */
+  get showsHistory(): { readonly open: boolean; readonly closed: boolean } {
+    const { template, closed_book_template: closed } = this.folders.prompt;
+    return { open: template.includes("{history}"), closed: closed.includes("{history}") };
   }
 
   /** The tokens of a question that the retriever doesn't read because it is too long; 0 for nearly all. */

@@ -126,7 +126,10 @@ export class PhaseMaker {
     if (closedBook === undefined) throw new Error("no closed-book generator was made");
     const examples: GeneratorExamples = {
       size: questions.length,
-      at: (lead) => ({ passages: [], questions: [{ index: lead, ...answeredQuestion(questions[lead]) }] }),
+      at: (lead) => {
+        const { history = [] } = questions[lead] ?? {};
+        return { passages: [], questions: [{ index: lead, ...answeredQuestion(questions[lead]) }], history };
+      },
       shareShown: () => 1,
     };
     const length = (example: number): number =>
@@ -234,7 +237,8 @@ export class PhaseMaker {
   }
 
   #generatorQuestion(question: number): GeneratorQuestion {
-    return { ...answeredQuestion(this.#parts.questions[question]), goldRows: this.#goldRows[question] ?? [] };
+    const asked = this.#parts.questions[question];
+    return { ...answeredQuestion(asked), goldRows: this.#goldRows[question] ?? [], history: asked?.history };
   }
 
   /** Tokens of a context with the questions that will be asked about it, as batches are planned by it. */
