@@ -21,11 +21,11 @@ interface SharedDecoding {
   readonly stop?: readonly string[];
 }
 
-export interface GreedyDecoding extends SharedDecoding {
+interface GreedyDecoding extends SharedDecoding {
   readonly strategy: "greedy";
 }
 
-export interface SampleDecoding extends SharedDecoding {
+interface SampleDecoding extends SharedDecoding {
   readonly strategy: "sample";
   readonly seed: number;
   readonly temperature?: number;

@@ -96,7 +96,7 @@ function seenIn(prompts: readonly Int32Array[], vocabulary: number, device: stri
 }
 
 /** The tokens that would repeat an n-gram of `tokens` if they came next. */
-export function bannedAfter(tokens: readonly number[], size: number): number[] {
+function bannedAfter(tokens: readonly number[], size: number): number[] {
   if (size === 0 || tokens.length + 1 < size) return [];
   const last = tokens.slice(tokens.length - size + 1);
   const banned = new Set<number>();

@@ -21,13 +21,13 @@ export interface PromptFormat {
   readonly answerPrefix: string;
   /** Texts of one's own: `{style}` in the template stands for `variables.style`. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** How an earlier question with its answer is shown: `{question}` and `{answer}`. Default {@link DEFAULT_HISTORY_TEMPLATE}. */
+  /** How an earlier question with its answer is shown: `{question}` and `{answer}`. Default `Q: {question}\nA: {answer}\n`. */
   readonly historyTemplate?: string;
   /** The history's share of the budget, in tokens; the oldest turns are left out. Default 128. */
   readonly historyTokens?: number;
 }
 
-export const DEFAULT_HISTORY_TEMPLATE = "Q: {question}\nA: {answer}\n";
+const DEFAULT_HISTORY_TEMPLATE = "Q: {question}\nA: {answer}\n";
 
 /** A stretch of the template. */
 type Part = { readonly kind: "literal"; readonly text: string } | { readonly kind: "question" } | { readonly kind: "history" };

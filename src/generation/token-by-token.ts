@@ -20,7 +20,7 @@ export interface EndOptions extends ProcessorOptions {
 }
 
 /** Which answer a row of the logits belongs to. */
-export interface ChosenRow {
+interface ChosenRow {
   /** The prompt's place in the batch. */
   readonly prompt: number;
   /** Of several answers to the prompt, from 0. */

@@ -22,7 +22,7 @@ export interface GeneratorQuestion {
 }
 
 /** A passage in a context, with its row in the store. */
-export interface ContextPassage extends Pick<Passage, "title" | "text"> {
+interface ContextPassage extends Pick<Passage, "title" | "text"> {
   readonly row: number;
 }
 
