@@ -40,6 +40,7 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
   checkMining(check);
   checkPenalties(check);
   checkEvaluation(check);
+  checkGeneration(check);
   return warnings;
 }
 
@@ -139,6 +140,14 @@ function checkBatches({ config, refuse }: Check): void {
   if (config.train.contrastive.accumulate > config.train.contrastive.batch) {
     refuse("train.contrastive.accumulate", `is more than the batch of ${config.train.contrastive.batch}`, "lower it");
   }
+  const { template } = config.prompt;
+  if (config.train.generator.questions_per_context > 1 && template.indexOf("{question}") < template.indexOf("{context}")) {
+    refuse(
+      "train.generator.questions_per_context",
+      "is above 1, but prompt.template has {question} before {context}: questions can't share a context that follows them",
+      "set it to 1",
+    );
+  }
   if (curriculum.share === 1) refuse("train.generator.curriculum.share", "is 1: full contexts would never be seen", "set it below 1");
 }
 
@@ -191,4 +200,35 @@ function checkEvaluation({ config, refuse }: Check): void {
     );
   }
   if (new Set(config.eval.rows).size < config.eval.rows.length) refuse("eval.rows", "names a row twice", "name each once");
+}
+
+/** The keys that only one strategy reads. */
+const strategyKeys = {
+  sample: ["temperature", "top_k", "top_p", "seed"],
+  beam: ["beams", "length_penalty", "early_stopping"],
+} as const;
+
+/** `generation.beams` where it is null. The decoder's own default is elsewhere; this one is the config's. */
+const defaultBeams = 4;
+
+function checkGeneration({ config, refuse, warn }: Check): void {
+  const { generation } = config;
+  const { strategy, answers } = generation;
+  for (const owner of ["sample", "beam"] as const) {
+    const set = strategyKeys[owner].find((key) => generation[key] !== null);
+    if (owner !== strategy && set !== undefined) {
+      refuse(
+        `generation.${set}`,
+        `is set, but generation.strategy is ${strategy}`,
+        `set generation.strategy=${owner}, or generation.${set}=null`,
+      );
+    }
+  }
+  if (strategy === "greedy" && answers > 1)
+    refuse("generation.answers", `is ${answers}, but greedy decoding has one answer`, "set generation.strategy=sample or beam");
+  const beams = generation.beams ?? defaultBeams;
+  if (strategy === "beam" && answers > beams)
+    refuse("generation.answers", `is ${answers}, more than generation.beams (${beams})`, `set generation.beams=${answers}`);
+  if (strategy === "beam" && beams > config.eval.batch)
+    warn("eval.batch", `is ${config.eval.batch} rows, and a question has ${beams} beams: one question is decoded at a time`);
 }

@@ -17,7 +17,10 @@ export interface Answered {
   readonly id: string;
   readonly question: string;
   readonly answers: readonly string[];
+  /** What is scored: the first answer. */
   readonly prediction: string;
+  /** All answers, where several were asked for. */
+  readonly predictions?: readonly string[];
   readonly em: number;
   readonly f1: number;
   readonly rougeL: number;

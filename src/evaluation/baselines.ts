@@ -1,11 +1,12 @@
 /**
  * The rows of the report: one generator, six ways to its evidence, so that what retrieval brings, and what training it brings, can be read off. All rows answer the same questions with the
- * same decoding. The trap: `base-pair` is the retriever as the run started with it beside the trained generator; a from-scratch generator that was never trained answers nothing, and
+ * same decoding, and of several answers the first is scored. The trap: `base-pair` is the retriever as the run started with it beside the trained generator; a from-scratch generator that was never trained answers nothing, and
  * would make every retriever look good.
  */
 import type { Question } from "../corpus/question.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { seededRandom } from "../corpus/seeded-random.js";
+import type { Decoding } from "../generation/decoding.js";
 import type { Generator } from "../generation/generator.js";
 import type { Hit } from "../retrieval/retriever.js";
 import { averageScores, scoreAnswer, shownHit, type Answered, type Scores } from "./answered.js";
@@ -39,6 +40,8 @@ export interface Evidence {
   readonly generator: Generator;
   /** Hits for each question. */
   readonly hits: readonly (readonly Hit[])[];
+  /** What the generator reads of them, where that isn't the first `passages` as they are. */
+  readonly shown?: readonly (readonly Hit[])[];
   /** Whether the ranking is a search's, so that recall and MRR mean something. */
   readonly isSearch: boolean;
 }
@@ -48,6 +51,8 @@ export interface RowOptions {
   readonly passages: number;
   readonly recallKs: readonly number[];
   readonly maxNewTokens: number;
+  /** Default: greedy. */
+  readonly decoding?: Decoding;
   readonly batch: number;
   readonly samples: number;
   readonly confidence: number;
@@ -60,14 +65,21 @@ export async function evaluateRow(
   evidence: Evidence,
   options: RowOptions,
 ): Promise<{ row: ReportRow; answered: Answered[] }> {
-  const shown = questions.map((_, i) => (evidence.hits[i] ?? []).slice(0, options.passages));
-  const predictions = await evidence.generator.answer(
-    questions.map(({ question }, i) => ({ question, passages: (shown[i] ?? []).map(({ passage }) => passage) })),
-    { maxNewTokens: options.maxNewTokens, batch: options.batch, ...(options.progress === undefined ? {} : { progress: options.progress }) },
+  const shown = evidence.shown ?? questions.map((_, i) => (evidence.hits[i] ?? []).slice(0, options.passages));
+  const predictions = await evidence.generator.answers(
+    questions.map(({ question, history = [] }, i) => ({ question, history, passages: (shown[i] ?? []).map(({ passage }) => passage) })),
+    {
+      maxNewTokens: options.maxNewTokens,
+      batch: options.batch,
+      ...(options.decoding === undefined ? {} : { decoding: options.decoding }),
+      ...(options.progress === undefined ? {} : { progress: options.progress }),
+    },
   );
   const answered = questions.map((question, i) => {
     const ranking = evidence.isSearch ? (evidence.hits[i] ?? []).map(({ passage }) => passage.id) : undefined;
-    return scoreAnswer(question, predictions[i] ?? "", (shown[i] ?? []).map(shownHit), ranking, options.recallKs);
+    const own = predictions[i] ?? [];
+    const scored = scoreAnswer(question, own[0] ?? "", (shown[i] ?? []).map(shownHit), ranking, options.recallKs);
+    return own.length > 1 ? { ...scored, predictions: own } : scored;
   });
   const { name, meaning } = evidence;
   return { row: { name, meaning, ...averageScores(answered, options), against_base: null }, answered };

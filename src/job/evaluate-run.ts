@@ -6,7 +6,9 @@ import path from "node:path";
 import { goldRepetition, type Answered } from "../evaluation/answered.js";
 import { evaluateRow, goldHits, randomHits, ROW_MEANINGS, type Evidence, type ReportRow, type RowName } from "../evaluation/baselines.js";
 import { compareRows } from "../evaluation/compare-rows.js";
+import { describeDecoding } from "../generation/decoding.js";
 import { Generator } from "../generation/generator.js";
+import type { SentenceFilter } from "../generation/sentence-filter.js";
 import { passageText } from "../corpus/passage.js";
 import type { Question } from "../corpus/questions.js";
 import { answersJsonLines, answersMarkdown, answersText } from "../report/validation-answers.js";
@@ -17,6 +19,8 @@ import type { Hit, Retriever } from "../retrieval/retriever.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { UserError } from "../errors.js";
 import { currentRetriever, type ArtefactParts } from "./artefacts.js";
+import { describeFilter, sentenceFilterOf, shownHits } from "./context-filter.js";
+import { decodingOf } from "./decoding-config.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
 import { reportPage, type PageRun } from "./report-page.js";
@@ -74,21 +78,29 @@ interface ScoredRow {
 export async function makeReport(parts: ReportParts): Promise<MadeReport> {
   const { config, questions, report, store } = parts;
   const { bootstrap, permutation, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
+  const decoding = decodingOf(config.generation, config.seed);
   const options = {
     passages: config.prompt.passages,
     recallKs,
     maxNewTokens,
     batch,
+    decoding,
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
   };
   const seconds: Record<string, number> = {};
+  const filter = filterOf(parts, parts.encoder);
   const score = async (evidence: Evidence): Promise<ScoredRow> => {
     const start = performance.now();
-    const scored = await evaluateRow(questions, evidence, {
-      ...options,
-      progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
-    });
+    const shown = evidence.shown ?? shownHits(filter, questions, evidence.hits, options.passages);
+    const scored = await evaluateRow(
+      questions,
+      { ...evidence, shown },
+      {
+        ...options,
+        progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
+      },
+    );
     seconds[evidence.name] = (performance.now() - start) / 1000;
     return scored;
   };
@@ -109,6 +121,7 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
     base === undefined || row.name === "base-pair"
       ? row
       : { ...row, against_base: compareRows(answered, base, { ...options, permutations: permutation.samples }) };
+  const context = describeFilter(config.prompt);
   return {
     report: {
       name: parts.name,
@@ -120,6 +133,8 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       rows: rows.map(compared),
       more: more.map(compared),
       gold_rep: goldRepetition(questions),
+      decoding: describeDecoding(decoding),
+      ...(context === undefined ? {} : { context }),
       seconds,
     },
     trained: answersOf("trained-pair") ?? [],
@@ -159,12 +174,18 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
     case "base-pair": {
       const encoder = Encoder.load(startFolders(parts.folder).retriever, encoderOverrides(config.retriever));
       try {
-        return { ...base, hits: await searchHits(parts.artefacts, encoder, questions, depth), isSearch: true };
+        const hits = await searchHits(parts.artefacts, encoder, questions, depth);
+        // Its sentences are chosen by the retriever of this row too, which is gone when the others are scored.
+        return { ...base, hits, shown: shownHits(filterOf(parts, encoder), questions, hits, config.prompt.passages), isSearch: true };
       } finally {
         encoder.dispose();
       }
     }
   }
+}
+
+function filterOf({ config, generator, artefacts }: ReportParts, encoder: Encoder): SentenceFilter | undefined {
+  return sentenceFilterOf(config.prompt, artefacts.template, encoder, generator.tokenizer);
 }
 
 /** Gold passages; where questions have none, the row says for how many. */

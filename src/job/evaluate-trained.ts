@@ -196,6 +196,14 @@ function evaluationHash(config: TandemConfig, encoder: Encoder, store: PassageSt
   // Where the files lie doesn't matter, what is in them does.
   const settings = { ...config.eval, questions: null, passages: null };
   const asked = questions.map(({ id, question, answers, passageIds }) => [id, question, answers, passageIds]);
-  const parts = { settings, prompt: config.prompt, index: config.index, encoder: encoder.hash, corpus: store.hash, asked };
+  const parts = {
+    settings,
+    prompt: config.prompt,
+    generation: config.generation,
+    index: config.index,
+    encoder: encoder.hash,
+    corpus: store.hash,
+    asked,
+  };
   return hashJson(parts).slice(0, 12);
 }

@@ -11,6 +11,8 @@ import { writeFileAtomic } from "../storage/atomic-write.js";
 import type { RunState } from "../training/run-state.js";
 import type { SchedulePosition } from "../training/schedule.js";
 import { currentRetriever } from "./artefacts.js";
+import { sentenceFilterOf, shownHits } from "./context-filter.js";
+import { decodingOf } from "./decoding-config.js";
 import type { OpenRun } from "./open-run.js";
 
 interface ValidationLine {
@@ -43,13 +45,16 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   );
   retriever.index.dispose();
   state.progress.artefacts = { ...state.progress.artefacts, validated: indexName };
-  const evidence = { name: "validation", meaning: "the pair being trained", generator: run.generator, hits, isSearch: true };
+  const filter = sentenceFilterOf(config.prompt, run.artefacts.template, run.encoder, run.generator.tokenizer);
+  const shown = shownHits(filter, questions, hits, passages);
+  const evidence = { name: "validation", meaning: "the pair being trained", generator: run.generator, hits, shown, isSearch: true };
   const { bootstrap, batch, max_new_tokens: maxNewTokens } = config.eval;
   const { row, answered } = await evaluateRow(questions, evidence, {
     passages,
     recallKs,
     maxNewTokens,
     batch,
+    decoding: decodingOf(config.generation, config.seed),
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
   });

@@ -14,6 +14,10 @@ export interface RunReport {
   /** Passages that the generator reads. */
   readonly k: number;
   readonly confidence: number;
+  /** How answers were chosen, in words; reports of older versions don't say. */
+  readonly decoding?: string;
+  /** What is shown of the passages, in words; undefined: all that has room. */
+  readonly context?: string;
   readonly rows: readonly ReportRow[];
   /** Rows beside the six: the trained generator without any passage. */
   readonly more: readonly ReportRow[];
@@ -44,6 +48,8 @@ export function reportText(report: RunReport): string {
     "",
     ...lines,
     "",
+    ...(report.decoding === undefined ? [] : [`Decoding: ${report.decoding}.`]),
+    ...(report.context === undefined ? [] : [`Context: ${report.context}.`]),
     `Intervals hold ${percent(report.confidence)} of bootstrap resamples, clustered by document.`,
     ...searched(report.rows),
     `rep-2 is the share of repeated word pairs; the gold answers' own is ${share(report.gold_rep["2"])}.`,

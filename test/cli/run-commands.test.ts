@@ -200,6 +200,63 @@ describe("tandem index", () => {
   });
 });
 
+describe("tandem ask, how answers are chosen", () => {
+  const answersOf = async (...words: string[]): Promise<string[]> => {
+    const longest = words.includes("--max-new-tokens") ? [] : ["--max-new-tokens", "6"];
+    const { out } = await captured(ask, ["ask", world.run, "Who is the mayor?", ...longest, ...words, "--json"]);
+    return (linesOf(out) as { answer: string; answers: string[] }[]).flatMap(({ answer, answers }) => {
+      expect(answer).toBe(answers[0]);
+      return answers;
+    });
+  };
+
+  it("prints several answers as A1, A2 …, and all of them in JSON", async () => {
+    const words = ["--strategy", "sample", "--temperature", "2", "--seed", "5", "--answers", "4"];
+    const answers = await answersOf(...words);
+    expect(answers).toHaveLength(4);
+    expect(new Set(answers).size).toBeGreaterThan(1);
+    const { out } = await captured(ask, ["ask", world.run, "Who is the mayor?", "--max-new-tokens", "6", ...words]);
+    expect(
+      out
+        .split("\n")
+        .slice(1, 5)
+        .map((line) => line.slice(0, 4)),
+    ).toEqual(["A1: ", "A2: ", "A3: ", "A4: "]);
+    expect(await answersOf(...words)).toEqual(answers);
+    expect(await answersOf(...words.with(5, "6"))).not.toEqual(answers);
+  });
+
+  it("draws a question's answers alike alone and among others", async () => {
+    const words = ["--strategy", "sample", "--temperature", "2", "--answers", "2"];
+    const questions = file("sampled.txt", "What is sold?\nWho is the mayor?\nWhich river?\n");
+    const { out } = await captured(ask, ["ask", world.run, "--questions", questions, "--json", "--max-new-tokens", "6", ...words]);
+    expect((linesOf(out) as { answers: string[] }[])[1]?.answers).toEqual(await answersOf(...words));
+  });
+
+  it("beams come best first, and the penalties, the longest answer and stop strings count", async () => {
+    const beams = await answersOf("--strategy", "beam", "--beams", "5", "--answers", "3");
+    expect(beams).toHaveLength(3);
+    expect(new Set(beams).size).toBe(3);
+    const greedy = await answersOf();
+    expect(await answersOf("--strategy", "greedy")).toEqual(greedy);
+    expect(await answersOf("--repetition-penalty", "3", "--distinct-ngrams", "2")).not.toEqual(greedy);
+    expect((await answersOf("--max-new-tokens", "2"))[0]?.length).toBeLessThan(greedy[0]?.length ?? 0);
+    const stop = greedy[0]?.slice(2, 4) ?? "";
+    expect(await answersOf("--stop", "never in it", "--stop", stop)).toEqual([greedy[0]?.slice(0, greedy[0].indexOf(stop)).trim()]);
+  });
+
+  it.each([
+    ["a temperature without sampling", ["--temperature", "0.6"], /'generation\.temperature' is set, but generation\.strategy is greedy/],
+    ["more answers than beams", ["--strategy", "beam", "--beams", "2", "--answers", "3"], /more than generation\.beams \(2\)/],
+    ["several greedy answers", ["--answers", "2"], /greedy decoding has one answer/],
+    ["a word for a number", ["--strategy", "sample", "--top-p", "much"], /generation\.top_p/],
+    ["a strategy that isn't there", ["--strategy", "best"], /one of greedy, sample, beam/],
+    ["an answer that leaves no room", ["--max-new-tokens", "9999"], /eval\.max_new_tokens/],
+  ])("refuses %s", async (_, words, expected) => {
+    expect(await faultOf(() => captured(ask, ["ask", world.run, "Who?", ...words]))).toMatch(expected);
+  });
+});
+
 describe("tandem eval", () => {
   const report = (out: string): RunReport => JSON.parse(out) as RunReport;
 
@@ -249,6 +306,20 @@ describe("tandem eval", () => {
     expect(readFileSync(path.join(output, "report.html"), "utf8")).toBe(page);
     expect(again.error).not.toMatch(/embedded|passages from/);
     expect(again.out).toBe(out);
+  });
+
+  it("says how answers were chosen, and keeps all of several", async () => {
+    expect(readFileSync(path.join(world.run, "report.txt"), "utf8")).toContain("\nDecoding: greedy.\n");
+    const words = ["generation.strategy=sample", "generation.temperature=2", "generation.answers=3", "eval.rows=[trained-pair]"];
+    const output = path.join(world.folder, "sampled");
+    const { out } = await captured(evaluate, ["eval", world.run, ...words, "--output", output, "--quiet"]);
+    expect(out).toContain("Decoding: sampled (temperature 2, seed 0), 3 answers a question, of which the first is scored.");
+    const answered = linesOf(readFileSync(path.join(output, "answers.jsonl"), "utf8")) as { prediction: string; predictions: string[] }[];
+    for (const { prediction, predictions } of answered) {
+      expect(predictions).toHaveLength(3);
+      expect(prediction).toBe(predictions[0]);
+    }
+    expect(readFileSync(path.join(output, "answers.md"), "utf8")).toMatch(/^- answer 3: /m);
   });
 
   it("on questions without gold passages leaves out what can't be measured, and says so", async () => {
