@@ -11,6 +11,7 @@ import type { Encoder } from "../retrieval/encoder.js";
 import type { Hit, Retriever } from "../retrieval/retriever.js";
 import { findTrainedRun, type TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
+import { faissSettings } from "./index-settings.js";
 import { generatorFormat } from "./models.js";
 import { openSearch, type OpenSearch, type SearchFolders } from "./open-search.js";
 
@@ -159,6 +160,7 @@ export function searchFolders({ places, corpus, config, name }: TrainedRun, devi
     corpus,
     index: { parent: places.index },
     metric,
+    approximate: faissSettings(config.index) ?? null,
     dtype,
     template: config.data.corpus.title_template,
     device,
