@@ -48,10 +48,59 @@ void requireQuantizer(const faiss::ScalarQuantizer& quantizer, int64_t dimension
   using Scalar = faiss::ScalarQuantizer;
   require(quantizer.d == static_cast<size_t>(dimension), "a quantizer of another dimension");
   const auto type = quantizer.qtype;
+  // A kind that it doesn't know FAISS refuses by an exception inside a parallel part, which ends the process.
+  require(type >= 0 && type <= Scalar::QT_6bit, "a quantizer's kind");
   const bool ranged = type == Scalar::QT_8bit || type == Scalar::QT_4bit || type == Scalar::QT_6bit;
   const bool uniform = type == Scalar::QT_8bit_uniform || type == Scalar::QT_4bit_uniform;
   const size_t expected = ranged ? 2 * quantizer.d : uniform ? 2 : 0;
   require(quantizer.trained.size() >= expected, "a quantizer's table");
+}
+
+void requireQuantizer(const faiss::AdditiveQuantizer& quantizer, int64_t dimension) {
+  require(quantizer.d == static_cast<size_t>(dimension), "a quantizer of another dimension");
+  require(quantizer.M > 0 && quantizer.nbits.size() == quantizer.M, "a quantizer without parts");
+  size_t entries = 0;
+  for (const size_t bits : quantizer.nbits) {
+    require(bits > 0 && bits <= 16, "a quantizer's bits");
+    entries += size_t{1} << bits;
+  }
+  const auto* product = dynamic_cast<const faiss::ProductAdditiveQuantizer*>(&quantizer);
+  if (product == nullptr && quantizer.is_trained)
+    require(quantizer.codebooks.size() == entries * quantizer.d, "a quantizer's table");
+}
+
+// Codes in blocks of `rows` rows of two parts a byte, as the fast scan reads them.
+void requireBlocks(size_t parts, size_t padded, size_t bits, size_t centroids, int rows) {
+  require(parts > 0 && padded == (parts + 1) / 2 * 2 && bits == 4 && centroids == 16, "its quantizer's parts");
+  require(rows > 0 && rows % 32 == 0 && rows <= 4096, "its blocks");
+}
+
+void requireFastScan(const faiss::IndexFastScan& index) {
+  requireBlocks(index.M, index.M2, index.nbits, index.ksub, index.bbs);
+  const size_t rows = (static_cast<size_t>(index.ntotal) + index.bbs - 1) / index.bbs * index.bbs;
+  require(index.ntotal2 == rows && index.codes.size() == rows * index.M2 / 2, "its codes don't fit its size");
+  if (auto* part = dynamic_cast<const faiss::IndexPQFastScan*>(&index)) {
+    requireQuantizer(part->pq, part->d);
+    require(part->pq.M == part->M && part->pq.nbits == part->nbits, "its quantizer's parts");
+  }
+  if (auto* part = dynamic_cast<const faiss::IndexAdditiveQuantizerFastScan*>(&index))
+    require(part->aq != nullptr && part->M >= part->aq->M, "its quantizer's parts");
+}
+
+void requireFastScan(const faiss::IndexIVFFastScan& index) {
+  requireBlocks(index.M, index.M2, index.nbits, index.ksub, index.bbs);
+  const auto* lists = dynamic_cast<const faiss::BlockInvertedLists*>(index.invlists);
+  require(lists != nullptr && lists->n_per_block == static_cast<size_t>(index.bbs) &&
+              lists->block_size == index.bbs * index.M2 / 2,
+          "its lists' blocks");
+  for (size_t list = 0; list < lists->nlist; list++) {
+    const size_t blocks = (lists->ids[list].size() + lists->n_per_block - 1) / lists->n_per_block;
+    require(lists->codes[list].size() == blocks * lists->block_size, "a list's codes");
+  }
+  if (auto* part = dynamic_cast<const faiss::IndexIVFPQFastScan*>(&index)) {
+    requireQuantizer(part->pq, part->d);
+    require(part->pq.M == part->M && part->pq.nbits == part->nbits, "its quantizer's parts");
+  }
 }
 
 void requireCodes(const faiss::IndexFlatCodes& index) {
@@ -66,6 +115,10 @@ void requireCodes(const faiss::IndexFlatCodes& index) {
   if (auto* part = dynamic_cast<const faiss::IndexScalarQuantizer*>(&index)) {
     if (part->is_trained) requireQuantizer(part->sq, part->d);
     require(part->sq.code_size == part->code_size, "its codes don't fit its quantizer");
+  }
+  if (auto* part = dynamic_cast<const faiss::IndexAdditiveQuantizer*>(&index)) {
+    require(part->aq != nullptr && part->aq->code_size == part->code_size, "its codes don't fit its quantizer");
+    requireQuantizer(*part->aq, part->d);
   }
   if (auto* part = dynamic_cast<const faiss::IndexLSH*>(&index)) {
     require(part->nbits > 0 && part->code_size == static_cast<size_t>(part->nbits + 7) / 8, "its number of bits");
@@ -82,6 +135,8 @@ void requireLists(const faiss::IndexIVF& index) {
   const auto* blocks = dynamic_cast<const faiss::BlockInvertedLists*>(index.invlists);
   if (lists == nullptr && blocks == nullptr)
     throw std::runtime_error("its lists lie in another file, which is not supported");
+  require(index.nprobe > 0 && index.quantizer != nullptr && (index.quantizer->is_trained || !index.is_trained),
+          "its coarse quantizer");
   require(index.nlist > 0 && index.invlists->nlist == index.nlist, "its number of lists");
   require(index.quantizer != nullptr && index.quantizer->d == index.d, "its coarse quantizer's dimension");
   require(!index.is_trained || index.quantizer->ntotal == static_cast<int64_t>(index.nlist),
@@ -99,8 +154,17 @@ void requireLists(const faiss::IndexIVF& index) {
     for (size_t i = 0; i < length; i++) requireRow(ids[i], index.ntotal);
   }
   require(entries == index.ntotal, "its lists don't hold every row once");
-  if (auto* part = dynamic_cast<const faiss::IndexIVFPQ*>(&index)) requireQuantizer(part->pq, part->d);
-  if (auto* part = dynamic_cast<const faiss::IndexIVFPQFastScan*>(&index)) requireQuantizer(part->pq, part->d);
+  if (auto* part = dynamic_cast<const faiss::IndexIVFFlat*>(&index))
+    require(part->code_size == sizeof(float) * part->d, "its codes don't fit its dimension");
+  if (auto* part = dynamic_cast<const faiss::IndexIVFPQ*>(&index)) {
+    requireQuantizer(part->pq, part->d);
+    require(part->pq.code_size == part->code_size, "its codes don't fit its quantizer");
+  }
+  if (auto* part = dynamic_cast<const faiss::IndexIVFFastScan*>(&index)) requireFastScan(*part);
+  if (auto* part = dynamic_cast<const faiss::IndexIVFAdditiveQuantizer*>(&index)) {
+    require(part->aq != nullptr && part->aq->code_size == part->code_size, "its codes don't fit its quantizer");
+    requireQuantizer(*part->aq, part->d);
+  }
   if (auto* part = dynamic_cast<const faiss::IndexIVFScalarQuantizer*>(&index); part != nullptr && part->is_trained)
     requireQuantizer(part->sq, part->d);
 }
@@ -113,6 +177,7 @@ void requireGraph(const faiss::IndexHNSW& index) {
               graph.offsets[0] == 0 && graph.offsets[size] == graph.neighbors.size(),
           "its graph's size");
   const auto& widths = graph.cum_nneighbor_per_level;
+  require(graph.efSearch >= 0 && graph.efSearch <= (1 << 20), "its efSearch");
   require(!widths.empty() && widths[0] == 0, "its graph's levels");
   for (size_t level = 1; level < widths.size(); level++)
     require(widths[level] >= widths[level - 1], "its graph's levels");
@@ -141,6 +206,7 @@ void requireGraph(const faiss::IndexNSG& index) {
           "its vectors");
   if (index.ntotal == 0) return;
   require(index.nsg.is_built && index.nsg.final_graph != nullptr, "its graph isn't built");
+  require(index.nsg.search_L >= 0 && index.nsg.search_L <= (1 << 20), "its search_L");
   const auto& graph = *index.nsg.final_graph;
   require(graph.N == index.ntotal && index.nsg.ntotal == index.ntotal && graph.K > 0, "its graph's size");
   requireRow(index.nsg.enterpoint, graph.N);
@@ -192,13 +258,15 @@ void requirePart(const faiss::Index& index, bool isWhole) {
   if (product != nullptr && !isWhole) return requireQuantizer(product->pq, product->d);
   if (!isKnown(index)) throw std::runtime_error("it is of a kind that can't be searched for rows");
   require(index.d > 0 && index.d <= (1 << 20), "its dimension");
+  require(index.metric_type == faiss::METRIC_INNER_PRODUCT || index.metric_type == faiss::METRIC_L2,
+          "the metric of a part");
   require(index.ntotal >= 0 && index.ntotal < std::numeric_limits<int32_t>::max(), "its size");
   if (auto* part = dynamic_cast<const faiss::IndexFlatCodes*>(&index)) requireCodes(*part);
   if (auto* part = dynamic_cast<const faiss::IndexIVF*>(&index)) requireLists(*part);
   if (auto* part = dynamic_cast<const faiss::IndexHNSW*>(&index)) requireGraph(*part);
   if (auto* part = dynamic_cast<const faiss::IndexNSG*>(&index)) requireGraph(*part);
   if (auto* part = dynamic_cast<const faiss::IndexPreTransform*>(&index)) requireTransforms(*part);
-  if (auto* part = dynamic_cast<const faiss::IndexPQFastScan*>(&index)) requireQuantizer(part->pq, part->d);
+  if (auto* part = dynamic_cast<const faiss::IndexFastScan*>(&index)) requireFastScan(*part);
   if (auto* part = dynamic_cast<const faiss::IndexIDMap*>(&index)) {
     require(part->index != nullptr && part->index->ntotal == part->ntotal && part->index->d == part->d, "what it maps");
     require(part->id_map.size() == static_cast<size_t>(part->ntotal), "its ids");

@@ -5,7 +5,7 @@
  *
  * N passages, D dimension.
  */
-import { copyFileSync, existsSync, linkSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { noGrad } from "../engine/grad-mode.js";
@@ -15,7 +15,9 @@ import type { Tensor } from "../engine/tensor.js";
 import { passageText } from "../corpus/passage.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { UserError } from "../errors.js";
-import { writeFolderAtomic } from "../storage/atomic-write.js";
+import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
+import { hashFile } from "../storage/content-hash.js";
+import { aboutFile } from "../storage/file-fault.js";
 import { NpyWriter } from "../storage/npy.js";
 import { ExactIndex, unitRows } from "./exact-index.js";
 import { buildFaissFile } from "./faiss-build.js";
@@ -57,6 +59,8 @@ export interface HeldAs {
 }
 
 const PASSAGES_AT_ONCE = 512;
+/** As `sha256sum -c` reads it. */
+const DIGEST = "index.faiss.sha256";
 
 /** The provenance that an index of this encoder over this corpus has. */
 export function provenanceOf(
@@ -108,6 +112,8 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
         settings: approximate,
         ...(warn === undefined ? {} : { warn }),
         progress: (done, total) => progress?.(done, total, "vectors added"),
+      }).then(() => {
+        writeFileAtomic(path.join(temporary, DIGEST), `${hashFile(path.join(temporary, "index.faiss"))}  index.faiss\n`);
       });
     else if (options.faiss) addFlatFile(temporary, metric);
     writeProvenance(temporary, provenance);
@@ -159,11 +165,24 @@ export function openIndex(folder: string, options: OpenIndexOptions = {}): Index
   if (provenance.faiss === undefined) return openExact(folder, provenance, options);
   return FaissIndex.open(path.join(folder, "index.faiss"), {
     ...options,
+    digest: digestIn(folder, options),
     metric: provenance.metric,
     size: provenance.size,
     dimension: provenance.dimension,
     threads: options.threads ?? engineFacts().threads,
     exact: () => openExact(folder, provenance, {}),
+  });
+}
+
+function digestIn(folder: string, { rebuild = "tandem index" }: OpenIndexOptions): string {
+  const file = path.join(folder, DIGEST);
+  const digest = /^([0-9a-f]{64}) {2}index\.faiss\n$/.exec(aboutFile(file, () => readFileSync(file, "latin1")))?.[1];
+  if (digest !== undefined) return digest;
+  throw new UserError({
+    where: file,
+    what: "is no digest of index.faiss",
+    expected: "what sha256sum prints",
+    remedy: `rebuild it: ${rebuild}`,
   });
 }
 

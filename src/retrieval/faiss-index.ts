@@ -1,10 +1,12 @@
 /**
  * Approximate search by libfaiss over an index file of FAISS's own format. It builds nothing (faiss-build.ts does) and holds no vectors of its own beside the index. The traps: what FAISS finds may be
- * fewer than k rows (the lists that it looks into hold no more), told by ids of -1; and the file is read in the background, so a damaged one is refused by the first search, not by `open`.
+ * fewer than k rows (the lists that it looks into hold no more), told by ids of -1; the file is read in the background, so a damaged one is refused by the first search, not by `open`; and libfaiss trusts
+ * what it reads: files are checked table by table afterwards, but only a digest stands between it and a file that was altered with intent.
  *
  * Q queries, D dimension, K results.
  */
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
 import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { toFloat32Array, type Tensor } from "../engine/tensor.js";
@@ -21,6 +23,8 @@ export interface FaissIndexOptions {
   /** Search parameters, `nprobe=16,efSearch=64`; empty for FAISS's own. */
   readonly search?: string;
   readonly threads: number;
+  /** SHA-256 that the file must have. */
+  readonly digest?: string;
   /** The command that mends a damaged file. */
   readonly rebuild?: string;
   /** An exact index over the same rows: what {@link FaissIndex.searchAll} searches. */
@@ -55,7 +59,7 @@ export class FaissIndex implements Index {
   static open(file: string, options: FaissIndexOptions): FaissIndex {
     const faiss = nativeFaiss();
     if (!existsSync(file)) throw fileFault(file, "no such file", options);
-    return new FaissIndex(read(faiss.read(file), file, options), options);
+    return new FaissIndex(read(faiss, file, options), options);
   }
 
   /** An index that is in memory already; it is taken over. */
@@ -105,8 +109,11 @@ export class FaissIndex implements Index {
 }
 
 /** The index once it is read and found to be what the options say. */
-async function read(reading: Promise<NativeIndex>, file: string, options: FaissIndexOptions): Promise<NativeIndex> {
-  const native = await reading.catch((error: unknown) => {
+async function read(faiss: ReturnType<typeof nativeFaiss>, file: string, options: FaissIndexOptions): Promise<NativeIndex> {
+  // Before libfaiss sees it: some damages of a file end the process while it is read.
+  if (options.digest !== undefined && (await digestOf(file)) !== options.digest)
+    throw fileFault(file, "the index is damaged: it isn't the file that was built", options);
+  const native = await faiss.read(file).catch((error: unknown) => {
     if (error instanceof FaissError) throw fileFault(file, `is no FAISS index that can be searched: ${error.message}`, options, error);
     throw error;
   });
@@ -120,6 +127,13 @@ async function read(reading: Promise<NativeIndex>, file: string, options: FaissI
       throw new UserError({ where: "index.search", what: `can't be set to "${options.search ?? ""}": ${error.message}` }, { cause: error });
     throw error;
   }
+}
+
+/** SHA-256 of a file, read without keeping the JavaScript thread from other work. */
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
+  return hash.digest("hex");
 }
 
 function requireFitting(facts: NativeIndexFacts, file: string, options: FaissIndexOptions): void {
