@@ -29,6 +29,12 @@ Napi::Value create(const Napi::CallbackInfo& info) {
   });
 }
 
+// externalMemory() → what V8 was told of memory outside its heap, in bytes, by everybody.
+Napi::Value externalMemory(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(Napi::MemoryManagement::AdjustExternalMemory(info.Env(), 0)));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment();
   environment->indexClass = Napi::Persistent(IndexObject::define(env));
@@ -38,6 +44,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", version);
   exports.Set("blas", blasName());
   exports.Set("setErrorClass", Napi::Function::New(env, setErrorClass, "setErrorClass"));
+  exports.Set("externalMemory", Napi::Function::New(env, externalMemory, "externalMemory"));
   exports.Set("create", Napi::Function::New(env, create, "create"));
   exports.Set("read", Napi::Function::New(env, readIndex, "read"));
   return exports;

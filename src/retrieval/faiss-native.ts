@@ -44,6 +44,8 @@ interface NativeFaiss {
   /** Who multiplies for FAISS. */
   readonly blas: "OpenBLAS" | "MKL" | "reference";
   setErrorClass(errorClass: new (message: string) => Error): void;
+  /** Bytes outside the heap that V8 was told of; `process.memoryUsage()` has only those of buffers. */
+  externalMemory(): number;
   create(dimension: number, factory: string, metric: "inner-product" | "l2"): NativeIndex;
   read(path: string): Promise<NativeIndex>;
 }
