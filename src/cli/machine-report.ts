@@ -18,7 +18,7 @@ export interface EngineProbe {
 }
 
 /** What libfaiss says of itself. */
-export interface FaissProbe {
+interface FaissProbe {
   readonly version: string;
   /** Who multiplies for it. */
   readonly blas: "OpenBLAS" | "MKL" | "reference";

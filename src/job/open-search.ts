@@ -95,7 +95,7 @@ export function openSearch(folders: SearchFolders): OpenSearch {
 }
 
 /** Runs `body`; what it says of a damaged index ends with the very command that rebuilds it. */
-export function mending<T>(command: string, body: () => T): T {
+function mending<T>(command: string, body: () => T): T {
   try {
     return body();
   } catch (error) {

@@ -47,7 +47,7 @@ function plainScore(metric: Metric, query: ArrayLike<number>, row: ArrayLike<num
 }
 
 /** All rows of one query, best first, equal scores by row. */
-export function plainRanking(metric: Metric, query: ArrayLike<number>, vectors: Float32Array): { row: number; score: number }[] {
+function plainRanking(metric: Metric, query: ArrayLike<number>, vectors: Float32Array): { row: number; score: number }[] {
   const dimension = query.length;
   const sign = metric === "l2" ? 1 : -1;
   return Array.from({ length: vectors.length / dimension }, (_, row) => ({
