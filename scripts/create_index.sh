@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=tandem-index
 # create_index.sh [options and key=value of tandem index]: sets up, then builds, verifies or rebuilds one index and nothing else.
-#   bash scripts/create_index.sh --retriever models/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki index.factory=IVF1024,Flat
+#   bash scripts/create_index.sh --retriever models/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki 'index.factory="IVF1024,Flat"'
 #   bash scripts/create_index.sh --run runs/<run>               a run's own index; --rebuild makes it anew
 #   sbatch scripts/create_index.sh …                            the same inside a Slurm job, which never sets up: nodes may have no network
 set -euo pipefail
@@ -24,7 +24,7 @@ source "$root/scripts/stages.sh"
 if [ $# -eq 0 ]; then
   fail 2 "create_index.sh: says neither which run nor which folders" \
     "a run's index:        bash scripts/create_index.sh --run <run>" \
-    "folders of your own:  bash scripts/create_index.sh --retriever <folder> --corpus <passage store> --output <folder> [index.factory=IVF1024,Flat]" \
+    "folders of your own:  bash scripts/create_index.sh --retriever <folder> --corpus <passage store> --output <folder> [index.factory=HNSW32]" \
     "a passage store:      tandem corpus data.corpus.path=<file or folder> --output <folder>"
 fi
 

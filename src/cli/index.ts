@@ -36,7 +36,7 @@ export const command: CommandModule<object, IndexArguments> = {
       .example("$0 index --run runs/<run>", "the run's current retriever: built if missing, else verified")
       .example("$0 index --run latest --rebuild", "anew, after the files were damaged")
       .example("$0 index --retriever models/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki", "folders of your own")
-      .example("$0 index --run latest index.factory=IVF64,Flat index.search=nprobe=8", "another index beside it, by FAISS")
+      .example("$0 index --run latest index=ivf 'index.search=\"nprobe=8\"'", "another index beside it, by FAISS")
       .example("$0 index --run latest device=cpu threads=8", "on another device")
       .epilogue(
         "An index holds vectors.npy, provenance.json and FAISS's flat.faiss, or index.faiss with index.factory. Verifying compares hashes and embeds some passages again.",
