@@ -33,6 +33,7 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
     warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
   checkModels(check);
+  checkIndex(check);
   checkLengths(check);
   checkData(check);
   checkSchedule(check);
@@ -63,6 +64,16 @@ function checkModels({ config, refuse }: Check): void {
       );
     }
   }
+}
+
+function checkIndex({ config, warn }: Check): void {
+  const { factory, search, build, train_sample: sample, threads, dtype } = config.index;
+  if (factory === null) {
+    if (search !== "") warn("index.search", "has no effect without index.factory: search is exact");
+    if (build !== "") warn("index.build", "has no effect without index.factory: search is exact");
+    if (sample !== null) warn("index.train_sample", "has no effect without index.factory: search is exact");
+    if (threads !== null) warn("index.threads", "has no effect without index.factory: search is exact");
+  } else if (dtype !== "f32") warn("index.dtype", "has no effect with index.factory, which says how vectors are held");
 }
 
 function checkLengths({ config, refuse, warn }: Check): void {

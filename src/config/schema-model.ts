@@ -124,6 +124,40 @@ export const index = section("The vectors of the passages and how they are searc
     doc: "Cosine normalises both sides; l2 ranks by squared distance.",
     default: "inner-product",
   }),
-  dtype: choice(["f32", "f16", "bf16"], { doc: "How vectors are held while they are searched; the file is f32.", default: "f32" }),
-  faiss: flag({ doc: "Also write FAISS's flat index file.", default: true }),
+  dtype: choice(["f32", "f16", "bf16"], {
+    doc: "How vectors are held while they are searched exactly; the file is f32.",
+    default: "f32",
+  }),
+  faiss: flag({ doc: "Also write FAISS's flat index file, where search is exact.", default: true }),
+  factory: text({
+    doc: "FAISS's index_factory string, such as IVF1024,Flat or HNSW32: approximate search by libfaiss. null: exact search. A PQ without np trains polysemous codes, for long and of use to ht only.",
+    default: null,
+    pattern: /^[A-Za-z0-9_,()+.-]{1,200}$/,
+    wanted: "an index_factory string, such as IVF1024,Flat",
+  }),
+  search: text({
+    doc: "FAISS's search parameters as its ParameterSpace takes them: nprobe=16,efSearch=64,k_factor_rf=4. Empty: FAISS's own (nprobe 1, efSearch 16, k_factor_rf 1). May change without a new index.",
+    default: "",
+    pattern: /^([A-Za-z_]+=\d{1,10}(,[A-Za-z_]+=\d{1,10})*)?$/,
+    wanted: "name=number, parted by commas",
+  }),
+  build: text({
+    doc: "Parameters set before vectors are added: efConstruction=80. Empty: FAISS's own (efConstruction 40).",
+    default: "",
+    pattern: /^([A-Za-z_]+=\d{1,10}(,[A-Za-z_]+=\d{1,10})*)?$/,
+    wanted: "name=number, parted by commas",
+  }),
+  train_sample: integer({
+    doc: "Most vectors that FAISS is trained on, drawn by sample_seed. null: 256 a centroid, which is all that FAISS uses, and at least 65,536.",
+    default: null,
+    minimum: 1,
+    maximum: 2 ** 31 - 1,
+    unit: "vectors",
+  }),
+  sample_seed: integer({ doc: "Seed of that sample.", default: 0, minimum: 0, maximum: 2 ** 32 - 1 }),
+  threads: integer({ doc: "Threads of FAISS. null: as many as the arithmetic has (threads).", default: null, minimum: 1, maximum: 4096 }),
+  reproducible: flag({
+    doc: "Build graphs (HNSW, NSG) with one thread, the same at every build. false: with all threads, never the same twice.",
+    default: true,
+  }),
 });

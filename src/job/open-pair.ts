@@ -15,6 +15,7 @@ import { sentenceFilterOf, shownHits } from "./context-filter.js";
 import { decodingOf } from "./decoding-config.js";
 import { findTrainedRun, type TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
+import { faissSettings } from "./index-settings.js";
 import { generatorFormat } from "./models.js";
 import { openSearch, type OpenSearch, type SearchFolders } from "./open-search.js";
 
@@ -205,6 +206,7 @@ export function searchFolders({ places, corpus, config, name }: TrainedRun, devi
     corpus,
     index: { parent: places.index },
     metric,
+    approximate: faissSettings(config.index) ?? null,
     dtype,
     template: config.data.corpus.title_template,
     device,

@@ -22,6 +22,7 @@ import { totalSteps, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
 import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
+import { requireIndexSettings } from "./index-settings.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
 import { CLOSED_BOOK, PhaseMaker } from "./phases.js";
 import { renaming } from "./rename.js";
@@ -59,6 +60,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await sameData(config, places, report);
   const { encoder, generator, closedBook } = openModels(config, folder, device);
+  requireIndexSettings(config.index, encoder.dimension);
   const schedule = scheduleOf(config, closedBook !== undefined);
   const state = newRunState(
     trainables(config, encoder, generator, closedBook),

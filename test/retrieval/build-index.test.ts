@@ -35,7 +35,7 @@ describe("buildIndex", () => {
   it("writes the vectors in the store's order with their provenance, under a name made of it", async () => {
     const parent = temporaryFolder();
     const options = optionsIn(parent, { faiss: true });
-    const done: [number, number][] = [];
+    const done: [number, number, string][] = [];
     const folder = await buildIndex({ ...options, progress: (...figures) => done.push(figures) });
     expect(path.basename(folder)).toBe(indexName(provenanceOf(options)));
     expect(namesIn(parent)).toEqual([path.basename(folder)]);
@@ -49,7 +49,7 @@ describe("buildIndex", () => {
       expect(share(row, letter + 1)).toBeCloseTo(1 / Math.sqrt(5), 6);
     });
     expect(Buffer.compare(readFlatFile(path.join(folder, "flat.faiss")).vectors_ND, new Uint8Array(vectors.buffer))).toBe(0);
-    expect(done.at(-1)).toEqual([6, 6]);
+    expect(done.at(-1)).toEqual([6, 6, "passages embedded"]);
   });
 
   it("makes rows of length one for cosine and leaves them as they are for the others", async () => {
