@@ -69,10 +69,10 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   const worker = fork(workerFile(), [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   signals.passTo(worker);
   let fault: Fault | undefined;
-  let hadRun = false;
+  const had = { run: false };
   worker.on("message", (message) => {
     const received = message as JobMessage;
-    hadRun ||= received.type === "run";
+    had.run ||= received.type === "run";
     if (received.type === "fault") fault = received.fault;
     else onMessage(received);
   });
@@ -85,7 +85,7 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   if (signal !== null) {
     const what = `the training process was ended by ${signal}${reasonOf(signal, signals.killed())}`;
     // A worker that never had the run directory says nothing about the run in it.
-    if (hadRun) noteStatus(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
+    if (had.run) noteStatus(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
     throw new UserError({
       where: run,
       what,

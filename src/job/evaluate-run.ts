@@ -76,51 +76,25 @@ interface ScoredRow {
 
 /** Computes every row the config asks for. */
 export async function makeReport(parts: ReportParts): Promise<MadeReport> {
-  const { config, questions, report, store } = parts;
-  const { bootstrap, permutation, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
-  const decoding = decodingOf(config.generation, config.seed);
-  const options = {
-    passages: config.prompt.passages,
-    recallKs,
-    maxNewTokens,
-    batch,
-    decoding,
-    samples: bootstrap.samples,
-    confidence: bootstrap.confidence,
-  };
+  const { config, questions, store } = parts;
+  const { bootstrap, permutation, recall_at: recallKs } = config.eval;
   const seconds: Record<string, number> = {};
-  const filter = filterOf(parts, parts.encoder);
-  const score = async (evidence: Evidence): Promise<ScoredRow> => {
-    const start = performance.now();
-    const shown = evidence.shown ?? shownHits(filter, questions, evidence.hits, options.passages);
-    const scored = await evaluateRow(
-      questions,
-      { ...evidence, shown },
-      {
-        ...options,
-        progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
-      },
-    );
-    seconds[evidence.name] = (performance.now() - start) / 1000;
-    return scored;
-  };
+  const score = scorer(parts, seconds);
   const rows: ScoredRow[] = [];
-  for (const name of config.eval.rows) rows.push(await score(await evidenceOf(name, parts, Math.max(options.passages, ...recallKs))));
-  const more = [
-    await score({
-      name: "trained-pair-no-context",
-      meaning: "trained generator, asked without any passage",
-      generator: parts.generator,
-      hits: [],
-      isSearch: false,
-    }),
-  ];
+  for (const name of config.eval.rows) rows.push(await score(await evidenceOf(name, parts, Math.max(config.prompt.passages, ...recallKs))));
+  const withoutContext = await score({
+    name: "trained-pair-no-context",
+    meaning: "trained generator, asked without any passage",
+    generator: parts.generator,
+    hits: [],
+    isSearch: false,
+  });
   const answersOf = (name: RowName): readonly Answered[] | undefined => rows.find(({ row }) => row.name === name)?.answered;
   const base = answersOf("base-pair");
+  const { samples, confidence } = bootstrap;
+  const options = { samples, confidence, recallKs, permutations: permutation.samples };
   const compared = ({ row, answered }: ScoredRow): ReportRow =>
-    base === undefined || row.name === "base-pair"
-      ? row
-      : { ...row, against_base: compareRows(answered, base, { ...options, permutations: permutation.samples }) };
+    base === undefined || row.name === "base-pair" ? row : { ...row, against_base: compareRows(answered, base, options) };
   const context = describeFilter(config.prompt);
   return {
     report: {
@@ -128,17 +102,45 @@ export async function makeReport(parts: ReportParts): Promise<MadeReport> {
       split: parts.split,
       questions: questions.length,
       passages: store.size,
-      k: options.passages,
-      confidence: bootstrap.confidence,
+      k: config.prompt.passages,
+      confidence,
       rows: rows.map(compared),
-      more: more.map(compared),
+      more: [compared(withoutContext)],
       gold_rep: goldRepetition(questions),
-      decoding: describeDecoding(decoding),
+      decoding: describeDecoding(decodingOf(config.generation, config.seed)),
       ...(context === undefined ? {} : { context }),
       seconds,
     },
     trained: answersOf("trained-pair") ?? [],
     base: base ?? [],
+  };
+}
+
+/** Answers and scores a row's questions; the time goes into `seconds` by the row's name. */
+function scorer(parts: ReportParts, seconds: Record<string, number>): (evidence: Evidence) => Promise<ScoredRow> {
+  const { config, questions, report } = parts;
+  const { bootstrap, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
+  const { passages } = config.prompt;
+  const decoding = decodingOf(config.generation, config.seed);
+  const filter = filterOf(parts, parts.encoder);
+  return async (evidence) => {
+    const start = performance.now();
+    const scored = await evaluateRow(
+      questions,
+      { ...evidence, shown: evidence.shown ?? shownHits(filter, questions, evidence.hits, passages) },
+      {
+        passages,
+        recallKs,
+        maxNewTokens,
+        batch,
+        decoding,
+        samples: bootstrap.samples,
+        confidence: bootstrap.confidence,
+        progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
+      },
+    );
+    seconds[evidence.name] = (performance.now() - start) / 1000;
+    return scored;
   };
 }
 
