@@ -37,5 +37,5 @@ function faultLine(fault: Fault): string {
 
 /** The text with `***` for the user and password of every address in it: an override or a server's answer that is quoted must not give them away. */
 export function withoutPasswords(text: string): string {
-  return text.replace(/:\/\/[^\s'"]*@/g, "://***@");
+  return text.replace(/:\/\/\S*@/g, "://***@");
 }

@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { parse } from "yaml";
 import type { Argv, CommandModule } from "yargs";
 import type { RunDirectory } from "../tracking/run-directory.js";
 import type { RunSummary } from "../tracking/run-summary.js";
@@ -183,9 +184,7 @@ function factsOf(
   };
   const patch = of(git, "changes");
   const revision = `${of(git, "revision") || "unknown"}${patch === "" ? "" : `, changed: ${patch}`}`;
-  const overrides = existsSync(run.overrides)
-    ? readFileSync(run.overrides, "utf8").trim().replaceAll(/^- /gm, "").split("\n").join("  ")
-    : "";
+  const overrides = existsSync(run.overrides) ? [parse(readFileSync(run.overrides, "utf8")) as unknown].flat().map(String).join("  ") : "";
   return [
     ["run", run.path],
     ["name", name],

@@ -9,6 +9,7 @@ import type { CommandModule } from "yargs";
 import { loadConfig, type LoadedConfig } from "../config/load-config.js";
 import type { TandemConfig, TrackingConfig } from "../config/schema.js";
 import { trackingServer, type TrackingServer } from "../config/tracking-environment.js";
+import { renderYaml } from "../config/render.js";
 import { UserError } from "../errors.js";
 import { catchSignals, driveTraining } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
@@ -102,7 +103,7 @@ function leaveSoon(): void {
 function created({ config, overrides }: LoadedConfig): RunDirectory {
   return createRunDirectory(config.run.dir, {
     name: config.name,
-    config: { ...config, resume: null },
+    configYaml: renderYaml({ ...config, resume: null }),
     overrides,
     versions: collectVersions(),
   });

@@ -53,7 +53,15 @@ function sourceOf(key: string, sources: Sources): string {
   return parent === "" ? key : sourceOf(parent, sources);
 }
 
-function checkModels({ config, refuse }: Check): void {
+function checkModels({ config, refuse, warn }: Check): void {
+  const { layers, width: wide, heads: many, induction } = config.generator.initialise;
+  if (induction && config.generator.path !== null) warn("generator.initialise.induction", "has no effect with generator.path");
+  else if (induction && (layers < 2 || many < 3 || (wide / many) % 2 !== 0))
+    refuse(
+      "generator.initialise.induction",
+      `needs at least 2 layers, 3 heads and an even width of a head, not ${layers}, ${many} and ${wide / many}`,
+      "change generator.initialise, or set it to false",
+    );
   for (const model of ["retriever", "generator"] as const) {
     const { width, heads } = config[model].initialise;
     if (config[model].path === null && width % heads !== 0) {

@@ -85,7 +85,7 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   if (signal !== null) {
     const what = `the training process was ended by ${signal}${reasonOf(signal, signals.killed())}`;
     // A worker that never had the run directory says nothing about the run in it.
-    if (had.run) noteStatus(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
+    if (had.run) noteCrash(run, signal, what);
     throw new UserError({
       where: run,
       what,
@@ -95,6 +95,15 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   if (code === EXIT.userError)
     throw new UserError(fault ?? { where: run, what: "the training process refused its input and didn't say why" });
   return code ?? EXIT.bug;
+}
+
+/** What ended the process may keep this from being written too (a full disk): the reason it was ended is what the user needs. */
+function noteCrash(run: string, signal: NodeJS.Signals, what: string): void {
+  try {
+    noteStatus(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
+  } catch (error) {
+    process.stderr.write(`warning: the run's end could not be noted: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
 }
 
 function reasonOf(signal: NodeJS.Signals, isOurs: boolean): string {

@@ -53,6 +53,7 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
     made,
     { json: places.reportJson, text: places.reportText, html: places.reportHtml, answers: path.join(places.validation, "final") },
     { ...run, changes: [] },
+    (text) => report({ type: "warning", text }),
   );
   report({
     type: "text",
@@ -144,11 +145,12 @@ function scorer(parts: ReportParts, seconds: Record<string, number>): (evidence:
   };
 }
 
-/** The page comes last: scores must not be lost because the log that it draws is damaged. */
+/** The page comes last, and what hinders it is a warning: scores must not be lost because the log that it draws is damaged. */
 export async function writeReport(
   made: MadeReport,
   places: { json: string; text: string; html: string; answers: string },
   run: PageRun,
+  warn: (text: string) => void,
 ): Promise<void> {
   writeFileAtomic(`${places.answers}.jsonl`, answersJsonLines(made.trained));
   writeFileAtomic(`${places.answers}.md`, answersMarkdown("Answers of the trained pair", made.trained));
@@ -156,7 +158,12 @@ export async function writeReport(
   writeFileAtomic(places.json, `${JSON.stringify(made.report, null, 2)}\n`);
   // The plotting library takes a while to load, and whoever only trains or asks needs none.
   const { reportHtml } = await import("../report/report-html.js");
-  writeFileAtomic(places.html, reportHtml(reportPage(run, made)));
+  try {
+    writeFileAtomic(places.html, reportHtml(reportPage(run, made)));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    warn(`the report's page was not written, its figures were: ${error.message}`);
+  }
 }
 
 async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Promise<Evidence> {

@@ -92,7 +92,7 @@ async function score(run: TrainedRun, scored: Scored, { report, output }: Evalua
     html: path.join(folder, "report.html"),
     answers: path.join(folder, "answers"),
   };
-  await writeReport(made, files, pageRun(run));
+  await writeReport(made, files, pageRun(run), (text) => report({ type: "warning", text }));
   return { made, text: reportText(made.report), folder };
 }
 
@@ -198,6 +198,7 @@ function evaluationHash(config: TandemConfig, encoder: Encoder, store: PassageSt
   const asked = questions.map(({ id, question, answers, passageIds }) => [id, question, answers, passageIds]);
   const parts = {
     settings,
+    seed: config.seed,
     prompt: config.prompt,
     generation: config.generation,
     index: config.index,

@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { parse } from "yaml";
 import { renderYaml } from "../config/render.js";
 import type { TandemConfig } from "../config/schema.js";
 import { engineFacts } from "../engine/info.js";
@@ -55,8 +56,8 @@ function validations(file: string): CurveRecord[] {
 /** The list in overrides.yaml, an item a line. */
 function startOverrides(file: string): string[] {
   if (!existsSync(file)) return [];
-  const lines = aboutFile(file, () => readFileSync(file, "utf8")).split("\n");
-  return lines.filter((line) => line !== "" && line !== "[]").map((line) => line.replace(/^- /, ""));
+  const words: unknown = parse(aboutFile(file, () => readFileSync(file, "utf8")));
+  return Array.isArray(words) ? words.map(String) : [];
 }
 
 /** Names and values of what the run was made from and with. The machine's own name is left out: reports are handed on. */

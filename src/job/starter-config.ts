@@ -13,7 +13,8 @@ export type StarterModel = (typeof STARTER_MODELS)[number];
 /** The file's text. @param command the words that train with it, for its head */
 export function starterConfig(name: string, found: DataFindings, model: StarterModel, command: string): string {
   const { corpus, gold } = found;
-  const hasGold = gold.kind === "store" || gold.kind === "file";
+  // A schedule needs the training questions' own; those of validation and test only measure.
+  const hasGold = (gold.kind === "store" || gold.kind === "file") && found.train.withIds > 1;
   return `# ${command}
 # Written by tandem init. tandem config show prints what it resolves to, tandem config schema explains every key. Paths are absolute.
 defaults:

@@ -15,6 +15,8 @@ import { trainJob } from "./train-job.js";
 let isStopping = false;
 /** True while steps are taken whose result isn't saved yet. */
 let hasUnsaved = false;
+/** True once the end was told: a signal that comes while the message is under way changes nothing any more. */
+let isLeaving = false;
 /** The run directory, once this process has it for itself. */
 let held: RunDirectory | undefined;
 
@@ -44,6 +46,8 @@ function unsaved(is: boolean): void {
 
 /** Waits until what was sent has left the process, then ends it: libtorch's threads would keep it alive. */
 function leave(message: JobMessage, code: number): void {
+  if (isLeaving) return;
+  isLeaving = true;
   if (message.type === "end") noteEnd(message.outcome);
   if (message.type === "fault") noteEnd("failed", new UserError(message.fault).message);
   if (process.connected && process.send !== undefined) process.send(message, () => process.exit(code));

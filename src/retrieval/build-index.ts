@@ -129,10 +129,20 @@ function vectorsBeside(parent: string, provenance: Provenance): string | undefin
     .filter((other) => /^[0-9a-f]{16}$/.test(other))
     .sort()) {
     const folder = path.join(parent, entry);
-    if (!existsSync(path.join(folder, "provenance.json"))) continue;
-    if (indexName({ ...readProvenance(folder), faiss: undefined }) === name) return path.join(folder, "vectors.npy");
+    const vectors = path.join(folder, "vectors.npy");
+    if (existsSync(vectors) && nameOfVectors(folder) === name) return vectors;
   }
   return undefined;
+}
+
+/** What a neighbour's vectors are, or undefined where it doesn't say so readably: a damaged neighbour is no reason not to build. */
+function nameOfVectors(folder: string): string | undefined {
+  try {
+    return indexName({ ...readProvenance(folder), faiss: undefined });
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** One file under two names: it is never rewritten in place. A copy where the disk can't. */

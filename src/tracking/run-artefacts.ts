@@ -27,6 +27,7 @@ const FILES = [
   "audit.txt",
   "report.json",
   "report.txt",
+  "report.html",
 ];
 
 /** The files that are there by now, small ones first. */

@@ -46,8 +46,8 @@ export interface RunDirectory {
 export interface RunDescription {
   /** Letters, digits, `.`, `_` and `-`. */
   readonly name: string;
-  /** The resolved config: plain values that YAML can hold. */
-  readonly config: unknown;
+  /** The resolved config as YAML; a text in it that looks like a reference must be escaped, as renderYaml does. */
+  readonly configYaml: string;
   readonly overrides: readonly string[];
   readonly versions: Versions;
   /** When the run began; now, if not given. */
@@ -82,7 +82,10 @@ export function runPlaces(path: string): RunDirectory {
  *
  * @throws UserError when the name can't be a folder's or nothing can be written there
  */
-export function createRunDirectory(root: string, { name, config, overrides, versions, start = new Date() }: RunDescription): RunDirectory {
+export function createRunDirectory(
+  root: string,
+  { name, configYaml, overrides, versions, start = new Date() }: RunDescription,
+): RunDirectory {
   if (!/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) {
     const expected = "letters, digits, '.', '_' and '-', at most 100";
     throw new UserError({
@@ -97,7 +100,7 @@ export function createRunDirectory(root: string, { name, config, overrides, vers
   aboutFile(run.path, () => {
     for (const folder of [run.checkpoints, run.validation]) mkdirSync(folder);
   });
-  writeFileAtomic(run.config, stringify(config));
+  writeFileAtomic(run.config, configYaml);
   writeFileAtomic(run.overrides, stringify(overrides));
   writeFileAtomic(
     run.environment,

@@ -7,7 +7,7 @@
 import { UserError } from "../errors.js";
 
 /** Gold passages; what the current retriever finds; or passages that are asked for their own words (copying-questions.ts). */
-export type Contexts = "gold" | "retrieved" | "copying";
+type Contexts = "gold" | "retrieved" | "copying";
 
 /** One entry of the schedule. */
 export interface ScheduledPhase {

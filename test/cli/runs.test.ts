@@ -137,6 +137,9 @@ describe("tandem runs show", () => {
     expect(out).toMatch(/state +finished\n/);
     expect(out).toMatch(/last step +5, generator, loss 0\.1666/);
     expect(out).toMatch(/overrides +seed=7\n/);
+    const schedule = `train.schedule=[${Array.from({ length: 9 }, () => "{phase: generator, steps: 10}").join(", ")}]`;
+    writeFileSync(one.overrides, stringify([schedule, "name='a b'"]));
+    expect((await run("show", one.path)).out).toContain(`${schedule} name='a b'\n`);
     expect(out).toMatch(/validation after +step +em/);
     expect(out).toMatch(/\ngenerator +2 +0\.2500/);
     expect(out).toMatch(/\ntrained-pair 0\.5\n$/);

@@ -103,6 +103,8 @@ describe("the server", () => {
     "http://u:geheim@host/a@b",
     "https://host?x=geheim@",
     "http://u:ge/heim@host",
+    "mysql+pymysql://u:ge'heim@db/ml",
+    'mysql+pymysql://u:ge"heim@db/ml',
   ])("isn't %s, which is said without the password", (uri) => {
     expect(server({ MLFLOW_TRACKING_URI: uri })).toBeUndefined();
     expect(warned).toHaveLength(1);
@@ -112,16 +114,18 @@ describe("the server", () => {
 });
 
 describe("an address in the config", () => {
-  it.each(["http://u:geheim@host", "https://geheim@host:5000/x", "sqlite:///x", "host:5000", "http://host/?token=geheim@x"])(
-    "%s is refused without repeating a password",
-    (uri) => {
-      const message = userErrorOf(() => server({}, `tracking.uri='${uri}'`));
-      expect(message).toMatch(
-        /'tracking\.uri' has a wrong value; expected http:\/\/host:port or https:\/\/host, without user and password/,
-      );
-      expect(message).not.toContain("geheim");
-    },
-  );
+  it.each([
+    "http://u:geheim@host",
+    "https://geheim@host:5000/x",
+    "sqlite:///x",
+    "host:5000",
+    "http://host/?token=geheim@x",
+    'http://u:ge"geheim@host:5',
+  ])("%s is refused without repeating a password", (uri) => {
+    const message = userErrorOf(() => server({}, `tracking.uri='${uri}'`));
+    expect(message).toMatch(/'tracking\.uri' has a wrong value; expected http:\/\/host:port or https:\/\/host, without user and password/);
+    expect(message).not.toContain("geheim");
+  });
 
   it("may have a port and a prefix, and tags of one's own", () => {
     const { tracking } = loadConfig({

@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { lookAtData, type DataFindings } from "../../src/job/look-at-data.js";
+import { starterConfig } from "../../src/job/starter-config.js";
 import { faultOf } from "./fault-of.js";
 import { jsonLines } from "./trained-run.js";
 
@@ -131,6 +132,12 @@ describe("questions", () => {
   it("in files of their own", async () => {
     const found = await look(passages, named, { valid: tsv, test: named });
     expect([found.train.questions, found.valid?.questions, found.test?.withIds]).toEqual([4, 4, 4]);
+  });
+
+  it("of which only those for training decide whether a schedule may want gold passages", async () => {
+    const config = (found: Awaited<ReturnType<typeof look>>): string => starterConfig("x", found, "small", "tandem train");
+    expect(config(await look(passages, tsv, { test: named }))).not.toContain("contexts: gold");
+    expect(config(await look(passages, named, { test: named }))).toContain("contexts: gold");
   });
 
   it.each([

@@ -5,6 +5,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { renderYaml } from "../../src/config/render.js";
 import { loadConfig } from "../../src/config/load-config.js";
 import { buildPrompt } from "../../src/generation/prompt.js";
 import { splitSentences } from "../../src/text/sentence-split.js";
@@ -35,7 +36,12 @@ beforeAll(async () => {
       "train.validate.after_each_phase=true",
     ],
   });
-  run = createRunDirectory(config.run.dir, { name: config.name, config, overrides: [], versions: collectVersions() }).path;
+  run = createRunDirectory(config.run.dir, {
+    name: config.name,
+    configYaml: renderYaml(config),
+    overrides: [],
+    versions: collectVersions(),
+  }).path;
   rmSync(template);
   await trainJob({
     config: loadConfig({ base: path.join(run, "config.yaml") }).config,

@@ -3,7 +3,7 @@
  * numbers is refused.
  * Alone: npx vitest run test/retrieval/build-index.test.ts
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { liveTensors } from "../../src/engine/scope.js";
@@ -94,6 +94,16 @@ describe("buildIndex", () => {
     await expect(build).rejects.toThrow(UserError);
     await expect(build).rejects.toThrow(/passages 0 to 5: the encoder gave vectors that are no numbers/);
     expect(namesIn(parent)).toEqual([]);
+  });
+
+  it("builds beside a damaged neighbour as if it weren't there", async () => {
+    const parent = temporaryFolder();
+    const [damaged, empty] = ["0123456789abcdef", "fedcba9876543210"].map((name) => path.join(parent, name));
+    for (const folder of [damaged, empty]) mkdirSync(folder!);
+    for (const name of ["provenance.json", "vectors.npy"]) writeFileSync(path.join(damaged!, name), "{");
+    const folder = await buildIndex(optionsIn(parent));
+    expect(namesIn(folder)).toContain("vectors.npy");
+    openIndex(folder).dispose();
   });
 
   it("refuses a folder whose provenance was changed under its name", async () => {

@@ -1,6 +1,7 @@
 /** A run directory as training leaves it, written by hand in milliseconds. It has learnt nothing and has everything that a server is sent. */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { stringify } from "yaml";
 import type { MlflowServer } from "../../src/tracking/mlflow-transport.js";
 import type { TrackedRun } from "../../src/tracking/mlflow-run.js";
 import { type MetricsRecord, openMetricsLog } from "../../src/tracking/metrics-log.js";
@@ -38,7 +39,7 @@ export function makeRun(root: string, { steps = 0, config = CONFIG }: { steps?: 
   const folder = mkdtempSync(path.join(root, "runs-"));
   const run = createRunDirectory(folder, {
     name: "made",
-    config,
+    configYaml: stringify(config),
     overrides: ["seed=7"],
     versions: { tandem: "0.0.0", host: "here" },
     start: START,
