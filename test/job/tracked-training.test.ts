@@ -30,7 +30,7 @@ const words = (runs: string, ...more: string[]): string[] => [
   ...more,
 ];
 const environment = (changes: Record<string, string>): void => {
-  for (const name of Object.keys(process.env).filter((key) => key.startsWith("MLFLOW_"))) delete process.env[name];
+  for (const name of Object.keys(process.env).filter((key) => key.startsWith("MLFLOW_"))) Reflect.deleteProperty(process.env, name);
   Object.assign(process.env, changes);
 };
 const lines = (run: string): number => {
@@ -42,7 +42,11 @@ const statusOf = (run: string): { state: string; time: string } =>
   JSON.parse(readFileSync(path.join(run, "status.json"), "utf8")) as { state: string; time: string };
 
 async function until(isTime: () => boolean | Promise<boolean>): Promise<void> {
-  for (const began = Date.now(); !(await isTime()); await sleep(20)) if (Date.now() - began > 200_000) throw new Error("it never came");
+  const began = Date.now();
+  while (!(await isTime())) {
+    if (Date.now() - began > 200_000) throw new Error("it never came");
+    await sleep(20);
+  }
 }
 
 /** Every file of a run directory that holds the text. */
