@@ -28,18 +28,12 @@ if [ $# -eq 0 ]; then
     "a passage store:      tandem corpus data.corpus.path=<file or folder> --output <folder>"
 fi
 
-if [ -n "${SLURM_JOB_ID:-}" ]; then
-  needed=(node_modules dist/src/cli/main.js build/bridge/tandem.node build/mmap/mmap.node)
-  # Asked for by name, FAISS is needed; what a run was configured with the program says itself.
-  for argument in "$@"; do
-    case "$argument" in index.factory=null) ;; index.factory=* | index=ivf | index=hnsw) needed+=(build/faiss/faiss.node) ;; esac
-  done
-  for made in "${needed[@]}"; do
-    [ -e "$root/$made" ] || fail 2 "$made is missing, and a job never sets up" "on the login node:  bash $root/scripts/setup.sh"
-  done
-else
-  bash "$root/scripts/setup.sh"
-fi
+needed=(node_modules dist/src/cli/main.js build/bridge/tandem.node build/mmap/mmap.node)
+# Asked for by name, FAISS is needed in a job; what a run was configured with the program says itself.
+for argument in "$@"; do
+  case "$argument" in index.factory=null) ;; index.factory=* | index=ivf | index=hnsw) needed+=(build/faiss/faiss.node) ;; esac
+done
+set_up_or_require "$root" "${needed[@]}"
 
 stage "the index" "as long as embedding its passages takes; finished ones are only verified"
 exec node "$root/bin/tandem" index "$@"

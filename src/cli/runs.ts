@@ -4,7 +4,6 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { parse } from "yaml";
 import type { Argv, CommandModule } from "yargs";
 import type { RunDirectory } from "../tracking/run-directory.js";
 import type { RunSummary } from "../tracking/run-summary.js";
@@ -63,6 +62,7 @@ const show: CommandModule<object, { run: string; json: boolean }> = {
     const { factsText, validationText } = await import("./runs-text.js");
     const { readCursor } = await import("../tracking/tracking-cursor.js");
     const { expectObject, readJson } = await import("../storage/json-file.js");
+    const { readOverrides } = await import("../tracking/run-directory.js");
     const summary = summariseRun(run);
     const environment = expectObject(readJson(run.environment), run.environment);
     const servers = readCursor(run.path).servers.map(
@@ -80,7 +80,7 @@ const show: CommandModule<object, { run: string; json: boolean }> = {
       process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
       return;
     }
-    process.stdout.write(factsText(factsOf(run, summary, environment, servers)));
+    process.stdout.write(factsText(factsOf(run, summary, environment, servers, readOverrides(run))));
     if (shown.validations.length > 0) process.stdout.write(`\n${validationText(shown.validations)}`);
     if (existsSync(run.reportText)) process.stdout.write(`\n${readFileSync(run.reportText, "utf8")}`);
   },
@@ -176,6 +176,7 @@ function factsOf(
   { name, state, reason, started, ended, step, phase, loss }: RunSummary,
   environment: Readonly<Record<string, unknown>>,
   servers: readonly string[],
+  overrides: readonly string[],
 ): [string, string][] {
   const { git, versions } = environment;
   const of = (record: unknown, key: string): string => {
@@ -184,7 +185,6 @@ function factsOf(
   };
   const patch = of(git, "changes");
   const revision = `${of(git, "revision") || "unknown"}${patch === "" ? "" : `, changed: ${patch}`}`;
-  const overrides = existsSync(run.overrides) ? [parse(readFileSync(run.overrides, "utf8")) as unknown].flat().map(String).join("  ") : "";
   return [
     ["run", run.path],
     ["name", name],
@@ -192,7 +192,7 @@ function factsOf(
     ["started", started ?? "unknown"],
     ["ended", ended ?? "–"],
     ["last step", step === null ? "none" : `${step}, ${phase ?? ""}, loss ${loss === null ? "–" : String(loss)}`],
-    ["overrides", overrides],
+    ["overrides", overrides.join("  ")],
     ["revision", revision],
     ["versions", ["tandem", "node", "host"].map((key) => `${key} ${of(versions, key) || "unknown"}`).join(", ")],
     ...servers.map((address): [string, string] => ["MLflow", address]),

@@ -7,7 +7,7 @@ import path from "node:path";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { type Fault, UserError } from "../errors.js";
 import { runPlaces } from "../tracking/run-directory.js";
-import { noteStatus } from "../tracking/run-status.js";
+import { noteEnd } from "../tracking/run-status.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
 
@@ -85,7 +85,7 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   if (signal !== null) {
     const what = `the training process was ended by ${signal}${reasonOf(signal, signals.killed())}`;
     // A worker that never had the run directory says nothing about the run in it.
-    if (had.run) noteCrash(run, signal, what);
+    if (had.run) noteEnd(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
     throw new UserError({
       where: run,
       what,
@@ -95,15 +95,6 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   if (code === EXIT.userError)
     throw new UserError(fault ?? { where: run, what: "the training process refused its input and didn't say why" });
   return code ?? EXIT.bug;
-}
-
-/** What ended the process may keep this from being written too (a full disk): the reason it was ended is what the user needs. */
-function noteCrash(run: string, signal: NodeJS.Signals, what: string): void {
-  try {
-    noteStatus(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
-  } catch (error) {
-    process.stderr.write(`warning: the run's end could not be noted: ${error instanceof Error ? error.message : String(error)}\n`);
-  }
 }
 
 function reasonOf(signal: NodeJS.Signals, isOurs: boolean): string {

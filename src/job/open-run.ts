@@ -18,7 +18,7 @@ import type { ProbeOptions } from "../training/penalty-probe.js";
 import type { Phase } from "../training/phase.js";
 import type { GeneratorBatch } from "../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
-import { totalSteps, type ScheduledPhase } from "../training/schedule.js";
+import { totalSteps, type Contexts, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
 import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
@@ -205,8 +205,8 @@ export function scheduleOf(config: TandemConfig, hasClosedBook: boolean): Schedu
 /** A phase's own contexts come first, then those of train.generator; with neither the schedule's default holds. */
 function contextsOf(
   phase: string,
-  own: "gold" | "retrieved" | "copying" | null,
-  given: "auto" | "gold" | "retrieved",
+  own: Contexts | null,
+  given: TandemConfig["train"]["generator"]["contexts"],
 ): Pick<ScheduledPhase, "contexts"> {
   if (own !== null) return { contexts: own };
   return phase === "generator" && given !== "auto" ? { contexts: given } : {};

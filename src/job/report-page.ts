@@ -2,20 +2,18 @@
  * What the HTML report shows beside the rows, read from the run directory: the log, the validations, the environment. It reads and arranges; src/report draws. The trap: a finished run is evaluated again long
  * after, by other versions: what is read here may lack what newer runs write, so what isn't there is left out, and what is damaged is named.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
-import { parse } from "yaml";
 import { renderYaml } from "../config/render.js";
 import type { TandemConfig } from "../config/schema.js";
 import { engineFacts } from "../engine/info.js";
 import { UserError } from "../errors.js";
 import { phaseSpans, type CurveRecord } from "../report/curves.js";
 import type { ReportPage } from "../report/report-html.js";
-import { aboutFile } from "../storage/file-fault.js";
 import { expectObject, readJson } from "../storage/json-file.js";
 import { readJsonLines } from "../storage/json-lines.js";
 import { readMetrics } from "../tracking/metrics-log.js";
-import type { RunDirectory } from "../tracking/run-directory.js";
+import { readOverrides, type RunDirectory } from "../tracking/run-directory.js";
 import type { ScheduledPhase } from "../training/schedule.js";
 
 /** The run that a page is about. */
@@ -38,7 +36,7 @@ export function reportPage(
     validation: validations(path.join(places.validation, "summary.jsonl")),
     phases: phaseSpans(schedule),
     config: renderYaml(config),
-    overrides: [...startOverrides(places.overrides), ...changes],
+    overrides: [...readOverrides(places), ...changes],
     origin: origin(places),
   };
 }
@@ -51,13 +49,6 @@ function validations(file: string): CurveRecord[] {
     throw new UserError({ where, what: "is no validation's summary", expected: "a step and its scores", remedy: "remove the line" });
   };
   return [...readJsonLines(file, record)];
-}
-
-/** The list in overrides.yaml, an item a line. */
-function startOverrides(file: string): string[] {
-  if (!existsSync(file)) return [];
-  const words: unknown = parse(aboutFile(file, () => readFileSync(file, "utf8")));
-  return Array.isArray(words) ? words.map(String) : [];
 }
 
 /** Names and values of what the run was made from and with. The machine's own name is left out: reports are handed on. */

@@ -6,7 +6,7 @@
 import { loadConfig } from "../config/load-config.js";
 import { UserError } from "../errors.js";
 import { runPlaces, type RunDirectory } from "../tracking/run-directory.js";
-import { noteStatus } from "../tracking/run-status.js";
+import { noteEnd, noteStatus } from "../tracking/run-status.js";
 import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
 import { lockRun } from "./run-lock.js";
@@ -29,16 +29,6 @@ function send(message: JobMessage): void {
   if (process.connected) process.send?.(message, () => undefined);
 }
 
-/** Writes how the run ended, if it was this process's run at all. A disk that is full by now must not hide why it ended. */
-function noteEnd(state: "finished" | "stopped" | "failed", reason?: string): void {
-  if (held === undefined) return;
-  try {
-    noteStatus(held, state, reason);
-  } catch (error) {
-    process.stderr.write(`warning: the run's end could not be noted: ${error instanceof Error ? error.message : String(error)}\n`);
-  }
-}
-
 function unsaved(is: boolean): void {
   hasUnsaved = is;
   if (!is && isStopping) stop();
@@ -48,8 +38,8 @@ function unsaved(is: boolean): void {
 function leave(message: JobMessage, code: number): void {
   if (isLeaving) return;
   isLeaving = true;
-  if (message.type === "end") noteEnd(message.outcome);
-  if (message.type === "fault") noteEnd("failed", new UserError(message.fault).message);
+  if (held !== undefined && message.type === "end") noteEnd(held, message.outcome);
+  if (held !== undefined && message.type === "fault") noteEnd(held, "failed", new UserError(message.fault).message);
   if (process.connected && process.send !== undefined) process.send(message, () => process.exit(code));
   else process.exit(code);
 }
@@ -79,7 +69,7 @@ process.on("disconnect", stop);
 work(process.argv[2] ?? "").catch((error: unknown) => {
   if (error instanceof UserError) leave({ type: "fault", fault: error.fault }, EXIT.userError);
   else {
-    noteEnd("failed", error instanceof Error ? error.message : String(error));
+    if (held !== undefined) noteEnd(held, "failed", error instanceof Error ? error.message : String(error));
     process.stderr.write(
       `the training process failed: this is a bug in Tandem, not in your input\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );

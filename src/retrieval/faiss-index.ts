@@ -14,7 +14,7 @@ import { UserError } from "../errors.js";
 import { unitRows } from "./exact-index.js";
 import { FaissError, nativeFaiss, type NativeIndex, type NativeIndexFacts } from "./faiss-native.js";
 import { faissMetric } from "./faiss-settings.js";
-import type { Index, Metric, SearchResult } from "./index-contract.js";
+import { requireSearchable, type Index, type Metric, type SearchResult } from "./index-contract.js";
 
 export interface FaissIndexOptions {
   readonly metric: Metric;
@@ -74,16 +74,8 @@ export class FaissIndex implements Index {
   }
 
   async search(queries_QD: Tensor, k: number): Promise<SearchResult> {
-    const [count, dimension] = [queries_QD.size(0), queries_QD.size(1)];
-    if (dimension !== this.dimension)
-      throw new UserError({
-        where: "search",
-        what: "the queries have another dimension than the index",
-        expected: String(this.dimension),
-        got: String(dimension),
-        remedy: "search with the encoder that built the index",
-      });
-    if (!Number.isSafeInteger(k) || k < 1) throw new UserError({ where: "search", what: "k is no positive whole number", got: String(k) });
+    requireSearchable(this, queries_QD, k);
+    const count = queries_QD.size(0);
     const kept = Math.min(k, this.size);
     // Copied out before anything is awaited: the caller frees the queries when it likes.
     const queries = scope(() => noGrad(() => toFloat32Array(this.metric === "cosine" ? unitRows(queries_QD) : queries_QD)));

@@ -5,6 +5,7 @@
  * Q queries, D dimension, K results.
  */
 import type { Tensor } from "../engine/tensor.js";
+import { UserError } from "../errors.js";
 
 export const METRICS = ["inner-product", "cosine", "l2"] as const;
 
@@ -33,4 +34,18 @@ export interface Index {
   /** As `search`, over every row: where `search` is approximate and may find too few. Slow. */
   searchAll?(queries_QD: Tensor, k: number): Promise<SearchResult>;
   dispose(): void;
+}
+
+/** What {@link Index.search} asks of its arguments. @throws UserError when the dimension differs or k is no positive whole number */
+export function requireSearchable({ dimension }: Pick<Index, "dimension">, queries_QD: Tensor, k: number): void {
+  const given = queries_QD.size(1);
+  if (given !== dimension)
+    throw new UserError({
+      where: "search",
+      what: "the queries have another dimension than the index",
+      expected: String(dimension),
+      got: String(given),
+      remedy: "search with the encoder that built the index",
+    });
+  if (!Number.isSafeInteger(k) || k < 1) throw new UserError({ where: "search", what: "k is no positive whole number", got: String(k) });
 }

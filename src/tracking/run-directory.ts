@@ -4,9 +4,9 @@
  * The trap: several jobs start within one second, so the folder is claimed by making it, and a taken name gets a number.
  */
 import { randomUUID } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { hashBytes } from "../storage/content-hash.js";
@@ -107,6 +107,13 @@ export function createRunDirectory(
     `${JSON.stringify({ id: randomUUID(), name, start: start.toISOString(), ...surroundings(run, versions) }, null, 2)}\n`,
   );
   return run;
+}
+
+/** The words that the run was started with; none where nothing says them. */
+export function readOverrides(run: RunDirectory): string[] {
+  if (!existsSync(run.overrides)) return [];
+  const words: unknown = parse(aboutFile(run.overrides, () => readFileSync(run.overrides, "utf8")));
+  return Array.isArray(words) ? words.map(String) : [];
 }
 
 /**

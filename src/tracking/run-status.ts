@@ -31,6 +31,15 @@ export function noteStatus(run: RunDirectory, state: (typeof WRITTEN)[number], r
   );
 }
 
+/** As {@link noteStatus}, but what hinders it (a full disk) is only warned of: it must not hide why a run ended. */
+export function noteEnd(run: RunDirectory, state: (typeof WRITTEN)[number], reason?: string): void {
+  try {
+    noteStatus(run, state, reason);
+  } catch (error) {
+    process.stderr.write(`warning: the run's end could not be noted: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}
+
 /** @throws UserError when the file isn't a status */
 export function readStatus(run: RunDirectory): RunStatus {
   if (!existsSync(run.status)) return { state: existsSync(run.reportJson) ? "finished" : "unfinished", time: lastSign(run) };

@@ -7,7 +7,7 @@
 import { UserError } from "../errors.js";
 
 /** Gold passages; what the current retriever finds; or passages that are asked for their own words (copying-questions.ts). */
-type Contexts = "gold" | "retrieved" | "copying";
+export type Contexts = "gold" | "retrieved" | "copying";
 
 /** One entry of the schedule. */
 export interface ScheduledPhase {
@@ -15,7 +15,7 @@ export interface ScheduledPhase {
   readonly phase: string;
   /** Updates of the optimiser. 0 for `refresh`. */
   readonly steps: number;
-  /** Where a generator phase takes its contexts from. Default: gold in the first generator phase, retrieved afterwards. */
+  /** Where a generator phase takes its contexts from. Default: gold in the first generator phase that reads questions, retrieved afterwards. */
   readonly contexts?: Contexts | null;
 }
 
