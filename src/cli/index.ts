@@ -4,9 +4,11 @@
  */
 import path from "node:path";
 import type { CommandModule } from "yargs";
+import { modelPlace } from "../config/model-name.js";
 import { UserError } from "../errors.js";
 import type { MadeIndex } from "../job/make-index.js";
 import type { SearchFolders } from "../job/open-search.js";
+import type { Report } from "../job/reporter.js";
 import { jobDisplay } from "./job-display.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
 
@@ -26,7 +28,11 @@ export const command: CommandModule<object, IndexArguments> = {
   builder: (yargs) =>
     withOverrides(yargs)
       .option("run", { type: "string", requiresArg: true, describe: "a finished run, or latest: its retriever over its corpus" })
-      .option("retriever", { type: "string", requiresArg: true, describe: "a sentence-transformers or Hugging Face folder" })
+      .option("retriever", {
+        type: "string",
+        requiresArg: true,
+        describe: "a sentence-transformers or Hugging Face folder, or a model's name on the hub",
+      })
       .option("corpus", { type: "string", requiresArg: true, describe: "a passage store, made by tandem corpus" })
       .option("output", { type: "string", requiresArg: true, describe: "the index folder to make, with --retriever and --corpus" })
       .option("rebuild", { type: "boolean", default: false, describe: "build anew, whatever stands there" })
@@ -36,6 +42,10 @@ export const command: CommandModule<object, IndexArguments> = {
       .example("$0 index --run runs/<run>", "the run's current retriever: built if missing, else verified")
       .example("$0 index --run latest --rebuild", "anew, after the files were damaged")
       .example("$0 index --retriever models/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki", "folders of your own")
+      .example(
+        "$0 index --retriever sentence-transformers/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki",
+        "a model of the hub",
+      )
       .example("$0 index --run latest index=ivf 'index.search=\"nprobe=8\"'", "another index beside it, by FAISS")
       .example("$0 index --run latest device=cpu threads=8", "on another device")
       .epilogue(
@@ -44,8 +54,8 @@ export const command: CommandModule<object, IndexArguments> = {
   handler: async (given) => {
     const display = jobDisplay({ quiet: given.quiet });
     const { makeIndex } = await import("../job/make-index.js");
-    const { folders, faiss } = await chosen(given);
     try {
+      const { folders, faiss } = await chosen(given, display.report);
       const made = await makeIndex({ ...folders, faiss, rebuild: given.rebuild, report: display.report });
       display.finish();
       process.stdout.write(given.json ? `${JSON.stringify(made, null, 2)}\n` : describe(made));
@@ -62,7 +72,7 @@ function describe({ folder, outcome, provenance, seconds }: MadeIndex): string {
 }
 
 /** The folders that the options name, and the settings of the run or of the configuration. */
-async function chosen(given: IndexArguments): Promise<{ folders: SearchFolders; faiss: boolean }> {
+async function chosen(given: IndexArguments, report: Report): Promise<{ folders: SearchFolders; faiss: boolean }> {
   const { run: name, retriever, corpus, output } = given;
   const { runDevice } = await import("../job/hardware.js");
   const { setThreads } = await import("../engine/info.js");
@@ -89,7 +99,7 @@ async function chosen(given: IndexArguments): Promise<{ folders: SearchFolders; 
   const words = given.overrides.map((word) => ` ${quoted(word)}`).join("");
   return {
     folders: {
-      retriever,
+      retriever: await retrieverFolder(retriever, report),
       corpus,
       index: { folder: path.normalize(output) },
       metric,
@@ -99,6 +109,16 @@ async function chosen(given: IndexArguments): Promise<{ folders: SearchFolders; 
     },
     faiss,
   };
+}
+
+/** The folder as it was typed, or that of the hub's model. */
+async function retrieverFolder(text: string, report: Report): Promise<string> {
+  const place = modelPlace(text);
+  if (path.isAbsolute(place)) return text;
+  const { pretrainedFolder } = await import("../job/pretrained.js");
+  const found = await pretrainedFolder("retriever", place, { report, setting: "--retriever" });
+  report({ type: "note", text: `retriever: ${found.text}` });
+  return found.folder;
 }
 
 /** A word as a shell takes it. */

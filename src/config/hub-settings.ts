@@ -20,10 +20,12 @@ export interface HubSettings {
   readonly timeout: number;
   /** Milliseconds before the first repetition of a request; doubled each time. */
   readonly pause: number;
+  /** Addresses of proxies, with passwords where they need one, and what is reached without. */
+  readonly proxy?: { readonly http: string; readonly https: string; readonly except: string };
 }
 
 /**
- * The settings that `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE` and their older names make.
+ * The settings that `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE` and their older names make, with `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
  *
  * @throws UserError naming the variable that can't be used
  */
@@ -42,6 +44,7 @@ export function hubSettings(environment: Environment = process.env): HubSettings
   const seconds = Number(given("HF_HUB_DOWNLOAD_TIMEOUT") ?? "10");
   if (!(seconds > 0 && seconds < 86_400))
     throw new UserError({ where: "HF_HUB_DOWNLOAD_TIMEOUT", what: "can't be used", expected: "seconds", remedy: "set it to 10" });
+  const proxy = proxyOf(given);
   return {
     endpoint: endpointOf(given("HF_ENDPOINT") ?? "https://huggingface.co"),
     cache,
@@ -49,7 +52,27 @@ export function hubSettings(environment: Environment = process.env): HubSettings
     offline: isTrue(given("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
     timeout: seconds * 1000,
     pause: 500,
+    ...(proxy === undefined ? {} : { proxy }),
   };
+}
+
+/** As curl has it: small letters first, `http://` where the address names no scheme. */
+function proxyOf(given: (...names: readonly string[]) => string | undefined): HubSettings["proxy"] {
+  const address = (name: string): string => {
+    const text = given(name.toLowerCase(), name);
+    if (text === undefined) return "";
+    const whole = text.includes("://") ? text : `http://${text}`;
+    if (URL.canParse(whole) && /^https?:$/.test(new URL(whole).protocol)) return whole;
+    // It may hold a password, so it isn't shown.
+    throw new UserError({
+      where: name,
+      what: "is not the address of a proxy that can be used",
+      expected: "http:// or https:// and a host",
+      remedy: "mend or unset the variable",
+    });
+  };
+  const [http, https] = [address("HTTP_PROXY"), address("HTTPS_PROXY")];
+  return http === "" && https === "" ? undefined : { http, https, except: given("no_proxy", "NO_PROXY") ?? "" };
 }
 
 /** `~` and `$NAME` in a path, as huggingface_hub has them. */

@@ -61,7 +61,11 @@ export function pickleOf(listing: ModelListing, missing: readonly string[]): str
 }
 
 /** The command that makes a folder that Tandem reads out of a model that has only pickles, or only an old tokenizer. */
-export function conversion(listing: ModelListing, model: { name: string; revision: string }, role: ModelRole | undefined): string {
+export function conversion(
+  listing: ModelListing,
+  model: { name: string; revision: string },
+  { role, setting = "retriever.path or generator.path" }: { readonly role?: ModelRole; readonly setting?: string },
+): string {
   const [from, revision] = [JSON.stringify(model.name), `revision=${JSON.stringify(model.revision)}`];
   const folder = `${model.name.split("/").at(-1) ?? ""}-safetensors`;
   const save = `save_pretrained("${folder}")`;
@@ -69,7 +73,7 @@ export function conversion(listing: ModelListing, model: { name: string; revisio
   const code = listing.has("modules.json")
     ? `from sentence_transformers import SentenceTransformer as S; S(${from}, ${revision}).${save}`
     : `from transformers import ${loader} as M, AutoTokenizer as T; M.from_pretrained(${from}, ${revision}).${save}; T.from_pretrained(${from}, ${revision}).${save}`;
-  return `convert it: ${pythonCommand(code)} and set ${role === undefined ? "retriever.path or generator.path" : `${role}.path`} to ./${folder}`;
+  return `convert it: ${pythonCommand(code)} and set ${setting} to ./${folder}`;
 }
 
 /** Folders of the modules, the transformer's first. */

@@ -17,6 +17,8 @@ export interface FetchOptions {
   readonly hub: HubSettings;
   readonly report: Report;
   readonly role?: ModelRole;
+  /** The key or option that names the model, for messages. */
+  readonly setting?: string;
   /** Told the commit as soon as it is known, before anything is fetched. */
   readonly onCommit?: (commit: string) => void;
 }
@@ -51,7 +53,7 @@ export async function fetchModel(wanted: HubName, options: FetchOptions): Promis
   if (hub.offline) return fromCache(cache, wanted, "HF_HUB_OFFLINE is set", options);
   let listing: Awaited<ReturnType<typeof listFiles>>;
   try {
-    listing = await listFiles(wanted, options);
+    listing = await listFiles(wanted, hub);
   } catch (error) {
     if (!(error instanceof HubUnreachable)) throw error;
     return fromCache(cache, wanted, `${error.fault.where}: ${error.fault.what} (${error.fault.got ?? "no answer"})`, options);
@@ -62,7 +64,7 @@ export async function fetchModel(wanted: HubName, options: FetchOptions): Promis
 }
 
 /** The commit of a revision and the names of its files. */
-async function listFiles(wanted: HubName, { hub }: FetchOptions): Promise<{ commit: string; names: ReadonlySet<string> }> {
+async function listFiles(wanted: HubName, hub: HubSettings, isAgain = false): Promise<{ commit: string; names: ReadonlySet<string> }> {
   const address = `${hub.endpoint}/api/models/${wanted.name}/revision/${encodeURIComponent(wanted.revision)}`;
   const answer = await askHub(hub, address);
   if (answer.status !== 200) {
@@ -70,7 +72,15 @@ async function listFiles(wanted: HubName, { hub }: FetchOptions): Promise<{ comm
     throw refusal(wanted, hub)(answer);
   }
   const where = `${hub.endpoint}/api/models/${wanted.name}`;
-  const { sha, siblings } = expectObject(parseJson(await textOf(answer, where), where), where);
+  let text: string;
+  try {
+    text = await textOf(answer, where);
+  } catch (error) {
+    // The request is repeated until its answer begins; here it broke off later.
+    if (error instanceof HubUnreachable && !isAgain) return listFiles(wanted, hub, true);
+    throw error;
+  }
+  const { sha, siblings } = expectObject(hubJson(text, where), where);
   if (typeof sha !== "string" || !COMMIT.test(sha) || !Array.isArray(siblings))
     throw new UserError({
       where,
@@ -80,6 +90,20 @@ async function listFiles(wanted: HubName, { hub }: FetchOptions): Promise<{ comm
     });
   const names = siblings.map((entry) => expectObject(entry, where)["rfilename"]).filter((name) => typeof name === "string");
   return { commit: sha, names: new Set(names) };
+}
+
+/** A network's login page is an answer with status 200, so what isn't JSON counts as no answer of the hub's. */
+function hubJson(text: string, where: string): unknown {
+  try {
+    return parseJson(text, where);
+  } catch {
+    throw new HubUnreachable({
+      where,
+      what: "something else than a hub answers",
+      got: `${/^\s*</.test(text) ? "a web page" : "no JSON"}: HF_ENDPOINT may be wrong, or the network wants a login`,
+      remedy: "check HF_ENDPOINT and the network",
+    });
+  }
 }
 
 async function textOf(answer: HubAnswer, where: string): Promise<string> {
@@ -103,7 +127,7 @@ async function download(
   const facts = new Map<string, HubFileFacts>();
   const counted = countBytes(report);
   const factsFor = async (file: string): Promise<HubFileFacts> => {
-    const found = facts.get(file) ?? (await factsOf(hub, wanted.name, { commit, file }, refusal(wanted, hub)));
+    const found = facts.get(file) ?? (await factsOf(hub, wanted.name, { commit, file }, refusal(wanted, hub, file)));
     facts.set(file, found);
     return found;
   };
@@ -119,7 +143,7 @@ async function download(
     },
   };
   const { files, absent, missing } = await wantedFiles(listing);
-  if (missing.length > 0) throw unreadable(listing, wanted, missing, options.role);
+  if (missing.length > 0) throw unreadable(listing, wanted, missing, options);
   const lacking = files.filter((file) => !cache.has(commit, file));
   for (const file of lacking) {
     const isCounted = facts.has(file);
@@ -160,7 +184,8 @@ async function cached(
   commit: string,
 ): Promise<{ model: Omit<FetchedModel, "from">; unknown: string[] } | undefined> {
   const { absent, missing } = await wantedFiles(snapshotListing(cache, commit));
-  if (missing.length > 0) return undefined;
+  // Python may have been asked for some of the files only.
+  if (missing.length > 0 || absent.some((file) => cache.isListed(commit, file))) return undefined;
   const model = { folder: cache.snapshot(commit), ...wanted, commit, fetched: 0 };
   return { model, unknown: absent.filter((file) => !cache.isAbsent(commit, file)) };
 }
@@ -175,20 +200,20 @@ function snapshotListing(cache: HubCache, commit: string): ModelListing {
 }
 
 /** A snapshot that holds pickles isn't mended by fetching it again. */
-async function refusePickles(cache: HubCache, wanted: HubName, commit: string, role: ModelRole | undefined): Promise<void> {
+async function refusePickles(cache: HubCache, wanted: HubName, commit: string, options: FetchOptions): Promise<void> {
   const listing = snapshotListing(cache, commit);
   const { missing } = await wantedFiles(listing);
-  if (pickleOf(listing, missing) !== undefined) throw unreadable(listing, wanted, missing, role);
+  if (pickleOf(listing, missing) !== undefined) throw unreadable(listing, wanted, missing, options);
 }
 
 /** The snapshot in the cache, for want of a network. */
 async function fromCache(cache: HubCache, wanted: HubName, why: string, options: FetchOptions): Promise<FetchedModel> {
   const commit = cache.commitOf(wanted.revision);
   const found = commit === undefined ? undefined : await cached(cache, wanted, commit);
-  if (found === undefined && commit !== undefined) await refusePickles(cache, wanted, commit, options.role);
+  if (found === undefined && commit !== undefined) await refusePickles(cache, wanted, commit, options);
   if (found === undefined || commit === undefined)
     throw new UserError({
-      where: `${options.role === undefined ? "" : `${options.role}.path: `}${hubNameText(wanted)}`,
+      where: nameIn(wanted, options),
       what: `no folder of this name, ${commit === undefined ? "nothing" : "no whole snapshot"} of such a model in the cache (${cache.cache}), and ${why}`,
       remedy: `on a machine with a network, such as a login node, run: tandem fetch ${hubNameText(wanted)}`,
     });
@@ -203,9 +228,13 @@ async function fromCache(cache: HubCache, wanted: HubName, why: string, options:
   return { ...found.model, from: "cache" };
 }
 
+function nameIn(wanted: HubName, { setting }: FetchOptions): string {
+  return `${setting === undefined ? "" : `${setting}: `}${hubNameText(wanted)}`;
+}
+
 /** Pickles, an old tokenizer, or no model at all. */
-function unreadable(listing: ModelListing, wanted: HubName, missing: readonly string[], role: ModelRole | undefined): UserError {
-  const where = `${role === undefined ? "" : `${role}.path: `}${hubNameText(wanted)}`;
+function unreadable(listing: ModelListing, wanted: HubName, missing: readonly string[], options: FetchOptions): UserError {
+  const where = nameIn(wanted, options);
   const pickle = pickleOf(listing, missing);
   if (pickle !== undefined)
     return new UserError({
@@ -213,19 +242,19 @@ function unreadable(listing: ModelListing, wanted: HubName, missing: readonly st
       what: "has no safetensors weights, and a pickle can run code when it is opened",
       expected: "model.safetensors",
       got: pickle,
-      remedy: conversion(listing, wanted, role),
+      remedy: conversion(listing, wanted, options),
     });
   const isOldTokenizer = missing.every((file) => file.endsWith("tokenizer.json"));
   return new UserError({
     where,
     what: isOldTokenizer ? "has only an old tokenizer" : "is not a model that Tandem reads",
     expected: missing.map((file) => path.basename(file)).join(", "),
-    remedy: isOldTokenizer ? conversion(listing, wanted, role) : "name another model",
+    remedy: isOldTokenizer ? conversion(listing, wanted, options) : "name another model",
   });
 }
 
 /** What a status that isn't 200 means. */
-function refusal(wanted: HubName, hub: HubSettings): (answer: HubAnswer) => UserError {
+function refusal(wanted: HubName, hub: HubSettings, file?: string): (answer: HubAnswer) => UserError {
   return (answer) => {
     const where = `${hubNameText(wanted)} on ${hub.endpoint}`;
     const code = answer.header("x-error-code");
@@ -234,9 +263,19 @@ function refusal(wanted: HubName, hub: HubSettings): (answer: HubAnswer) => User
     if (code === "GatedRepo" || answer.status === 403)
       return new UserError({
         where,
-        what: "the model is behind a gate",
+        what:
+          code === "GatedRepo"
+            ? "the model is behind a gate"
+            : "the way is barred: by a gate before the model, the token's rights, or a proxy",
         got,
-        remedy: `ask for access at ${hub.endpoint}/${wanted.name}${hub.token === undefined ? `, then ${login}` : " with the account whose token is set"}`,
+        remedy: `ask for access at ${hub.endpoint}/${wanted.name}${hub.token === undefined ? `, then ${login}` : " with the account of HF_TOKEN or the token file"}`,
+      });
+    if (code === "EntryNotFound" && file !== undefined)
+      return new UserError({
+        where,
+        what: `the hub lists ${file} and doesn't have it`,
+        got,
+        remedy: "try again, or name another @revision",
       });
     if (code === "RevisionNotFound")
       return new UserError({ where, what: `the model has no revision '${wanted.revision}'`, got, remedy: "check it" });

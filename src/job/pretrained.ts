@@ -18,6 +18,8 @@ export interface PretrainedOptions {
   readonly report: Report;
   /** The run's note of commits. Without one nothing is pinned. */
   readonly pins?: string;
+  /** What named the model, where that isn't `<role>.path`: `--retriever`. */
+  readonly setting?: string;
   /** Stands in for the environment's settings in tests. */
   readonly hub?: HubSettings;
 }
@@ -46,7 +48,7 @@ export function pinsFile(run: string): string {
  * @throws UserError when the hub's model can't be had
  */
 export async function pretrainedFolder(role: ModelRole, value: string, options: PretrainedOptions): Promise<PretrainedFolder> {
-  const { report, pins } = options;
+  const { report, pins, setting = `${role}.path` } = options;
   const pin = pins === undefined ? undefined : readPins(pins)[role];
   const named = path.isAbsolute(value) ? undefined : hubName(value);
   const wanted = pin === undefined ? named : { name: pin.name, revision: pin.commit };
@@ -55,7 +57,7 @@ export async function pretrainedFolder(role: ModelRole, value: string, options: 
     if (pins !== undefined && pin === undefined && named !== undefined)
       writeFileAtomic(pins, `${JSON.stringify({ ...readPins(pins), [role]: { ...named, commit } }, null, 2)}\n`);
   };
-  const found = await fetchModel(wanted, { hub: options.hub ?? hubSettings(), report, role, onCommit: note });
+  const found = await fetchModel(wanted, { hub: options.hub ?? hubSettings(), report, role, setting, onCommit: note });
   // A whole commit that the cache has is taken without the hub, and so without its answer.
   note(found.commit);
   return { folder: found.folder, text: `${found.name} of the hub, commit ${found.commit}` };

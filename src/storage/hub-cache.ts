@@ -1,6 +1,6 @@
 /**
  * The hub's cache on this machine, in the layout of Python's huggingface_hub, so that each finds what the other fetched:
- * `models--org--name/{blobs/<etag>, refs/<revision>, snapshots/<commit>/<file>, .no_exist/<commit>/<file>}` and `.locks/`. It knows nothing of the network.
+ * `models--org--name/{blobs/<etag>, refs/<revision>, snapshots/<commit>/<file>, .no_exist/<commit>/<file>, trees/<commit>.json}` and `.locks/`. It knows nothing of the network.
  * The trap: a snapshot's files are relative links into `blobs/`; the cache may be moved, or be on a file system without links, where copies stand.
  * Source: huggingface_hub 2.4, file_download.py, and its guide "Manage the cache".
  */
@@ -8,8 +8,12 @@ import { copyFileSync, existsSync, lstatSync, readFileSync, renameSync, rmSync, 
 import path from "node:path";
 import { writeFileAtomic } from "./atomic-write.js";
 import { aboutFile, systemCode } from "./file-fault.js";
+import { expectObject, readJson } from "./json-file.js";
 import { makeFolder } from "./make-folder.js";
 import { temporaryBeside } from "./temporary-name.js";
+
+/** Of the listings in `trees/`. Another may mean another thing. */
+const TREE_FORMAT = 1;
 
 /** A commit's whole name. */
 export const COMMIT = /^[0-9a-f]{40}$/;
@@ -18,6 +22,7 @@ export const COMMIT = /^[0-9a-f]{40}$/;
 export class HubCache {
   readonly folder: string;
   readonly #locks: string;
+  readonly #listings = new Map<string, ReadonlySet<string>>();
 
   /** @param name `name` or `org/name` */
   constructor(
@@ -56,15 +61,37 @@ export class HubCache {
     return existsSync(path.join(this.snapshot(commit), file));
   }
 
-  /** Whether the hub is known to have no such file in this commit. */
+  /** Whether the hub is known to have no such file in this commit: somebody asked, or the whole listing that Python's `snapshot_download` keeps hasn't it. */
   isAbsent(commit: string, file: string): boolean {
-    return existsSync(path.join(this.folder, ".no_exist", commit, file));
+    return existsSync(path.join(this.folder, ".no_exist", commit, file)) || this.#listing(commit)?.has(file) === false;
+  }
+
+  /** Whether the hub is known to have the file in this commit. */
+  isListed(commit: string, file: string): boolean {
+    return this.#listing(commit)?.has(file) === true;
+  }
+
+  /** The names of a commit's files, where Python noted them. It is only a hint, so a broken one counts as none. */
+  #listing(commit: string): ReadonlySet<string> | undefined {
+    const known = this.#listings.get(commit);
+    if (known !== undefined) return known;
+    const file = path.join(this.folder, "trees", `${commit}.json`);
+    if (!existsSync(file)) return undefined;
+    try {
+      const { format_version: version, files } = expectObject(readJson(file), file);
+      if (version !== TREE_FORMAT) return undefined;
+      const names = new Set(Object.keys(expectObject(files, file)));
+      this.#listings.set(commit, names);
+      return names;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Notes that the hub has no such file. */
   noteAbsent(commit: string, file: string): void {
-    if (this.isAbsent(commit, file)) return;
     const mark = path.join(this.folder, ".no_exist", commit, file);
+    if (existsSync(mark)) return;
     aboutFile(mark, () => {
       makeFolder(path.dirname(mark));
       writeFileSync(mark, "");

@@ -1,8 +1,9 @@
 /**
- * One request to the model hub over plain HTTP: redirects, token, patience, and what a refusal means. It knows nothing of files and caches: see hub-download.ts and hub-cache.ts.
+ * One request to the model hub over plain HTTP: redirects, token, proxy, patience, and what a refusal means. It knows nothing of files and caches: see hub-download.ts and hub-cache.ts.
  * The trap: the token goes to the endpoint's own origin and nowhere else. Large files are redirected to other hosts, so redirects are followed here, hop by hop, and never by `fetch`.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Agent, EnvHttpProxyAgent, fetch, type Dispatcher, type Headers, type Response } from "undici";
 import { UserError } from "../errors.js";
 
 /** Where the hub is and how it is asked. */
@@ -14,6 +15,17 @@ export interface HubAccess {
   readonly timeout: number;
   /** Milliseconds before the first repetition; doubled each time. */
   readonly pause: number;
+  readonly proxy?: HubProxy;
+}
+
+/** The way to the hub. Addresses may hold passwords: no message shows them. */
+export interface HubProxy {
+  /** For `http://`; empty: none. */
+  readonly http: string;
+  /** For `https://`; empty: the one for `http://`. */
+  readonly https: string;
+  /** Hosts and domains that are reached without, parted by commas; `*`: all. */
+  readonly except: string;
 }
 
 /** No answer that says anything about the model: no network, a server that is down, a connection cut. The cache may stand in. */
@@ -74,13 +86,31 @@ export async function askHub(hub: HubAccess, address: string, request: HubReques
 }
 
 /** The one line for a hub that can't be reached. */
-export function unreachable({ endpoint }: HubAccess, reason: string): HubUnreachable {
+function unreachable({ endpoint, proxy }: HubAccess, reason: string): HubUnreachable {
   return new HubUnreachable({
     where: endpoint,
     what: "the hub can't be reached",
-    got: reason,
+    got: proxy === undefined ? reason : `${reason}, with HTTP_PROXY or HTTPS_PROXY set`,
     remedy: "check the network and HF_ENDPOINT",
   });
+}
+
+/** The connections of each setting, reused while it lives: a model is a dozen requests. */
+const dispatchers = new WeakMap<HubAccess, Dispatcher>();
+
+function dispatcherOf(hub: HubAccess): Dispatcher {
+  const known = dispatchers.get(hub);
+  if (known !== undefined) return known;
+  // The watch alone says when a server is silent for too long.
+  const patience = { headersTimeout: 0, bodyTimeout: 0, connect: { timeout: hub.timeout } };
+  const { proxy } = hub;
+  const made =
+    proxy === undefined
+      ? new Agent(patience)
+      : // Without a tunnel for http://: proxies commonly open tunnels to port 443 alone.
+        new EnvHttpProxyAgent({ ...patience, proxyTunnel: false, httpProxy: proxy.http, httpsProxy: proxy.https, noProxy: proxy.except });
+  dispatchers.set(hub, made);
+  return made;
 }
 
 async function follow(hub: HubAccess, address: string, { method = "GET", headers = {} }: HubRequest): Promise<HubAnswer> {
@@ -93,6 +123,7 @@ async function follow(hub: HubAccess, address: string, { method = "GET", headers
       const authorization: Record<string, string> = own && hub.token !== undefined ? { authorization: `Bearer ${hub.token}` } : {};
       const response = await fetch(url, {
         method,
+        dispatcher: dispatcherOf(hub),
         redirect: "manual",
         signal: watch.signal,
         headers: { ...headers, ...authorization, "accept-encoding": "identity", "user-agent": "tandem" },

@@ -24,6 +24,7 @@ const FILES = [
   "environment.json",
   "resumptions.jsonl",
   "inputs.json",
+  "models.json",
   "audit.txt",
   "report.json",
   "report.txt",

@@ -218,7 +218,12 @@ describe("the token", () => {
   it.each([
     ["wanting", undefined, { token }, /no such model on the hub, or it is private; got status 401, RepoNotFound; .*set HF_TOKEN/],
     ["refused", "hf_other", { token }, /no such model, or the token may not read it; got status 401/],
-    ["behind a gate", "hf_other", { refuses: { status: 403, code: "GatedRepo" } }, /behind a gate; .*with the account whose token is set/],
+    [
+      "behind a gate",
+      "hf_other",
+      { refuses: { status: 403, code: "GatedRepo" } },
+      /behind a gate; .*with the account of HF_TOKEN or the token file/,
+    ],
     ["behind a gate without one", undefined, { refuses: { status: 401, code: "GatedRepo" } }, /behind a gate; .*set HF_TOKEN/],
   ])("that is %s gives one line without it", async (_, own, troubles, line) => {
     server.troubles = troubles;

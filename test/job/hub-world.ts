@@ -55,7 +55,8 @@ export async function fetched(
 ): Promise<FetchedModel> {
   const wanted = hubName(text);
   if (wanted === undefined) throw new Error(`${text} is no name`);
-  return fetchModel(wanted, { hub, report: (message) => said.push(message), ...more });
+  const setting = more.role === undefined ? {} : { setting: `${more.role}.path` };
+  return fetchModel(wanted, { hub, report: (message) => said.push(message), ...setting, ...more });
 }
 
 /** The texts of one kind of message. */
