@@ -82,7 +82,8 @@ export async function factsOf(
 /** The bytes of a file that still have to come. */
 export function bytesLeft(cache: HubCache, { etag, size = 0 }: HubFileFacts): number {
   if (existsSync(cache.blob(etag))) return 0;
-  const begun = statSync(incomplete(cache, etag), { throwIfNoEntry: false })?.size ?? 0;
+  const partial = incomplete(cache, etag);
+  const begun = aboutFile(partial, () => statSync(partial, { throwIfNoEntry: false })?.size ?? 0);
   return begun > size ? size : size - begun;
 }
 

@@ -205,10 +205,12 @@ class Watch {
   }
 }
 
-/** What lies under fetch's "fetch failed": a code or a sentence. Never a header, never an address with its query. */
+/** What lies under fetch's "fetch failed": a code of the system's or a sentence. Never a header, never an address with its query. */
 function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return "unknown";
-  const cause = error.cause instanceof Error ? error.cause : error;
-  const { code } = cause as NodeJS.ErrnoException;
-  return typeof code === "string" && code !== "" ? code : cause.message;
+  if (error.cause instanceof Error) return causeOf(error.cause);
+  const [, refused] = /^Proxy response \((\d+)\)/.exec(error.message) ?? [];
+  if (refused !== undefined) return `status ${refused} of the proxy`;
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === "string" && code !== "" && !code.startsWith("UND_ERR") ? code : error.message;
 }

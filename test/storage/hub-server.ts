@@ -1,5 +1,5 @@
 /**
- * A model hub on this machine that speaks the hub's protocol, for tests: `/api/models/<id>/revision/<rev>`, `/api/models/<id>/tree/<rev>`, `/<id>/resolve/<rev>/<file>` with ETag, X-Repo-Commit, and large files
+ * A model hub on this machine that speaks the hub's protocol, for tests: `/api/models/<id>/revision/<rev>`, `/api/models/<id>/tree/<rev>[/<folder>]`, `/<id>/resolve/<rev>/<file>` with ETag, X-Repo-Commit, and large files
  * redirected to another origin with X-Linked-Size and X-Linked-Etag. It can cut connections, ask for a token, be busy, and send other bytes than it promised; it keeps what it was asked.
  */
 import { createHash } from "node:crypto";
@@ -128,7 +128,7 @@ function answer(
   { troubles, cdn }: { troubles: HubTroubles; cdn: string },
 ): void {
   const { pathname } = new URL(request.url ?? "", "http://hub");
-  const [, api, tree] = /^\/api\/models\/(.+?)\/(?:revision|(tree))\/[^/]+$/.exec(pathname) ?? [];
+  const [, api, tree] = /^\/api\/models\/(.+?)\/(?:revision|(tree))\/[^/]+/.exec(pathname) ?? [];
   const [, name = api ?? ""] = /^\/(.+?)\/resolve\//.exec(pathname) ?? [];
   const repository = repositories.get(name);
   if (repository === undefined) {
@@ -143,8 +143,14 @@ function answer(
     refuse(response, 404, "RevisionNotFound");
     return;
   }
+  if (api !== undefined && tree !== undefined) {
+    const below = [...files].filter(([path]) => file === "" || path.startsWith(`${decodeURIComponent(file)}/`));
+    if (below.length === 0) refuse(response, 404, "EntryNotFound", commit);
+    else json(response, listing(new Map(below)));
+    return;
+  }
   if (api !== undefined) {
-    json(response, tree === undefined ? description(name, commit, files) : listing(files));
+    json(response, description(name, commit, files));
     return;
   }
   const content = files.get(decodeURIComponent(file));
