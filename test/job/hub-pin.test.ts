@@ -76,9 +76,7 @@ async function killWhileFetching(words: readonly string[], name: string, weights
   );
   const begun = (): boolean => (statSync(partial, { throwIfNoEntry: false })?.size ?? 0) > 4096;
   const { process: driver, ended } = training.start(words);
-  let isOver = false;
-  void ended.then(() => (isOver = true));
-  while (!begun() && !isOver) await sleep(5);
+  while (!begun() && driver.exitCode === null) await sleep(5);
   const worker = workerOf(driver);
   expect(worker, "it ended before it could be killed").toBeDefined();
   process.kill(worker ?? 0, "SIGKILL");

@@ -18,7 +18,7 @@ import { sha256, type HubServer } from "../storage/hub-server.js";
 import { missingPython, pythonFolder, runPythonBeside } from "../storage/reference-python.js";
 import { faultOf } from "./fault-of.js";
 import { hubEnvironment } from "./hub-environment.js";
-import { BERT, bertFiles, fetched, filesOf, FIRST, GPT2, gpt2Files, settings, texts, tinyHub } from "./hub-world.js";
+import { BERT, bertFiles, fetched, filesOf, FIRST, GPT2, settings, texts, tinyHub } from "./hub-world.js";
 
 const noHub = missingPython("huggingface_hub");
 const noModels = missingPython("huggingface_hub", "torch", "transformers", "sentence_transformers", "safetensors");

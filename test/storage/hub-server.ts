@@ -24,6 +24,8 @@ export interface HubTroubles {
   etag?: string;
   /** Milliseconds before each piece of a large file. */
   slow?: number;
+  /** Answers in the server's place; false: the server answers. */
+  mischief?: (host: "hub" | "cdn", request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
 export interface HubQuestion {
@@ -61,6 +63,7 @@ export async function startHub(): Promise<HubServer> {
   };
   const hub = await listening((request, response) => {
     note("hub", request);
+    if (state.troubles.mischief?.("hub", request, response) === true) return;
     const { refuses, token } = state.troubles;
     const isKnown = token === undefined || request.headers.authorization === `Bearer ${token}`;
     if (refuses !== undefined) {
@@ -75,6 +78,7 @@ export async function startHub(): Promise<HubServer> {
   });
   const cdn = await listening((request, response) => {
     note("cdn", request);
+    if (state.troubles.mischief?.("cdn", request, response) === true) return;
     const content = blobs.get(new URL(request.url ?? "", "http://cdn").pathname.slice(1));
     if (content === undefined) {
       refuse(response, 404);

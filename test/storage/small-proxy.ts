@@ -30,7 +30,8 @@ export async function startProxy(places: ReadonlyMap<string, number>): Promise<S
       return;
     }
     const port = places.get(`${url.hostname}:${url.port === "" ? "80" : url.port}`) ?? Number(url.port);
-    const { "proxy-authorization": _, ...headers } = request.headers;
+    const headers = { ...request.headers };
+    delete headers["proxy-authorization"];
     const onward = ask({ host: "127.0.0.1", port, method: request.method, path: url.pathname + url.search, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
