@@ -30,7 +30,10 @@ export { AdamW } from "./engine/adamw.js";
 export { clipGradientNorm } from "./engine/clip.js";
 export { engineFacts, setThreads } from "./engine/info.js";
 
-// Models and tokenizers.
+// Models and tokenizers. `fetchModel` gives the folder of a model of the hub.
+export { fetchModel, type FetchedModel, type FetchOptions } from "./job/hub-model.js";
+export { hubName, type HubName } from "./config/model-name.js";
+export { hubSettings, type HubSettings } from "./config/hub-settings.js";
 export { Bert, bertConfig, type BertConfig } from "./nn/bert.js";
 export { Gpt2, gpt2Config, type Gpt2Config } from "./nn/gpt2.js";
 export { saveFolder } from "./nn/hugging-face-folder.js";

@@ -109,8 +109,11 @@ export class HubCache {
     if (existsSync(target)) return;
     aboutFile(target, () => {
       makeFolder(path.dirname(target));
-      // A link to a blob that was removed.
-      if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) rmSync(target);
+      if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
+        // Another process may have made it just now; else it is a link to a blob that was removed.
+        if (existsSync(target)) return;
+        rmSync(target, { force: true });
+      }
       try {
         symlinkSync(path.relative(path.dirname(target), this.blob(etag)), target);
       } catch (error) {

@@ -26,6 +26,9 @@ describe("the library", () => {
       "contrastivePhase",
       "train",
       "AdamW",
+      "fetchModel",
+      "hubName",
+      "hubSettings",
       "UserError",
     ];
     expect(names.filter((name) => !(name in tandem))).toEqual([]);
