@@ -114,9 +114,9 @@ async function chosen(given: IndexArguments, report: Report): Promise<{ folders:
 /** The folder as it was typed, or that of the hub's model. */
 async function retrieverFolder(text: string, report: Report): Promise<string> {
   const place = modelPlace(text);
-  if (path.isAbsolute(place)) return text;
   const { pretrainedFolder } = await import("../job/pretrained.js");
   const found = await pretrainedFolder("retriever", place, { report, setting: "--retriever" });
+  if (path.isAbsolute(place)) return text;
   report({ type: "note", text: `retriever: ${found.text}` });
   return found.folder;
 }

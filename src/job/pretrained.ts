@@ -52,7 +52,7 @@ export async function pretrainedFolder(role: ModelRole, value: string, options: 
   const pin = pins === undefined ? undefined : readPins(pins)[role];
   const named = path.isAbsolute(value) ? undefined : hubName(value);
   const wanted = pin === undefined ? named : { name: pin.name, revision: pin.commit };
-  if (wanted === undefined) return { folder: value, text: `the folder ${value}` };
+  if (wanted === undefined) return { folder: existing(setting, role, value), text: `the folder ${value}` };
   const note = (commit: string): void => {
     if (pins !== undefined && pin === undefined && named !== undefined)
       writeFileAtomic(pins, `${JSON.stringify({ ...readPins(pins), [role]: { ...named, commit } }, null, 2)}\n`);
@@ -61,6 +61,15 @@ export async function pretrainedFolder(role: ModelRole, value: string, options: 
   // A whole commit that the cache has is taken without the hub, and so without its answer.
   note(found.commit);
   return { folder: found.folder, text: `${found.name} of the hub, commit ${found.commit}` };
+}
+
+function existing(setting: string, role: ModelRole, folder: string): string {
+  if (existsSync(folder)) return folder;
+  throw new UserError({
+    where: setting,
+    what: `there is no folder ${folder}`,
+    remedy: `check the path, or name a model of the hub, such as ${role === "retriever" ? "sentence-transformers/all-MiniLM-L6-v2" : "distilgpt2"}`,
+  });
 }
 
 function readPins(file: string): Partial<Record<ModelRole, Pin>> {

@@ -151,6 +151,18 @@ describe("a finished run of such names", () => {
   }, 120_000);
 });
 
+describe("a folder that isn't there", () => {
+  it.each([
+    [
+      "retriever",
+      /^retriever\.path: there is no folder \/no\/such; check the path, or name a model of the hub, such as sentence-transformers\/all-MiniLM-L6-v2$/,
+    ],
+    ["generator", /^generator\.path: there is no folder \/no\/such; check the path, or name a model of the hub, such as distilgpt2$/],
+  ] as const)("is one line that names the key: %s", async (role, line) => {
+    expect(await faultOf(() => pretrainedFolder(role, "/no/such", { report: silent }))).toMatch(line);
+  });
+});
+
 describe("the note of the commits", () => {
   const noted = (text: string): string => {
     const run = path.join(folder, "noted");
