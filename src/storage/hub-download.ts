@@ -42,7 +42,7 @@ export interface DownloadReport {
 const FRUITLESS = 5;
 
 /** Where a file is to be asked for. */
-export function fileAddress({ endpoint }: HubAccess, name: string, { commit, file }: HubFile): string {
+function fileAddress({ endpoint }: HubAccess, name: string, { commit, file }: HubFile): string {
   return `${endpoint}/${name}/resolve/${encodeURIComponent(commit)}/${file.split("/").map(encodeURIComponent).join("/")}`;
 }
 

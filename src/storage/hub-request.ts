@@ -19,7 +19,7 @@ export interface HubAccess {
 }
 
 /** The way to the hub. Addresses may hold passwords: no message shows them. */
-export interface HubProxy {
+interface HubProxy {
   /** For `http://`; empty: none. */
   readonly http: string;
   /** For `https://`; empty: the one for `http://`. */

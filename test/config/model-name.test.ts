@@ -93,6 +93,18 @@ describe("the hub's settings", () => {
       expect(hubSettings({ ...home, HF_HUB_OFFLINE: word }).offline, word).toBe(offline);
   });
 
+  it("name the proxies as curl does: small letters first, http:// where there is no scheme, none where none is set", () => {
+    expect(hubSettings(home)).not.toHaveProperty("proxy");
+    expect(hubSettings({ ...home, NO_PROXY: "*", HTTP_PROXY: "" })).not.toHaveProperty("proxy");
+    const both = { HTTPS_PROXY: "http://second:2", https_proxy: "first:1", no_proxy: "a.example, b.example", NO_PROXY: "*" };
+    expect(hubSettings({ ...home, ...both }).proxy).toEqual({ http: "", https: "http://first:1", except: "a.example, b.example" });
+    expect(hubSettings({ ...home, HTTP_PROXY: "https://user:word@host:3" }).proxy).toEqual({
+      http: "https://user:word@host:3",
+      https: "",
+      except: "",
+    });
+  });
+
   it("take the token of HF_TOKEN before that of the file", () => {
     mkdirSync(home.HF_HOME, { recursive: true });
     writeFileSync(path.join(home.HF_HOME, "token"), "hf_file\n");
@@ -107,6 +119,8 @@ describe("the hub's settings", () => {
     [{ HF_ENDPOINT: "https://user:sécret@host" }, "HF_ENDPOINT: is not the address of a hub"],
     [{ HF_ENDPOINT: "mirror" }, "HF_ENDPOINT: is not the address of a hub"],
     [{ HF_HUB_DOWNLOAD_TIMEOUT: "soon" }, "HF_HUB_DOWNLOAD_TIMEOUT: can't be used"],
+    [{ HTTPS_PROXY: "socks5://user:sécret@host" }, "HTTPS_PROXY: is not the address of a proxy"],
+    [{ http_proxy: "http://user:sécret@" }, "HTTP_PROXY: is not the address of a proxy"],
     [{ HF_TOKEN_PATH: scratch }, "the hub's token can't be read (EISDIR)"],
   ])("%j is refused without being shown", (environment, line) => {
     const message = userErrorOf(() => hubSettings({ ...home, ...environment }));

@@ -28,7 +28,7 @@ export interface HubTroubles {
   mischief?: (host: "hub" | "cdn", request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
-export interface HubQuestion {
+interface HubQuestion {
   readonly host: "hub" | "cdn";
   readonly method: string;
   readonly path: string;
