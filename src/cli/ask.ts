@@ -28,7 +28,11 @@ export const command: CommandModule<object, AskArguments> = {
       }),
       "how many passages the generator reads; the run's prompt.passages unless said otherwise",
     )
-      .option("retrieval", { type: "boolean", default: true, describe: "--no-retrieval: the generator answers from what it knows" })
+      .option("retrieval", {
+        type: "boolean",
+        default: true,
+        describe: "look passages up first; --no-retrieval: answer from what the generator knows",
+      })
       .example('$0 ask runs/<run> "Who founded Kaldom?"', "the answer and what it was taken from")
       .example('$0 ask latest "Who founded Kaldom?" --no-retrieval', "what the generator says without passages")
       .example(
