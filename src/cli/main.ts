@@ -133,9 +133,15 @@ function helpText(words: readonly string[], command: AnyCommand | undefined, wid
 
 /** yargs' complaint as one line, with the nearest option or sub-command that the help knows. */
 function usageError(message: string, words: readonly string[], help: string): UserError {
-  const command = words.filter((word) => /^[a-z-]+$/.test(word) && !word.startsWith("-")).join(" ");
+  // The help's first line names the command without its arguments.
+  const see = `see tandem${/^tandem((?: [a-z-]+)*)/.exec(help.trim())?.[1] ?? ""} --help`;
+  const bare = /^Not enough arguments following: (\S+)/.exec(message)?.[1];
+  if (bare !== undefined)
+    return new UserError({ where: "command line", what: `${bare.length === 1 ? "-" : "--"}${bare} needs a value`, remedy: see });
+  if (message.startsWith("Not enough non-option arguments"))
+    return new UserError({ where: "command line", what: "words are missing", expected: help.trim().split("\n")[0] ?? "", remedy: see });
   const unknown = /^Unknown (?:argument|command)s?: ([^,]+)/.exec(message)?.[1];
-  if (unknown === undefined) return new UserError({ where: "command line", what: message, remedy: `see tandem ${command} --help` });
+  if (unknown === undefined) return new UserError({ where: "command line", what: message, remedy: see });
   const isFlag = words.some((word) => new RegExp(`^--?${escaped(unknown)}(=|$)`).test(word));
   const pattern = isFlag ? /^\s+(?:-\w, )?--([a-z][\w-]*)/gm : /^\s+tandem [a-z]+ ([a-z]+)/gm;
   const names = [...new Set([...help.matchAll(pattern)].map((match) => match[1] ?? ""))];
@@ -144,7 +150,7 @@ function usageError(message: string, words: readonly string[], help: string): Us
   return new UserError({
     where: "command line",
     what,
-    remedy: didYouMean(near, `see tandem ${isFlag ? command : (words[0] ?? "")} --help`),
+    remedy: didYouMean(near, see),
   });
 }
 

@@ -34,9 +34,9 @@ export const command: CommandModule<object, TrainArguments> = {
       .option("resume", {
         type: "string",
         requiresArg: true,
-        describe: "auto: the last run of this name unless it is finished; or a run directory",
+        describe: "go on with a run: a run directory, or auto, the last run of this name unless it is finished",
       })
-      .option("quiet", { type: "boolean", default: false, describe: "no progress" })
+      .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .option("json", { type: "boolean", default: false, describe: "print the report as JSON, nothing else, to stdout" })
       .example("$0 train experiment=quickstart", "the encyclopaedia that comes with Tandem, minutes on two cores")
       .example("$0 train experiment=quickstart seed=1 train.generator.lr=1e-3", "other values")
