@@ -4,20 +4,22 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { isDeepStrictEqual } from "node:util";
 import type { CommandModule } from "yargs";
-import { loadConfig, type LoadedConfig } from "../config/load-config.js";
+import type { LoadedConfig } from "../config/load-config.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
 import { catchSignals, driveTraining } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
+import { hasConfig } from "../job/find-run.js";
 import type { JobMessage } from "../job/reporter.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
 import { collectVersions } from "../tracking/versions.js";
 import { jobDisplay } from "./job-display.js";
+import { namesSweep, trainSweep } from "./multirun.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
 
 interface TrainArguments extends OverrideArguments {
+  readonly multirun: boolean;
   readonly resume: string | undefined;
   readonly quiet: boolean;
   readonly json: boolean;
@@ -33,17 +35,28 @@ export const command: CommandModule<object, TrainArguments> = {
         requiresArg: true,
         describe: "auto: the last run of this name unless it is finished; or a run directory",
       })
+      .option("multirun", {
+        alias: "m",
+        type: "boolean",
+        default: false,
+        describe: "a run of each combination of values: key=a,b, choice(a,b), range(3), range(0,1,0.25), glob(*)",
+      })
       .option("quiet", { type: "boolean", default: false, describe: "no progress" })
       .option("json", { type: "boolean", default: false, describe: "print the report as JSON, nothing else, to stdout" })
       .example("$0 train experiment=quickstart", "the encyclopaedia that comes with Tandem, minutes on two cores")
       .example("$0 train experiment=quickstart seed=1 train.generator.lr=1e-3", "other values")
       .example("$0 train experiment=squad data.root=data/squad", "real text, from a folder with the SQuAD files")
       .example("$0 train experiment=squad data.root=data/squad --resume auto", "in a batch script: go on where the last job stopped")
+      .example('$0 train --multirun experiment=quickstart train.contrastive.lr=5e-4,1e-3 "seed=range(3)"', "six runs and one table")
       .epilogue(
         "SIGTERM, SIGUSR2 and Ctrl-C save the state and leave with exit code 75: run the same command with --resume auto to go on. The run directory (runs/<time>-<name>/) holds config, log, checkpoints, models, index, answers and report.",
       ),
   handler: async (command_) => {
     const signals = catchSignals();
+    if (command_.multirun || namesSweep(command_.resume)) {
+      process.exitCode = await trainSweep(command_, signals).finally(() => signals.release());
+      return;
+    }
     const run = openOrCreate(command_);
     const { show, finish: finishDisplay } = shower(run, command_);
     const code = await driveTraining(run.path, show, signals).finally(() => {
@@ -101,8 +114,7 @@ function resumed(folder: string, overrides: readonly string[]): RunDirectory {
 
 /** A batch script that was edited between two jobs must not silently go on with the old values, nor mix both. */
 function requireSameConfig(run: RunDirectory, config: TandemConfig): void {
-  const { config: saved } = loadConfig({ base: run.config });
-  if (isDeepStrictEqual({ ...saved, resume: null }, { ...config, resume: null })) return;
+  if (hasConfig(run, config)) return;
   throw new UserError({
     where: run.path,
     what: "the unfinished run has another config",

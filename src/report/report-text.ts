@@ -68,7 +68,7 @@ function cells(row: ReportRow): string[] {
   ];
 }
 
-function share(value: number | null | undefined): string {
+export function share(value: number | null | undefined): string {
   return value === null || value === undefined ? "–" : value.toFixed(3);
 }
 
