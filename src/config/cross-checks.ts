@@ -24,7 +24,16 @@ interface Check {
  * @throws UserError for the first contradiction
  */
 export function crossCheck(config: TandemConfig, sources: Sources): string[] {
+  const { warnings, faults } = crossFaults(config, sources);
+  const [first] = faults;
+  if (first !== undefined) throw first;
+  return warnings;
+}
+
+/** Warnings, and the first contradiction that each check finds. */
+export function crossFaults(config: TandemConfig, sources: Sources): { warnings: string[]; faults: UserError[] } {
   const warnings: string[] = [];
+  const faults: UserError[] = [];
   const check: Check = {
     config,
     refuse: (key, what, remedy) => {
@@ -32,15 +41,15 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
     },
     warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
-  checkModels(check);
-  checkLengths(check);
-  checkData(check);
-  checkSchedule(check);
-  checkBatches(check);
-  checkMining(check);
-  checkPenalties(check);
-  checkEvaluation(check);
-  return warnings;
+  for (const look of [checkModels, checkLengths, checkData, checkSchedule, checkBatches, checkMining, checkPenalties, checkEvaluation]) {
+    try {
+      look(check);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      faults.push(error);
+    }
+  }
+  return { warnings, faults };
 }
 
 /** Who set a key; a key of a record that has its default there is owed to whoever wrote the record. */

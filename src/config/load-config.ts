@@ -6,11 +6,12 @@
 import { homedir } from "node:os";
 import path from "node:path";
 import convict from "convict";
-import { checkTree } from "./check-tree.js";
+import { checkTree, examineTree } from "./check-tree.js";
 import { compose, composeFile, type Composition, schemaDefault } from "./compose.js";
-import { crossCheck } from "./cross-checks.js";
+import { crossCheck, crossFaults } from "./cross-checks.js";
 import { type Environment, interpolate } from "./interpolate.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
+import { type Fault, UserError } from "../errors.js";
 import { schema, type TandemConfig } from "./schema.js";
 import { defaultsTree, schemaKeys } from "./schema-keys.js";
 import { searchPath } from "./search-path.js";
@@ -53,15 +54,35 @@ export interface LoadedConfig {
  * @throws UserError with file and line, or the override, for every mistake
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
+  const { resolved, choices, files, overrides, check } = resolveFrom(options);
+  const { plain, sources, missing } = checkTree(resolved, check);
+  const composed = throughConvict(plain);
+  const config = absolutePaths(schema, composed) as TandemConfig;
+  return { config, composed, sources, choices, files, overrides, missing, warnings: crossCheck(config, sources) };
+}
+
+/** Everything that is wrong with a configuration, and what is doubtful. What can't be composed has one fault, since nothing after it can be seen. */
+export function findFaults(options: LoadOptions = {}): { readonly faults: readonly Fault[]; readonly warnings: readonly string[] } {
+  try {
+    const { resolved, check } = resolveFrom(options);
+    const { plain, sources, faults } = examineTree(resolved, check);
+    if (faults.length > 0) return { faults, warnings: [] };
+    const crossed = crossFaults(absolutePaths(schema, throughConvict(plain)) as TandemConfig, sources);
+    return { faults: crossed.faults.map(({ fault }) => fault), warnings: crossed.warnings };
+  } catch (error) {
+    if (error instanceof UserError) return { faults: [error.fault], warnings: [] };
+    throw error;
+  }
+}
+
+/** Composed and interpolated, not yet checked. */
+function resolveFrom(options: LoadOptions) {
   const overrides = options.overrides ?? [];
   const knownKeys = schemaKeys(schema);
   const { tree, choices, files } = composeFrom(options, overrides, knownKeys);
   const resolved = interpolate(tree, options.environment ?? process.env, knownKeys);
   const needed = options.needed === undefined ? {} : { needed: options.needed };
-  const { plain, sources, missing } = checkTree(resolved, { schema, knownKeys, defaultSource: schemaDefault, ...needed });
-  const composed = throughConvict(plain);
-  const config = absolutePaths(schema, composed) as TandemConfig;
-  return { config, composed, sources, choices, files, overrides, missing, warnings: crossCheck(config, sources) };
+  return { resolved, choices, files, overrides, check: { schema, knownKeys, defaultSource: schemaDefault, ...needed } };
 }
 
 function composeFrom(options: LoadOptions, overrides: readonly string[], knownKeys: readonly string[]): Composition {
