@@ -64,16 +64,18 @@ export async function main(words: readonly string[]): Promise<void> {
 async function printCompletions(typed: readonly string[]): Promise<void> {
   try {
     const { completeWords } = await import("./complete-words.js");
-    const help = async (before: readonly string[]): Promise<string> => {
-      const name = before.find((word) => !word.startsWith("-")) ?? "";
-      const loaded = await commands[name]?.load();
-      return helpText(before, loaded?.command, COMPLETION_WIDTH);
-    };
-    const candidates = await completeWords(typed, { names: commands, help });
+    const candidates = await completeWords(typed, { names: commands, help: (before) => helpOf(before, COMPLETION_WIDTH) });
     process.stdout.write(candidates.map(({ value, describe }) => `${value}${describe === "" ? "" : `\t${describe}`}\n`).join(""));
   } catch {
     process.exitCode = 0;
   }
+}
+
+/** The help of the command that the words lead to, `width` columns wide. */
+export async function helpOf(words: readonly string[], width: number): Promise<string> {
+  const name = words.find((word) => !word.startsWith("-")) ?? "";
+  const loaded = await commands[name]?.load();
+  return helpText(words, loaded?.command, width);
 }
 
 /** Wide enough that the help has an option a line. */
