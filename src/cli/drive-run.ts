@@ -5,7 +5,7 @@
 import { loadConfig } from "../config/load-config.js";
 import type { TrackingConfig } from "../config/schema.js";
 import { trackingServer, type TrackingServer } from "../config/tracking-environment.js";
-import { driveTraining, type CaughtSignals } from "../job/driver.js";
+import { driveTraining, type CaughtSignals, type DriveOptions } from "../job/driver.js";
 import type { Report } from "../job/reporter.js";
 import { trackTraining } from "../job/track-training.js";
 import type { RunDirectory } from "../tracking/run-directory.js";
@@ -29,9 +29,14 @@ export function reopened(run: RunDirectory): OpenedRun {
 }
 
 /** Trains to the run's end; returns the exit code of `driveTraining`, and throws what it throws. */
-export async function driveRun({ run, tracking, server }: OpenedRun, signals: CaughtSignals, report: Report): Promise<number> {
+export async function driveRun(
+  { run, tracking, server }: OpenedRun,
+  signals: CaughtSignals,
+  report: Report,
+  options: DriveOptions = {},
+): Promise<number> {
   const tracker = trackTraining(run, { config: tracking, server, signals, report });
-  return driveTraining(run.path, tracker.report, signals).finally(() => tracker.end());
+  return driveTraining(run.path, tracker.report, signals, options).finally(() => tracker.end());
 }
 
 /** The name of a server that is still being looked up would hold the process for as long as the resolver likes. */

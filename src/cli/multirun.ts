@@ -19,6 +19,7 @@ import { configOf, type OverrideArguments } from "./overrides.js";
 
 interface SweepArguments extends OverrideArguments {
   readonly resume: string | undefined;
+  readonly profile: boolean;
   readonly quiet: boolean;
   readonly json: boolean;
 }
@@ -44,7 +45,7 @@ export async function trainSweep(command: SweepArguments, signals: CaughtSignals
         display.report({ type: "stage", name: `run ${number + 1} of ${sweep.runs.length}`, detail: overrides.join(" ") });
         const opened = reopened(run);
         course.followed ||= opened.server !== undefined;
-        return driveRun(opened, signals, (message) => display.report(message)).finally(() => display.finish());
+        return driveRun(opened, signals, (message) => display.report(message), command).finally(() => display.finish());
       },
     });
     const comparison = compareSweep(sweep);

@@ -23,6 +23,7 @@ import { configOf, withOverrides, type OverrideArguments } from "./overrides.js"
 interface TrainArguments extends OverrideArguments {
   readonly multirun: boolean;
   readonly resume: string | undefined;
+  readonly profile: boolean;
   readonly quiet: boolean;
   readonly json: boolean;
 }
@@ -43,6 +44,11 @@ export const command: CommandModule<object, TrainArguments> = {
         default: false,
         describe: "a run of each combination of values: key=a,b, choice(a,b), range(3), range(0,1,0.25), glob(*)",
       })
+      .option("profile", {
+        type: "boolean",
+        default: false,
+        describe: "write <run>/profile/trace-<n>.json, where the time goes, for ui.perfetto.dev; operators of a few steps of each phase",
+      })
       .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .option("json", { type: "boolean", default: false, describe: "print the report as JSON, nothing else, to stdout" })
       .example("$0 train experiment=quickstart", "the encyclopaedia that comes with Tandem, minutes on two cores")
@@ -62,7 +68,7 @@ export const command: CommandModule<object, TrainArguments> = {
     const opened = openOrCreate(command_);
     const { run, server } = opened;
     const { show, finish: finishDisplay } = shower(run, command_);
-    const code = await driveRun(opened, signals, show).finally(() => {
+    const code = await driveRun(opened, signals, show, command_).finally(() => {
       signals.release();
       finishDisplay();
     });

@@ -1,5 +1,5 @@
 /**
- * The schema as a page for readers, docs/config.md: a heading a section, a block a key. `tandem config schema` prints the same for a terminal (render.ts). The trap: a default that `conf/` overrides is
+ * The schema as a page for readers, docs/config.md: a heading a section, a line a key. `tandem config schema` prints the same for a terminal (render.ts). The trap: a default that `conf/` overrides is
  * still the schema's here, and the page says so at its top.
  */
 import { isLeaf, type Leaf, type Section, sectionDoc } from "./leaf.js";
@@ -20,20 +20,19 @@ function sectionBlocks(section: Section, prefix: string): string[] {
   const entries = Object.entries(section);
   const own = entries.flatMap(([name, node]) => (isLeaf(node) ? [keyBlock(prefix + name, node)] : []));
   const below = entries.flatMap(([name, node]) => (isLeaf(node) ? [] : sectionBlocks(node, `${prefix}${name}.`)));
-  if (prefix === "") return [...own, ...below];
+  if (prefix === "") return [...own, "", ...below];
   const depth = "#".repeat(Math.min(4, prefix.split(".").length));
   const title = `${depth} ${prefix.slice(0, -1)}\n\n${section[sectionDoc] ?? ""}\n`;
-  return [title, ...own, ...below];
+  return [title, ...own, "", ...below];
 }
 
 function keyBlock(key: string, leaf: Leaf<unknown>): string {
   const fields = Object.entries(leaf.fields ?? {}).flatMap(([name, field]) => (isLeaf(field) ? [fieldLine(name, field)] : []));
-  const records = fields.length === 0 ? "" : `\n${fields.join("\n")}\n`;
-  return `**\`${key}\`**: ${shape(leaf)}  \n${escaped(leaf.doc)}\n${records}`;
+  return [`- **\`${key}\`**: ${shape(leaf)}. ${escaped(leaf.doc)}`, ...fields].join("\n");
 }
 
 function fieldLine(name: string, field: Leaf<unknown>): string {
-  return `- \`${name}\`: ${shape(field)}. ${escaped(field.doc)}`;
+  return `  - \`${name}\`: ${shape(field)}. ${escaped(field.doc)}`;
 }
 
 function shape(leaf: Leaf<unknown>): string {

@@ -33,7 +33,7 @@ describe("the reference pages", () => {
     expect(stderr).not.toContain("commands.md");
   }, 60_000);
 
-  it("have a block for every key and a heading for every section", () => {
+  it("have a line for every key and a heading for every section", () => {
     const text = page("config.md");
     const leaves = new Set(schemaLeaves(schema).map(({ key }) => key));
     for (const key of schemaKeys(schema)) expect(text, key).toContain(leaves.has(key) ? `**\`${key}\`**: ` : `# ${key}\n`);
