@@ -205,7 +205,9 @@ print(json.dumps(out))`;
 
     it("for fewer vectors than centroids is refused before anything is embedded", async () => {
       const settings = settingsOf("IVF64_HNSW32,SQ8", "nprobe=4,quantizer_efSearch=16");
-      expect(await refusal(() => requireFaissSettings(settings, 32, "l2", 63))).toMatch(/trains 64 centroids from 63 vectors; .*choose fewer/);
+      expect(await refusal(() => Promise.resolve().then(() => requireFaissSettings(settings, 32, "l2", 63)))).toMatch(
+        /trains 64 centroids from 63 vectors; .*choose fewer/,
+      );
       expect(() => requireFaissSettings(settings, 32, "l2", 64)).not.toThrow();
       expect(() => requireFaissSettings(settings, 32, "l2")).not.toThrow();
     });
