@@ -24,7 +24,16 @@ interface Check {
  * @throws UserError for the first contradiction
  */
 export function crossCheck(config: TandemConfig, sources: Sources): string[] {
+  const { warnings, faults } = crossFaults(config, sources);
+  const [first] = faults;
+  if (first !== undefined) throw first;
+  return warnings;
+}
+
+/** Warnings, and the first contradiction that each check finds. */
+export function crossFaults(config: TandemConfig, sources: Sources): { warnings: string[]; faults: UserError[] } {
   const warnings: string[] = [];
+  const faults: UserError[] = [];
   const check: Check = {
     config,
     refuse: (key, what, remedy) => {
@@ -32,18 +41,29 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
     },
     warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
-  checkModels(check);
-  checkIndex(check);
-  checkLengths(check);
-  checkData(check);
-  checkSchedule(check);
-  checkBatches(check);
-  checkMining(check);
-  checkPenalties(check);
-  checkEvaluation(check);
-  checkGeneration(check);
-  return warnings;
+  for (const look of CHECKS) {
+    try {
+      look(check);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      faults.push(error);
+    }
+  }
+  return { warnings, faults };
 }
+
+const CHECKS: readonly ((check: Check) => void)[] = [
+  checkModels,
+  checkIndex,
+  checkLengths,
+  checkData,
+  checkSchedule,
+  checkBatches,
+  checkMining,
+  checkPenalties,
+  checkEvaluation,
+  checkGeneration,
+];
 
 /** Who set a key; a key of a record that has its default there is owed to whoever wrote the record. */
 function sourceOf(key: string, sources: Sources): string {
@@ -146,6 +166,12 @@ function checkSchedule({ config, refuse }: Check): void {
       refuse(`${key}.steps`, `is 0: the ${phase} phase does nothing`, "give it steps or take the phase out");
     if (phase !== "generator" && contexts !== null) refuse(`${key}.contexts`, `means nothing in a ${phase} phase`, "take it out");
   });
+  for (const kind of ["generator", "contrastive"] as const) {
+    const total = schedule.reduce((sum, { phase, steps }) => sum + (phase === kind ? steps : 0), 0);
+    const { warmup } = config.train[kind];
+    if (total > 0 && warmup > total)
+      refuse(`train.${kind}.warmup`, `is ${warmup} of the schedule's ${total} ${kind} steps`, `train.${kind}.warmup=<at most ${total}>`);
+  }
 }
 
 function checkBatches({ config, refuse }: Check): void {
