@@ -136,8 +136,13 @@ function corpusLines({ folder, passages, documents, duplicates, source, text, se
     `${folder}: ${passages} passages from ${documents} documents in ${source.files} files (${seconds.toFixed(1)} s)`,
     `  exact duplicates left out: ${duplicates}`,
     `  documents without text: ${skipped.empty}, redirects: ${skipped.redirects}, files of another format: ${ignoredFiles}`,
-    `  short paragraphs joined to a neighbour: ${text.mergedParagraphs}`,
-    `  long paragraphs split: ${text.splitParagraphs} into ${text.splitPassages} passages, ${text.cutSentences} cuts inside a sentence, ${text.tokensSaved} tokens saved from truncation`,
+    // Windows know no paragraphs.
+    ...(text.paragraphs === 0
+      ? [`  passages that begin inside a sentence: ${text.cutSentences}`]
+      : [
+          `  short paragraphs joined to a neighbour: ${text.mergedParagraphs}`,
+          `  long paragraphs split: ${text.splitParagraphs} into ${text.splitPassages} passages, ${text.cutSentences} cuts inside a sentence, ${text.tokensSaved} tokens saved from truncation`,
+        ]),
     `  passages still too long for the retriever: ${text.truncatedPassages} (${text.truncatedTokens} tokens unread)`,
     `  tokens: ${text.tokens}, longest passage ${text.longestPassage}`,
   ];

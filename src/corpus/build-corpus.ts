@@ -109,7 +109,7 @@ export async function buildCorpus(options: BuildCorpusOptions): Promise<CorpusRe
 export function corpusKey(spec: CorpusSpec): string {
   const source = hashSourceFiles(openSource(spec.source).files);
   const tokenizer = openTokenizer(spec.tokenizer).hash;
-  return hashJson({ version: 1, format: spec.source.format, limit: spec.source.limit ?? null, source, chunk: spec.chunk, tokenizer });
+  return hashJson({ version: 2, format: spec.source.format, limit: spec.source.limit ?? null, source, chunk: spec.chunk, tokenizer });
 }
 
 function openSource({ format, path: root, limit }: CorpusSpec["source"]): ArticleSource {

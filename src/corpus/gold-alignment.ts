@@ -1,7 +1,7 @@
 /**
  * Question sets name gold passages by the ids of the file they were made with; the store has ids of its own. This maps one to the other by title and shared
  * text. It doesn't guess gold where none was named. The trap: a gold passage may lie across two of our chunks, and only one of them holds the answer;
- * that one is gold, the other would teach the retriever nothing.
+ * that one is gold, the other would teach the retriever nothing. Where chunks overlap both may hold it, and then both are gold.
  */
 import { UserError } from "../errors.js";
 import { hasAnswer } from "../text/token-match.js";
@@ -138,9 +138,13 @@ function overlapsOf(
 /** Runs of this many words tell a shared passage from a shared phrase. */
 const SHINGLE_WORDS = 5;
 
+/** A chunk may hold only the last or first words of a gold passage; fewer than this are chance. */
+const BORDER_WORDS = 3;
+
 interface Shingles {
   /** The text with single spaces. */
   folded: string;
+  words: string[];
   runs: Set<string>;
 }
 
@@ -148,7 +152,7 @@ function shingles(text: string): Shingles {
   const words = text.split(/\s+/).filter((word) => word !== "");
   const runs = new Set<string>();
   for (let i = 0; i + SHINGLE_WORDS <= words.length; i++) runs.add(words.slice(i, i + SHINGLE_WORDS).join(" "));
-  return { folded: words.join(" "), runs };
+  return { folded: words.join(" "), words, runs };
 }
 
 /** Share of the gold passage in the chunk, 0 to 1. Less than three runs of words, or a tenth of the shorter text, is chance and counts as 0. */
@@ -158,7 +162,19 @@ function sharedText(gold: Shingles, chunk: Shingles): number {
   let common = 0;
   for (const run of chunk.runs) if (gold.runs.has(run)) common += 1;
   const smaller = Math.min(gold.runs.size, chunk.runs.size);
-  return common < Math.max(3, smaller / 10) ? 0 : common / gold.runs.size;
+  if (common >= Math.max(3, smaller / 10)) return common / gold.runs.size;
+  return Math.max(borderWords(chunk.words, gold.words), borderWords(gold.words, chunk.words)) / Math.max(1, gold.words.length);
+}
+
+/** How many words at the end of `before` are those that `after` begins with; 0 for less than {@link BORDER_WORDS}. */
+function borderWords(before: readonly string[], after: readonly string[]): number {
+  for (let count = Math.min(before.length, after.length); count >= BORDER_WORDS; count--) {
+    const from = before.length - count;
+    let same = 0;
+    while (same < count && before[from + same] === after[same]) same += 1;
+    if (same === count) return count;
+  }
+  return 0;
 }
 
 /** Titles as people and file names write them: `Apollo_program` is `Apollo program`. */

@@ -95,6 +95,9 @@ export function corpusJob(
   return {
     source: corpusSource(data),
     chunk: {
+      ...(corpus.chunker === "paragraphs" ? {} : { chunker: corpus.chunker }),
+      ...(corpus.size === null ? {} : { size: corpus.size }),
+      ...(corpus.overlap === 0 ? {} : { overlap: corpus.overlap }),
       split: corpus.split,
       maxTokens: corpus.max_tokens ?? maxTokens,
       minCharacters: corpus.min_characters,
