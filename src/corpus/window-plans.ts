@@ -7,7 +7,7 @@ import { isShort } from "./chunk-options.js";
 import { countBelow, type Span, type TokenRuler } from "./token-ruler.js";
 import { graphemeUnits, sentenceUnits, splitAt, wordUnits } from "./window-units.js";
 
-export interface WindowLimits {
+interface WindowLimits {
   /** Tokens that a passage's text may take. */
   room: number;
   /** In the chunker's unit; undefined: as much as there is room for. */

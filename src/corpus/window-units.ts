@@ -39,7 +39,7 @@ export function splitAt(text: string, [start, end]: Span, boundary: RegExp): Spa
 }
 
 /** Neighbours joined, from the left, as long as they are within `limit` tokens together. */
-export function joinUpTo(ruler: TokenRuler, units: readonly Span[], limit: number): Span[] {
+function joinUpTo(ruler: TokenRuler, units: readonly Span[], limit: number): Span[] {
   const joined: Span[] = [];
   for (const unit of units) {
     const last = joined.at(-1);
