@@ -21,7 +21,19 @@ const fileNames = {
 };
 
 export default tseslint.config(
-  { ignores: [".dependency-cruiser.cjs", "dist/", "build/", "node_modules/", "runs/", ".venv/", ".venv-reference/", "**/*.generated.ts"] },
+  {
+    ignores: [
+      ".dependency-cruiser.cjs",
+      "dist/",
+      "build/",
+      "node_modules/",
+      "runs/",
+      ".venv/",
+      ".venv-reference/",
+      ".venv-mlflow/",
+      "**/*.generated.ts",
+    ],
+  },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {

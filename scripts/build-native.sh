@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build-native.sh [bridge|mmap]…: compiles the add-ons into build/bridge/tandem.node and build/mmap/mmap.node.
+# build-native.sh [bridge|faiss|mmap]…: compiles the add-ons into build/bridge/tandem.node, build/faiss/faiss.node and build/mmap/mmap.node.
+# Without names: all of them, faiss only where there is a libfaiss with headers; nothing else needs it.
 # An add-on is left alone while its sources, its libtorch, Node's headers and the compiler are those of its last build.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -43,11 +44,34 @@ build_bridge() {
   build bridge "2 min" "libtorch $version $torch" "native/bridge native/kernels" -DCMAKE_PREFIX_PATH="$torch"
 }
 
-if [ $# -eq 0 ]; then set -- mmap bridge; fi
+build_faiss() {
+  local found status=0 headers_of_faiss library version
+  found=$(bash scripts/find-faiss.sh) || status=$?
+  if [ "$status" -gt 1 ]; then exit 1; fi
+  if [ "$status" -eq 1 ]; then
+    if [ "$1" = wanted ]; then fail 1 "libfaiss with its headers was not found" "${faiss_ways[@]}"; fi
+    printf '==> no libfaiss with headers: search is exact; everything else works\n'
+    local way
+    for way in "${faiss_ways[@]}"; do note "$way"; done
+    return
+  fi
+  IFS=$'\t' read -r headers_of_faiss library version <<<"$found"
+  build faiss "30 s" "libfaiss $version $library" native/faiss -DFAISS_INCLUDE_DIR="$headers_of_faiss" -DFAISS_LIBRARY="$library"
+}
+
+faiss_ways=(
+  "for FAISS, with root on Debian or Ubuntu:  apt-get install -y libfaiss-dev libopenblas0-openmp"
+  "with conda, no root:                       conda install -c conda-forge libfaiss openblas; FAISS_ROOT=<prefix> names another"
+  "then:                                      bash scripts/setup.sh"
+)
+
+if [ $# -eq 0 ]; then set -- mmap bridge faiss-if-there; fi
 for addon in "$@"; do
   case "$addon" in
     mmap) build mmap "5 s" "no libtorch" native/mmap ;;
     bridge) build_bridge ;;
-    *) fail 2 "build-native.sh: '$addon' is no add-on; expected bridge or mmap" ;;
+    faiss) build_faiss wanted ;;
+    faiss-if-there) build_faiss if-there ;;
+    *) fail 2 "build-native.sh: '$addon' is no add-on; expected bridge, faiss or mmap" ;;
   esac
 done

@@ -23,13 +23,7 @@ fi
 # shellcheck source=scripts/stages.sh
 source "$root/scripts/stages.sh"
 
-if [ -n "${SLURM_JOB_ID:-}" ]; then
-  for made in node_modules dist/src/cli/main.js build/bridge/tandem.node build/mmap/mmap.node; do
-    [ -e "$root/$made" ] || fail 2 "$made is missing, and a job never sets up" "on the login node:  bash $root/scripts/setup.sh"
-  done
-else
-  bash "$root/scripts/setup.sh"
-fi
+set_up_or_require "$root" node_modules dist/src/cli/main.js build/bridge/tandem.node build/mmap/mmap.node
 
 experiment=(experiment=quickstart)
 for argument in "$@"; do

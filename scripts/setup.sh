@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # setup.sh: everything that Tandem needs, on a machine with Node 20, npm and Python 3.10 or later. A second run takes seconds.
-# Debian packages, libtorch, npm packages, TypeScript, the two add-ons, and `tandem` on the PATH.
+# Debian packages, libtorch, npm packages, TypeScript, the add-ons (that of FAISS where there is a libfaiss), and `tandem` on the PATH.
 #   LIBTORCH=<folder>        use this libtorch (2.11 to 2.13) and install no PyTorch
+#   FAISS_ROOT=<prefix>      use the libfaiss of <prefix>/include and <prefix>/lib; else conda's or the system's; none: without FAISS
 #   TANDEM_TORCH=cpu|cuda    which PyTorch to install, where this machine (a login node, say) isn't the one that computes
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

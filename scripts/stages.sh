@@ -21,6 +21,19 @@ fail() {
   exit "$status"
 }
 
+# set_up_or_require ROOT PATH…: sets up; inside a Slurm job only looks whether the paths are there, since its nodes may have no network.
+set_up_or_require() {
+  local root=$1 made
+  shift
+  if [ -z "${SLURM_JOB_ID:-}" ]; then
+    bash "$root/scripts/setup.sh"
+    return
+  fi
+  for made in "$@"; do
+    [ -e "$root/$made" ] || fail 2 "$made is missing, and a job never sets up" "on the login node:  bash $root/scripts/setup.sh"
+  done
+}
+
 # quietly LOG COMMAND…: runs a command with its output in a file.
 quietly() {
   local log=$1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [vitest arguments]…: sets up, with the reference Python libraries beside, then checks the sources and runs all tests.
+# test.sh [vitest arguments]…: sets up, with the reference Python libraries and an MLflow server beside, then checks the sources and runs all tests.
 # With arguments, the sources aren't checked and only those tests run:  bash scripts/test.sh test/storage
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,6 +10,9 @@ source scripts/stages.sh
 bash scripts/setup.sh
 if [ -z "${TANDEM_REFERENCE_PYTHON:-}" ]; then
   bash scripts/make-venv.sh .venv-reference environment/requirements-reference.txt "3 min"
+fi
+if [ -z "${TANDEM_MLFLOW_PYTHON:-}" ]; then
+  bash scripts/make-venv.sh .venv-mlflow environment/requirements-mlflow.txt "2 min"
 fi
 if [ $# -eq 0 ]; then
   bash scripts/debian-packages.sh test

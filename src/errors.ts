@@ -32,5 +32,10 @@ function faultLine(fault: Fault): string {
     fault.got === undefined ? undefined : `got ${fault.got}`,
   ].filter((part) => part !== undefined);
   const parts = [fault.what, compared.join(", "), fault.remedy ?? ""].filter((part) => part !== "");
-  return `${fault.where}: ${parts.join("; ")}`.replace(/\s*\n\s*/g, " ");
+  return withoutPasswords(`${fault.where}: ${parts.join("; ")}`.replace(/\s*\n\s*/g, " "));
+}
+
+/** The text with `***` for the user and password of every address in it: an override or a server's answer that is quoted must not give them away. */
+export function withoutPasswords(text: string): string {
+  return text.replace(/:\/\/\S*@/g, "://***@");
 }

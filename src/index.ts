@@ -4,7 +4,7 @@
  */
 
 // A trained pair: search and answer. `findTrainedRun` says which run a name means.
-export { openPair, Pair, type AskOptions, type PairAnswer, type PairFolders } from "./job/open-pair.js";
+export { openPair, Pair, type AskOptions, type PairAnswer, type PairFolders, type PairQuestion } from "./job/open-pair.js";
 export { findTrainedRun, type TrainedRun } from "./job/find-run.js";
 export { openSearch, type IndexPlace, type OpenSearch, type SearchFolders } from "./job/open-search.js";
 export { makeIndex, type MadeIndex, type MakeIndexOptions } from "./job/make-index.js";
@@ -55,14 +55,18 @@ export { openRetriever, Retriever, type Hit } from "./retrieval/retriever.js";
 
 // Generation.
 export { Generator, type GeneratorFormat } from "./generation/generator.js";
+export { decode, describeDecoding, type DecodeOptions, type Decoding } from "./generation/decoding.js";
 export { decodeGreedy } from "./generation/greedy.js";
+export { SentenceFilter, type SentenceFilterOptions } from "./generation/sentence-filter.js";
 export { buildPrompt, buildPrompts, DEFAULT_PROMPT_FORMAT, type PromptFormat } from "./generation/prompt.js";
 
 // Evaluation.
 export { evaluateRow, type Evidence, type ReportRow } from "./evaluation/baselines.js";
-export { exactMatch, f1 } from "./evaluation/qa-metrics.js";
-export { hasAnswerIn, recallAt, reciprocalRank } from "./evaluation/ir-metrics.js";
+export { exactMatch, f1, repetition } from "./evaluation/qa-metrics.js";
+export { rougeL } from "./evaluation/rouge-l.js";
+export { hasAnswerIn, ndcgAt, recallAt, reciprocalRank } from "./evaluation/ir-metrics.js";
 export { clusteredInterval } from "./evaluation/bootstrap.js";
+export { pairedPermutation, type PermutationTest } from "./evaluation/paired-permutation.js";
 
 // Losses, phases and the trainer.
 export { answerCrossEntropy } from "./training/losses/answer-cross-entropy.js";

@@ -4,13 +4,17 @@
  */
 import type { CommandModule } from "yargs";
 import type { AskedQuestion } from "../corpus/asked-questions.js";
-import type { PairAnswer } from "../job/open-pair.js";
+import { UserError } from "../errors.js";
+import type { AskOptions, Pair, PairAnswer } from "../job/open-pair.js";
+import { converse } from "./conversation.js";
+import { decodingOverrides, withDecoding, type DecodingArguments } from "./decoding-words.js";
 import { hitJson, hitLines, plain } from "./hit-text.js";
-import { askedQuestions, checkedK, warnOfLimits, withQuestions, type QuestionArguments } from "./question-words.js";
+import { askedQuestions, checkedK, questionWords, warn, warnOfLimits, withQuestions, type QuestionArguments } from "./question-words.js";
 
-interface AskArguments extends QuestionArguments {
+interface AskArguments extends QuestionArguments, DecodingArguments {
   run: string;
   retrieval: boolean;
+  interactive: boolean;
 }
 
 /** Questions that are answered before the first of them is printed. */
@@ -20,50 +24,95 @@ export const command: CommandModule<object, AskArguments> = {
   command: "ask <run> [question..]",
   describe: "ask a finished run: answer, passages, scores, titles",
   builder: (yargs) =>
-    withQuestions(
-      yargs.positional("run", {
-        type: "string",
-        demandOption: true,
-        describe: "a run directory, or latest: the newest finished one in runs/",
-      }),
-      "how many passages the generator reads; the run's prompt.passages unless said otherwise",
+    withDecoding(
+      withQuestions(
+        yargs.positional("run", {
+          type: "string",
+          demandOption: true,
+          describe: "a run directory, or latest: the newest finished one in runs/",
+        }),
+        "how many passages the generator reads; the run's prompt.passages unless said otherwise",
+      ),
     )
       .option("retrieval", { type: "boolean", default: true, describe: "--no-retrieval: the generator answers from what it knows" })
+      .option("interactive", {
+        alias: "i",
+        type: "boolean",
+        default: false,
+        describe: "a question a line from standard input, each with what was said before it; /new forgets",
+      })
       .example('$0 ask runs/<run> "Who founded Kaldom?"', "the answer and what it was taken from")
       .example('$0 ask latest "Who founded Kaldom?" --no-retrieval', "what the generator says without passages")
       .example(
         "$0 ask latest --questions questions.txt --json > answers.jsonl",
         "many questions; text lines, question<TAB>answer, or JSON lines",
       )
+      .example(
+        "$0 ask latest --interactive",
+        "a conversation: follow-ups are asked with what was said before, where the run's prompt has {history}",
+      )
+      .example('$0 ask latest "Who founded Kaldom?" --strategy sample --temperature 0.6 --answers 4', "four drawn answers, A1 to A4")
+      .example('$0 ask latest "Who founded Kaldom?" --strategy beam --beams 8 --answers 3', "the three likeliest of eight beams")
       .example("cut -f1 qa.tsv | $0 ask latest -", "questions from standard input")
       .epilogue(
         "Results go to standard output, everything else to standard error. A stale index is refused with the command that rebuilds it.",
       ),
   handler: async (given) => {
     const k = checkedK(given.k);
-    const asked = await askedQuestions(given);
+    const asked = await questionsOf(given);
+    const { findTrainedRun } = await import("../job/find-run.js");
     const { openPair } = await import("../job/open-pair.js");
-    const pair = openPair(given.run);
-    if (given.retrieval) warnOfLimits(pair, asked, k ?? pair.folders.prompt.passages);
-    for (let start = 0; start < asked.length; start += AT_ONCE) {
-      const part = asked.slice(start, start + AT_ONCE);
-      const answers = await pair.answer(
-        part.map(({ question }) => question),
-        { retrieval: given.retrieval, ...(k === undefined ? {} : { k }) },
-      );
-      const render = given.json ? asJson : asText;
-      process.stdout.write(part.map((question, i) => (answers[i] === undefined ? "" : render(answers[i], question))).join(""));
+    const pair = openPair(findTrainedRun(given.run, decodingOverrides(given)));
+    try {
+      if (given.retrieval && asked.length > 0) warnOfLimits(pair, asked, k ?? pair.folders.prompt.passages);
+      warnOfHistory(pair, given, asked);
+      const options = { retrieval: given.retrieval, ...(k === undefined ? {} : { k }) };
+      if (given.interactive)
+        await converse({ first: asked, ask: async (question) => (await print(pair, [question], options, given))[0] ?? "" });
+      else
+        for (let start = 0; start < asked.length; start += AT_ONCE) await print(pair, asked.slice(start, start + AT_ONCE), options, given);
+    } finally {
+      pair.dispose();
     }
-    pair.dispose();
   },
 };
 
-function asJson({ question, answer, hits }: PairAnswer, { id, answers }: AskedQuestion): string {
-  const own = { ...(id === undefined ? {} : { id }), question, answer };
-  return `${JSON.stringify({ ...own, ...(answers === undefined ? {} : { gold: answers }), passages: hits.map(hitJson) })}\n`;
+/** Asks, prints, and gives the first answers back. */
+async function print(pair: Pair, asked: readonly AskedQuestion[], options: AskOptions, { json }: AskArguments): Promise<string[]> {
+  const answers = await pair.answer(
+    asked.map(({ question, history = [] }) => ({ question, history })),
+    options,
+  );
+  const render = json ? asJson : asText;
+  process.stdout.write(asked.map((question, i) => (answers[i] === undefined ? "" : render(answers[i], question))).join(""));
+  return answers.map(({ answer }) => answer);
 }
 
-function asText({ question, answer, hits }: PairAnswer, { answers }: AskedQuestion): string {
-  const gold = answers === undefined ? [] : [`gold: ${answers.map(plain).join(" / ")}`];
-  return [`Q: ${plain(question)}`, `A: ${plain(answer)}`, ...gold, ...hitLines(hits), "", ""].join("\n");
+async function questionsOf(given: AskArguments): Promise<AskedQuestion[]> {
+  if (!given.interactive) return askedQuestions(given);
+  if (given.questions === undefined && !given.question.includes("-")) return questionWords(given);
+  throw new UserError({
+    where: "--interactive",
+    what: "reads questions from standard input already",
+    got: given.questions === undefined ? "-" : `--questions ${given.questions}`,
+    remedy: "leave one of them out",
+  });
+}
+
+function warnOfHistory(pair: Pair, { interactive, retrieval }: AskArguments, asked: readonly AskedQuestion[]): void {
+  const { open, closed } = pair.showsHistory;
+  if ((retrieval ? open : closed) || !(interactive || asked.some(({ history = [] }) => history.length > 0))) return;
+  const key = retrieval ? "prompt.template" : "prompt.closed_book_template";
+  warn(`the run's ${key} has no {history}: each question is asked as if it were the first`);
+}
+
+function asJson({ question, answer, answers, hits }: PairAnswer, { id, answers: gold }: AskedQuestion): string {
+  const own = { ...(id === undefined ? {} : { id }), question, answer, answers };
+  return `${JSON.stringify({ ...own, ...(gold === undefined ? {} : { gold }), passages: hits.map(hitJson) })}\n`;
+}
+
+function asText({ question, answers, hits }: PairAnswer, { answers: wanted }: AskedQuestion): string {
+  const gold = wanted === undefined ? [] : [`gold: ${wanted.map(plain).join(" / ")}`];
+  const given = answers.map((answer, i) => `A${answers.length > 1 ? i + 1 : ""}: ${plain(answer)}`);
+  return [`Q: ${plain(question)}`, ...given, ...gold, ...hitLines(hits), "", ""].join("\n");
 }

@@ -35,6 +35,7 @@ export function thisMachine(): MachineProbes {
       const { mapFile } = await import("../storage/memory-map.js");
       mapFile(import.meta.filename);
     },
+    faiss: async () => (await import("../retrieval/faiss-native.js")).faissFacts(),
     bf16Units: async () => (await import("../engine/info.js")).bf16Units(),
     nodeVersion: process.versions.node,
     cores: availableParallelism(),
@@ -74,7 +75,7 @@ export function renderReport(report: MachineReport): string {
     ["bf16", { amx: "AMX", avx512: "AVX512-BF16", none: "not in this processor" }[report.bf16 ?? "none"]],
     ["threads", `${report.threads === null ? "" : `${String(report.threads)} of libtorch on `}${String(report.cores)} processors`],
     ["matrix product", gemm.length === 0 ? "not measured" : gemm.join(", ")],
-    ["FAISS", "none: exact search"],
+    ["FAISS", report.faiss === null ? "none: exact search" : `${report.faiss.version}, BLAS: ${report.faiss.blas}`],
     ["memory", `${gib(memory.availableBytes)} free of ${gib(memory.limitBytes ?? memory.totalBytes)}`],
     ["disk", `${disk.freeBytes === null ? "unknown" : gib(disk.freeBytes)} free in ${disk.folder}`],
   ];

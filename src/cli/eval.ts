@@ -15,7 +15,7 @@ interface EvalArguments {
 }
 
 /** What may be set: how is scored, not what was trained. */
-const OPEN_KEYS = ["eval", "prompt.passages", "index", "device", "threads", "seed"];
+const OPEN_KEYS = ["eval", "generation", "prompt.passages", "index", "device", "threads", "seed"];
 
 export const command: CommandModule<object, EvalArguments> = {
   command: "eval <run> [overrides..]",
@@ -39,6 +39,7 @@ export const command: CommandModule<object, EvalArguments> = {
         "other passages too: {id, title, text} a line, indexed once",
       )
       .example("$0 eval latest eval.split=valid 'eval.rows=[trained-pair]' --json | jq .rows[0].em", "one figure")
+      .example("$0 eval latest generation.strategy=beam generation.beams=4", "beam search instead of the run's own decoding")
       .epilogue(
         "Questions are JSON lines {id, question, answers, passage_ids}, or question<TAB>answer lines, which have no gold passages and so no recall.",
       ),

@@ -36,9 +36,10 @@ export const command: CommandModule<object, IndexArguments> = {
       .example("$0 index --run runs/<run>", "the run's current retriever: built if missing, else verified")
       .example("$0 index --run latest --rebuild", "anew, after the files were damaged")
       .example("$0 index --retriever models/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki", "folders of your own")
+      .example("$0 index --run latest index=ivf 'index.search=\"nprobe=8\"'", "another index beside it, by FAISS")
       .example("$0 index --run latest device=cpu threads=8", "on another device")
       .epilogue(
-        "An index holds vectors.npy, provenance.json and FAISS's flat.faiss. Verifying compares hashes and embeds some passages again.",
+        "An index holds vectors.npy, provenance.json and FAISS's flat.faiss, or index.faiss with index.factory. Verifying compares hashes and embeds some passages again.",
       ),
   handler: async (given) => {
     const display = jobDisplay({ quiet: given.quiet });
@@ -55,8 +56,9 @@ export const command: CommandModule<object, IndexArguments> = {
 };
 
 function describe({ folder, outcome, provenance, seconds }: MadeIndex): string {
-  const { size, dimension, metric } = provenance;
-  return `${outcome}: ${folder} (${size} passages, ${dimension} dimensions, ${metric}, ${seconds.toFixed(1)} s)\n`;
+  const { size, dimension, metric, faiss } = provenance;
+  const kind = faiss === undefined ? "exact" : faiss.factory;
+  return `${outcome}: ${folder} (${size} passages, ${dimension} dimensions, ${metric}, ${kind}, ${seconds.toFixed(1)} s)\n`;
 }
 
 /** The folders that the options name, and the settings of the run or of the configuration. */
@@ -82,6 +84,7 @@ async function chosen(given: IndexArguments): Promise<{ folders: SearchFolders; 
     });
   const { config } = configOf(given, { needed: ["index", "device", "threads"] });
   if (config.threads !== null) setThreads(config.threads);
+  const { faissSettings } = await import("../job/index-settings.js");
   const { metric, faiss } = config.index;
   const words = given.overrides.map((word) => ` ${quoted(word)}`).join("");
   return {
@@ -90,6 +93,7 @@ async function chosen(given: IndexArguments): Promise<{ folders: SearchFolders; 
       corpus,
       index: { folder: path.normalize(output) },
       metric,
+      approximate: faissSettings(config.index) ?? null,
       device: runDevice(config.device),
       command: `tandem index --retriever ${quoted(retriever)} --corpus ${quoted(corpus)} --output ${quoted(output)}${words}`,
     },

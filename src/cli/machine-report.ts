@@ -17,6 +17,13 @@ export interface EngineProbe {
   readonly gemmRate: (device: string) => number;
 }
 
+/** What libfaiss says of itself. */
+interface FaissProbe {
+  readonly version: string;
+  /** Who multiplies for it. */
+  readonly blas: "OpenBLAS" | "MKL" | "reference";
+}
+
 /** The only ways in which the report touches the machine. */
 export interface MachineProbes {
   readonly read: ReadText;
@@ -24,6 +31,8 @@ export interface MachineProbes {
   readonly engine: () => Promise<EngineProbe>;
   /** Maps a file of this installation. @throws UserError when the add-on isn't built or doesn't load. */
   readonly mapFile: () => Promise<void>;
+  /** Loads libfaiss. @throws UserError when its add-on isn't built or doesn't load: search is exact then. */
+  readonly faiss: () => Promise<FaissProbe>;
   readonly bf16Units: () => Promise<"amx" | "avx512" | undefined>;
   readonly nodeVersion: string;
   readonly cores: number;
@@ -47,8 +56,8 @@ export interface MachineReport {
   readonly libtorch: { readonly version: string; readonly folder: string | null } | null;
   /** Which add-ons load. */
   readonly addons: { readonly bridge: boolean; readonly mmap: boolean };
-  /** FAISS's version; this build has no add-on for it. */
-  readonly faiss: null;
+  /** Null where search is exact. */
+  readonly faiss: FaissProbe | null;
   /** Names as configs spell them: `cpu`, `cuda:0` … */
   readonly devices: readonly string[];
   readonly cpuCapability: string | null;
@@ -69,7 +78,7 @@ const gibibyte = 2 ** 30;
 
 /** Looks at everything once; measuring the matrix product takes about a second. */
 export async function inspectMachine(probes: MachineProbes): Promise<MachineReport> {
-  const [engine, mapped] = await Promise.all([orRefusal(probes.engine), orRefusal(probes.mapFile)]);
+  const [engine, mapped, faiss] = await Promise.all([orRefusal(probes.engine), orRefusal(probes.mapFile), orRefusal(probes.faiss)]);
   const loaded = engine instanceof UserError ? undefined : engine;
   const limits = groupLimits(probes.read);
   const devices = ["cpu", ...Array.from({ length: loaded?.cudaDevices ?? 0 }, (_, index) => `cuda:${String(index)}`)];
@@ -77,7 +86,7 @@ export async function inspectMachine(probes: MachineProbes): Promise<MachineRepo
     node: probes.nodeVersion,
     libtorch: loaded === undefined ? null : { version: loaded.torchVersion, folder: libtorchFolder(probes.read) },
     addons: { bridge: loaded !== undefined, mmap: !(mapped instanceof UserError) },
-    faiss: null,
+    faiss: faiss instanceof UserError ? null : faiss,
     devices,
     cpuCapability: loaded?.cpuCapability ?? null,
     bf16: (await probes.bf16Units()) ?? null,
@@ -91,7 +100,7 @@ export async function inspectMachine(probes: MachineProbes): Promise<MachineRepo
     },
     disk: { folder: probes.runFolder, freeBytes: probes.diskFreeBytes ?? null },
   };
-  const lacks = [...lacksOfSoftware(engine, mapped), ...lacksOfHardware(facts), ...lacksOfRoom(facts)];
+  const lacks = [...lacksOfSoftware(engine, mapped), ...lacksOfFaiss(faiss), ...lacksOfHardware(facts), ...lacksOfRoom(facts)];
   return { ready: facts.addons.bridge && facts.addons.mmap, ...facts, lacks };
 }
 
@@ -125,8 +134,24 @@ function lacksOfSoftware(engine: unknown, mapped: unknown): Lack[] {
     lacks.push(refused(engine, "nothing can be trained, embedded, searched by vectors or answered; configs and corpora still work"));
   }
   if (mapped instanceof UserError) lacks.push(refused(mapped, "no corpus, index or checkpoint can be opened"));
-  lacks.push({ what: "no FAISS", cost: "search is exact: its time and memory grow with the number of passages" });
   return lacks;
+}
+
+function lacksOfFaiss(faiss: FaissProbe | UserError): Lack[] {
+  if (faiss instanceof UserError) {
+    const { got, remedy } = faiss.fault;
+    const what = got === undefined ? "no FAISS" : `no FAISS (${got})`;
+    const cost = "search is exact: its time and memory grow with the number of passages; index.factory can't be used";
+    return [{ what, cost, ...(remedy === undefined ? {} : { remedy }) }];
+  }
+  if (faiss.blas !== "reference") return [];
+  return [
+    {
+      what: "FAISS multiplies by the reference BLAS",
+      cost: "its training and flat search take many times as long as with OpenBLAS",
+      remedy: "with root on Debian: apt-get install -y libopenblas0-openmp (nothing needs to be built again)",
+    },
+  ];
 }
 
 function refused(error: UserError, cost: string): Lack {

@@ -22,6 +22,7 @@ interface Entry {
 /** Every command: a new one is a file `src/cli/<name>.ts` and a line here. */
 export const commands: Readonly<Record<string, Entry>> = {
   config: { describe: "show the resolved configuration, or explain its keys", load: () => import("./config.js") },
+  init: { describe: "write a config for your own corpus and questions", load: () => import("./init.js") },
   train: {
     describe: "train a retriever and a generator together, evaluate them, write the report",
     load: () => import("./train.js"),
@@ -31,12 +32,21 @@ export const commands: Readonly<Record<string, Entry>> = {
   search: { describe: "the passages that a run's retriever finds, with their scores", load: () => import("./search.js") },
   ask: { describe: "ask a finished run: answer, passages, scores, titles", load: () => import("./ask.js") },
   eval: { describe: "score a finished run on its own or other questions and passages", load: () => import("./eval.js") },
+  runs: { describe: "list, show and compare runs, send them to an MLflow server", load: () => import("./runs.js") },
   audit: { describe: "does every loss term reach every parameter that it should?", load: () => import("./audit.js") },
+  completion: { describe: "completion of commands, options, keys and values for your shell", load: () => import("./completion.js") },
   doctor: { describe: "what this machine has for Tandem, and what each lack costs", load: () => import("./doctor.js") },
 };
 
+/** The hidden first word with which a shell asks for completions; see completion.ts. */
+const COMPLETE = "__complete";
+
 /** Parses the words after `tandem`, runs the command and sets the process's exit code. */
 export async function main(words: readonly string[]): Promise<void> {
+  if (words[0] === COMPLETE) {
+    await printCompletions(words.slice(1));
+    return;
+  }
   const [name] = words.filter((word) => !word.startsWith("-"));
   const isKnown = name !== undefined && Object.hasOwn(commands, name);
   await runToExit(
@@ -50,13 +60,32 @@ export async function main(words: readonly string[]): Promise<void> {
   );
 }
 
+/** A candidate a line, its description behind a tab. Whatever goes wrong, a half-typed line gets no message: there is just nothing to offer. */
+async function printCompletions(typed: readonly string[]): Promise<void> {
+  try {
+    const { completeWords } = await import("./complete-words.js");
+    const help = async (before: readonly string[]): Promise<string> => {
+      const name = before.find((word) => !word.startsWith("-")) ?? "";
+      const loaded = await commands[name]?.load();
+      return helpText(before, loaded?.command, COMPLETION_WIDTH);
+    };
+    const candidates = await completeWords(typed, { names: commands, help });
+    process.stdout.write(candidates.map(({ value, describe }) => `${value}${describe === "" ? "" : `\t${describe}`}\n`).join(""));
+  } catch {
+    process.exitCode = 0;
+  }
+}
+
+/** Wide enough that the help has an option a line. */
+const COMPLETION_WIDTH = 300;
+
 /** The parser with the one command that was asked for, or with the table for `tandem --help`. */
-function parserOf(command: AnyCommand | undefined): Argv {
+function parserOf(command: AnyCommand | undefined, width = Math.min(140, process.stdout.columns || 100)): Argv {
   const parser = yargs()
     .scriptName("tandem")
     .locale("en")
     .strict()
-    .wrap(Math.min(140, process.stdout.columns || 100))
+    .wrap(width)
     .parserConfiguration({ "parse-positional-numbers": false, "dot-notation": false })
     .version(version())
     .alias({ help: "h" })
@@ -93,10 +122,10 @@ async function parse(words: readonly string[], command: AnyCommand | undefined):
 }
 
 /** The help of the command that the words lead to. */
-function helpText(words: readonly string[], command: AnyCommand | undefined): Promise<string> {
+function helpText(words: readonly string[], command: AnyCommand | undefined, width?: number): Promise<string> {
   const names = words.filter((word) => /^[a-z-]+$/.test(word) && !word.startsWith("-"));
   return new Promise((resolve) => {
-    void parserOf(command).parse([...names, "--help"], {}, (_error, _argv, output) => {
+    void parserOf(command, width).parse([...names, "--help"], {}, (_error, _argv, output) => {
       resolve(output);
     });
   });

@@ -35,9 +35,14 @@ export function withQuestions<Arguments>(yargs: Argv<Arguments>, k: string): Arg
     .option("json", { type: "boolean", default: false, describe: "print one JSON object a line for each question" });
 }
 
+/** The questions on the command line alone. @throws UserError for an empty one */
+export function questionWords({ question: words }: Pick<QuestionArguments, "question">): AskedQuestion[] {
+  return words.filter((word) => word !== "-").map((question) => ({ question: checkedQuestion(question) }));
+}
+
 /** The questions that are asked. @throws UserError when there is none, or a file can't be used */
 export async function askedQuestions({ question: words, questions: file }: QuestionArguments): Promise<AskedQuestion[]> {
-  const given = words.filter((word) => word !== "-").map((question) => ({ question: checkedQuestion(question) }));
+  const given = questionWords({ question: words });
   const isStdin = file === "-" || words.includes("-") || (file === undefined && words.length === 0 && !process.stdin.isTTY);
   const read = file === undefined || file === "-" ? [] : readAskedQuestions(file);
   const piped = isStdin ? askedQuestionsOf(await standardInput(), "standard input") : [];
@@ -69,7 +74,7 @@ function shortened(text: string, most = 60): string {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
-function warn(text: string): void {
+export function warn(text: string): void {
   process.stderr.write(`warning: ${text}\n`);
 }
 

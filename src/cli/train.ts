@@ -7,11 +7,14 @@ import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { CommandModule } from "yargs";
 import { loadConfig, type LoadedConfig } from "../config/load-config.js";
-import type { TandemConfig } from "../config/schema.js";
+import type { TandemConfig, TrackingConfig } from "../config/schema.js";
+import { trackingServer, type TrackingServer } from "../config/tracking-environment.js";
+import { renderYaml } from "../config/render.js";
 import { UserError } from "../errors.js";
 import { catchSignals, driveTraining } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
 import type { JobMessage } from "../job/reporter.js";
+import { trackTraining } from "../job/track-training.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
 import { collectVersions } from "../tracking/versions.js";
 import { jobDisplay } from "./job-display.js";
@@ -44,20 +47,30 @@ export const command: CommandModule<object, TrainArguments> = {
       ),
   handler: async (command_) => {
     const signals = catchSignals();
-    const run = openOrCreate(command_);
+    const { run, tracking, server } = openOrCreate(command_);
     const { show, finish: finishDisplay } = shower(run, command_);
-    const code = await driveTraining(run.path, show, signals).finally(() => {
+    const tracker = trackTraining(run, { config: tracking, server, signals, report: show });
+    const code = await driveTraining(run.path, tracker.report, signals).finally(async () => {
+      await tracker.end();
       signals.release();
       finishDisplay();
     });
+    if (server !== undefined) leaveSoon();
     if (code === EXIT.finished) finish(run, command_);
     else if (code === EXIT.requeue) process.stderr.write(`saved and stopped; go on with: tandem train --resume ${run.path}\n`);
     process.exitCode = code;
   },
 };
 
+/** A run directory and its server. What is wrong with the server's settings is said before anything is made. */
+interface OpenedRun {
+  readonly run: RunDirectory;
+  readonly tracking: TrackingConfig;
+  readonly server: TrackingServer | undefined;
+}
+
 /** The run directory to work in: a new one, or the one to go on with. After a finished run `--resume auto` begins another. */
-function openOrCreate(command_: TrainArguments): RunDirectory {
+function openOrCreate(command_: TrainArguments): OpenedRun {
   if (command_.resume !== undefined && command_.resume !== "auto") return resumed(command_.resume, command_.overrides);
   const loaded = configOf(command_);
   const { config } = loaded;
@@ -68,25 +81,35 @@ function openOrCreate(command_: TrainArguments): RunDirectory {
       command_.overrides.filter((word) => !word.startsWith("resume=")),
     );
   const latest = wanted === "auto" ? latestRun(config.run.dir, config.name) : undefined;
+  const server = serverOf(config.tracking);
   if (latest !== undefined && !existsSync(latest.reportJson)) {
     requireSameConfig(latest, config);
     noteResumption(latest, { step: -1, overrides: command_.overrides, versions: collectVersions() });
-    return latest;
+    return { run: latest, tracking: config.tracking, server };
   }
   if (latest !== undefined) process.stderr.write(`the last run of this name is finished (${latest.path}); a new one begins\n`);
-  return created(loaded);
+  return { run: created(loaded), tracking: config.tracking, server };
+}
+
+function serverOf(tracking: TrackingConfig): TrackingServer | undefined {
+  return trackingServer(tracking, process.env, (text) => process.stderr.write(`warning: ${text}\n`));
+}
+
+/** The name of a server that is still being looked up would hold the process for as long as the resolver likes. */
+function leaveSoon(): void {
+  setTimeout(() => process.exit(), 1000).unref();
 }
 
 function created({ config, overrides }: LoadedConfig): RunDirectory {
   return createRunDirectory(config.run.dir, {
     name: config.name,
-    config: { ...config, resume: null },
+    configYaml: renderYaml({ ...config, resume: null }),
     overrides,
     versions: collectVersions(),
   });
 }
 
-function resumed(folder: string, overrides: readonly string[]): RunDirectory {
+function resumed(folder: string, overrides: readonly string[]): OpenedRun {
   const run = openRunDirectory(path.resolve(folder));
   if (overrides.length > 0)
     throw new UserError({
@@ -95,14 +118,17 @@ function resumed(folder: string, overrides: readonly string[]): RunDirectory {
       got: overrides.join(" "),
       remedy: "leave the overrides out, or start a new run",
     });
+  const { tracking } = loadConfig({ base: run.config }).config;
+  const server = serverOf(tracking);
   noteResumption(run, { step: -1, overrides, versions: collectVersions() });
-  return run;
+  return { run, tracking, server };
 }
 
-/** A batch script that was edited between two jobs must not silently go on with the old values, nor mix both. */
+/** A batch script that was edited between two jobs must not silently go on with the old values, nor mix both. Where the numbers are sent may change. */
 function requireSameConfig(run: RunDirectory, config: TandemConfig): void {
   const { config: saved } = loadConfig({ base: run.config });
-  if (isDeepStrictEqual({ ...saved, resume: null }, { ...config, resume: null })) return;
+  const settled = (one: TandemConfig): object => ({ ...one, resume: null, tracking: null });
+  if (isDeepStrictEqual(settled(saved), settled(config))) return;
   throw new UserError({
     where: run.path,
     what: "the unfinished run has another config",
@@ -129,7 +155,7 @@ function finish(run: RunDirectory, { json }: TrainArguments): void {
   const folder = path.relative(process.cwd(), run.path) || ".";
   process.stdout.write(
     [
-      `Everything is in ${folder}: report.txt, report.json, validation/, retriever/ and generator/ (Hugging Face folders), metrics.jsonl.`,
+      `Everything is in ${folder}: report.html, report.txt, report.json, validation/, retriever/ and generator/ (Hugging Face folders), metrics.jsonl.`,
       "What to try next:",
       `  tandem ask ${folder} "…"           ask the trained pair`,
       `  tandem search ${folder} "…"        see what it finds`,

@@ -33,6 +33,7 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
     warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
   checkModels(check);
+  checkIndex(check);
   checkLengths(check);
   checkData(check);
   checkSchedule(check);
@@ -40,6 +41,7 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
   checkMining(check);
   checkPenalties(check);
   checkEvaluation(check);
+  checkGeneration(check);
   return warnings;
 }
 
@@ -51,7 +53,15 @@ function sourceOf(key: string, sources: Sources): string {
   return parent === "" ? key : sourceOf(parent, sources);
 }
 
-function checkModels({ config, refuse }: Check): void {
+function checkModels({ config, refuse, warn }: Check): void {
+  const { layers, width: wide, heads: many, induction } = config.generator.initialise;
+  if (induction && config.generator.path !== null) warn("generator.initialise.induction", "has no effect with generator.path");
+  else if (induction && (layers < 2 || many < 3 || (wide / many) % 2 !== 0))
+    refuse(
+      "generator.initialise.induction",
+      `needs at least 2 layers, 3 heads and an even width of a head, not ${layers}, ${many} and ${wide / many}`,
+      "change generator.initialise, or set it to false",
+    );
   for (const model of ["retriever", "generator"] as const) {
     const { width, heads } = config[model].initialise;
     if (config[model].path === null && width % heads !== 0) {
@@ -62,6 +72,16 @@ function checkModels({ config, refuse }: Check): void {
       );
     }
   }
+}
+
+function checkIndex({ config, warn }: Check): void {
+  const { factory, search, build, train_sample: sample, threads, dtype } = config.index;
+  if (factory === null) {
+    if (search !== "") warn("index.search", "has no effect without index.factory: search is exact");
+    if (build !== "") warn("index.build", "has no effect without index.factory: search is exact");
+    if (sample !== null) warn("index.train_sample", "has no effect without index.factory: search is exact");
+    if (threads !== null) warn("index.threads", "has no effect without index.factory: search is exact");
+  } else if (dtype !== "f32") warn("index.dtype", "has no effect with index.factory, which says how vectors are held");
 }
 
 function checkLengths({ config, refuse, warn }: Check): void {
@@ -139,6 +159,14 @@ function checkBatches({ config, refuse }: Check): void {
   if (config.train.contrastive.accumulate > config.train.contrastive.batch) {
     refuse("train.contrastive.accumulate", `is more than the batch of ${config.train.contrastive.batch}`, "lower it");
   }
+  const { template } = config.prompt;
+  if (config.train.generator.questions_per_context > 1 && template.indexOf("{question}") < template.indexOf("{context}")) {
+    refuse(
+      "train.generator.questions_per_context",
+      "is above 1, but prompt.template has {question} before {context}: questions can't share a context that follows them",
+      "set it to 1",
+    );
+  }
   if (curriculum.share === 1) refuse("train.generator.curriculum.share", "is 1: full contexts would never be seen", "set it below 1");
 }
 
@@ -191,4 +219,35 @@ function checkEvaluation({ config, refuse }: Check): void {
     );
   }
   if (new Set(config.eval.rows).size < config.eval.rows.length) refuse("eval.rows", "names a row twice", "name each once");
+}
+
+/** The keys that only one strategy reads. */
+const strategyKeys = {
+  sample: ["temperature", "top_k", "top_p", "seed"],
+  beam: ["beams", "length_penalty", "early_stopping"],
+} as const;
+
+/** `generation.beams` where it is null. The decoder's own default is elsewhere; this one is the config's. */
+const defaultBeams = 4;
+
+function checkGeneration({ config, refuse, warn }: Check): void {
+  const { generation } = config;
+  const { strategy, answers } = generation;
+  for (const owner of ["sample", "beam"] as const) {
+    const set = strategyKeys[owner].find((key) => generation[key] !== null);
+    if (owner !== strategy && set !== undefined) {
+      refuse(
+        `generation.${set}`,
+        `is set, but generation.strategy is ${strategy}`,
+        `set generation.strategy=${owner}, or generation.${set}=null`,
+      );
+    }
+  }
+  if (strategy === "greedy" && answers > 1)
+    refuse("generation.answers", `is ${answers}, but greedy decoding has one answer`, "set generation.strategy=sample or beam");
+  const beams = generation.beams ?? defaultBeams;
+  if (strategy === "beam" && answers > beams)
+    refuse("generation.answers", `is ${answers}, more than generation.beams (${beams})`, `set generation.beams=${answers}`);
+  if (strategy === "beam" && beams > config.eval.batch)
+    warn("eval.batch", `is ${config.eval.batch} rows, and a question has ${beams} beams: one question is decoded at a time`);
 }

@@ -11,6 +11,7 @@ import { compose, composeFile, type Composition, schemaDefault } from "./compose
 import { crossCheck } from "./cross-checks.js";
 import { type Environment, interpolate } from "./interpolate.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
+import { resolveTemplates } from "./prompt-templates.js";
 import { schema, type TandemConfig } from "./schema.js";
 import { defaultsTree, schemaKeys } from "./schema-keys.js";
 import { searchPath } from "./search-path.js";
@@ -31,7 +32,7 @@ export interface LoadOptions {
 }
 
 export interface LoadedConfig {
-  /** Complete and checked, paths absolute. */
+  /** Complete and checked, paths absolute, the prompt's templates read from their files. */
   readonly config: TandemConfig;
   /** The same with paths as they were written. */
   readonly composed: TandemConfig;
@@ -60,8 +61,10 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const needed = options.needed === undefined ? {} : { needed: options.needed };
   const { plain, sources, missing } = checkTree(resolved, { schema, knownKeys, defaultSource: schemaDefault, ...needed });
   const composed = throughConvict(plain);
-  const config = absolutePaths(schema, composed) as TandemConfig;
-  return { config, composed, sources, choices, files, overrides, missing, warnings: crossCheck(config, sources) };
+  const absolute = absolutePaths(schema, composed) as TandemConfig;
+  const { prompt, warnings } = resolveTemplates(absolute.prompt, sources);
+  const config = { ...absolute, prompt };
+  return { config, composed, sources, choices, files, overrides, missing, warnings: [...warnings, ...crossCheck(config, sources)] };
 }
 
 function composeFrom(options: LoadOptions, overrides: readonly string[], knownKeys: readonly string[]): Composition {

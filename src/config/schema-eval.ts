@@ -33,6 +33,13 @@ export const evaluation = section("Evaluation and the report.", {
       exclusiveMaximum: true,
     }),
   }),
+  permutation: section("Paired permutation tests against the base pair, clustered by document.", {
+    samples: integer({
+      doc: "Sign changes drawn where more than 16 documents differ; up to 16 all are tried.",
+      default: 10_000,
+      minimum: 1,
+    }),
+  }),
   closed_book: section("The generator that is trained without contexts for the closed-book row.", {
     steps: integer({
       doc: "Its training steps. 0: only the trained generator with no passage is scored.",

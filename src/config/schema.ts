@@ -5,7 +5,9 @@
  */
 import { evaluation } from "./schema-eval.js";
 import { data } from "./schema-data.js";
+import { generation } from "./schema-generation.js";
 import { generator, index, prompt, retriever } from "./schema-model.js";
+import { tracking } from "./schema-tracking.js";
 import { train } from "./schema-train.js";
 import { choice, type ConfigOf, freeKeys, integer, path, section, text } from "./leaf.js";
 
@@ -41,9 +43,11 @@ export const schema = section("The whole configuration.", {
   retriever,
   generator,
   prompt,
+  generation,
   index,
   train,
   eval: evaluation,
+  tracking,
 });
 
 /** The resolved configuration, complete and checked. Parts receive their own section, never the whole. */
@@ -52,4 +56,6 @@ export type DataConfig = TandemConfig["data"];
 export type RetrieverConfig = TandemConfig["retriever"];
 export type GeneratorConfig = TandemConfig["generator"];
 export type PromptConfig = TandemConfig["prompt"];
+export type GenerationConfig = TandemConfig["generation"];
 export type IndexConfig = TandemConfig["index"];
+export type TrackingConfig = TandemConfig["tracking"];

@@ -3,6 +3,8 @@
  * them). The trap: one answer line is owed for every question, so a line that can't be used stops the reading; nothing is left out.
  */
 import { UserError } from "../errors.js";
+import { historyOf } from "./history.js";
+import type { HistoryTurn } from "./question.js";
 import { readLines, type Line } from "../storage/json-lines.js";
 
 export interface AskedQuestion {
@@ -11,6 +13,8 @@ export interface AskedQuestion {
   readonly id?: string;
   /** Gold answers, where the file has them: shown, never used. */
   readonly answers?: readonly string[];
+  /** What was asked and answered before, oldest first. */
+  readonly history?: readonly HistoryTurn[];
 }
 
 /** @throws UserError naming file and line: missing, not UTF-8, an empty question, no question at all */
@@ -50,13 +54,13 @@ function parseLine(line: string, where: string): AskedQuestion {
 }
 
 function parseObject(line: string, where: string): AskedQuestion {
-  let value: { question?: unknown; id?: unknown; answers?: unknown };
+  let value: { question?: unknown; id?: unknown; answers?: unknown; history?: unknown };
   try {
     value = JSON.parse(line) as typeof value;
   } catch (error) {
     throw new UserError({ where, what: `is not JSON: ${(error as Error).message}`, remedy: "write one JSON object on each line" });
   }
-  const { question, id, answers } = value;
+  const { question, id, answers, history } = value;
   if (typeof question !== "string")
     throw new UserError({ where, what: "field 'question'", expected: "text", got: question === undefined ? "nothing" : typeof question });
   if (question.trim() === "") throw emptyQuestion(where);
@@ -65,7 +69,17 @@ function parseObject(line: string, where: string): AskedQuestion {
     question: question.trim(),
     ...(typeof id === "string" || typeof id === "number" ? { id: String(id) } : {}),
     ...(isList ? { answers: answers } : {}),
+    ...(history === undefined || history === null ? {} : { history: historyOf(history, (what) => wrongHistory(what, where)) }),
   };
+}
+
+function wrongHistory(what: string, where: string): UserError {
+  return new UserError({
+    where,
+    what,
+    expected: "[{question, answer}, …], oldest first",
+    remedy: "mend the line, or take the history out",
+  });
 }
 
 function emptyQuestion(where: string): UserError {

@@ -2,6 +2,7 @@
  * One line of a question set to a {@link Question}, or a {@link Rejection} that says what is wrong with it. It knows neither files nor line numbers.
  * The trap: a JSON line may hold anything, so every field is checked before it is used.
  */
+import { historyOf } from "./history.js";
 import { hashBytes } from "../storage/content-hash.js";
 import { wellFormed } from "./article.js";
 import type { EntitySpan, Question, QuestionEntities } from "./question.js";
@@ -22,7 +23,7 @@ export function parseQuestionFields(line: string): Question {
   return { id: contentId(question, [answer]), question, answers: [answer], passageIds: [] };
 }
 
-/** `{id?, question, answers[], passage_ids[]?, document?, entities?}`. Without an id it is the hash of question and answers. Other fields are ignored. */
+/** `{id?, question, answers[], passage_ids[]?, document?, entities?, history?}`. Without an id it is the hash of question and answers. Other fields are ignored. */
 export function parseQuestionObject(line: string): Question {
   const record = parseRecord(line);
   const question = textOf(record.question, "question");
@@ -39,6 +40,7 @@ export function parseQuestionObject(line: string): Question {
     parsed.answers = record.answers as string[];
     parsed.entities = entitiesOf(record.entities, parsed);
   }
+  if (!isAbsent(record.history)) parsed.history = historyOf(record.history, (what) => new Rejection(what));
   return parsed;
 }
 

@@ -17,6 +17,12 @@ export interface QuestionEntities {
   answers: EntitySpan[][];
 }
 
+/** An earlier question with the answer that it got. */
+export interface HistoryTurn {
+  readonly question: string;
+  readonly answer: string;
+}
+
 export interface Question {
   id: string;
   question: string;
@@ -27,4 +33,6 @@ export interface Question {
   /** The article; splits are made by it. */
   document?: string;
   entities?: QuestionEntities;
+  /** What was asked and answered before, oldest first. */
+  history?: HistoryTurn[];
 }

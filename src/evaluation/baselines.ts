@@ -1,14 +1,16 @@
 /**
  * The rows of the report: one generator, six ways to its evidence, so that what retrieval brings, and what training it brings, can be read off. All rows answer the same questions with the
- * same decoding. The trap: `base-pair` is the retriever as the run started with it beside the trained generator; a from-scratch generator that was never trained answers nothing, and
+ * same decoding, and of several answers the first is scored. The trap: `base-pair` is the retriever as the run started with it beside the trained generator; a from-scratch generator that was never trained answers nothing, and
  * would make every retriever look good.
  */
 import type { Question } from "../corpus/question.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { seededRandom } from "../corpus/seeded-random.js";
+import type { Decoding } from "../generation/decoding.js";
 import type { Generator } from "../generation/generator.js";
 import type { Hit } from "../retrieval/retriever.js";
 import { averageScores, scoreAnswer, shownHit, type Answered, type Scores } from "./answered.js";
+import type { RowComparison } from "./compare-rows.js";
 
 export const ROW_NAMES = ["closed-book", "random-passage", "bm25", "base-pair", "trained-pair", "gold-passage"] as const;
 
@@ -27,6 +29,8 @@ export const ROW_MEANINGS: Readonly<Record<RowName, string>> = {
 export interface ReportRow extends Scores {
   readonly name: string;
   readonly meaning: string;
+  /** This row minus the base pair, by metric; null for the base pair itself and where there is none. */
+  readonly against_base: RowComparison | null;
 }
 
 /** Where a row's evidence comes from: a ranking for each question, best first; empty: closed book. */
@@ -36,6 +40,8 @@ export interface Evidence {
   readonly generator: Generator;
   /** Hits for each question. */
   readonly hits: readonly (readonly Hit[])[];
+  /** What the generator reads of them, where that isn't the first `passages` as they are. */
+  readonly shown?: readonly (readonly Hit[])[];
   /** Whether the ranking is a search's, so that recall and MRR mean something. */
   readonly isSearch: boolean;
 }
@@ -45,29 +51,38 @@ export interface RowOptions {
   readonly passages: number;
   readonly recallKs: readonly number[];
   readonly maxNewTokens: number;
+  /** Default: greedy. */
+  readonly decoding?: Decoding;
   readonly batch: number;
   readonly samples: number;
   readonly confidence: number;
   readonly progress?: (done: number, total: number) => void;
 }
 
-/** Answers and scores one row. */
+/** Answers and scores one row; what it is against the base pair is compare-rows.ts's. */
 export async function evaluateRow(
   questions: readonly Question[],
   evidence: Evidence,
   options: RowOptions,
 ): Promise<{ row: ReportRow; answered: Answered[] }> {
-  const shown = questions.map((_, i) => (evidence.hits[i] ?? []).slice(0, options.passages));
-  const predictions = await evidence.generator.answer(
-    questions.map(({ question }, i) => ({ question, passages: (shown[i] ?? []).map(({ passage }) => passage) })),
-    { maxNewTokens: options.maxNewTokens, batch: options.batch, ...(options.progress === undefined ? {} : { progress: options.progress }) },
+  const shown = evidence.shown ?? questions.map((_, i) => (evidence.hits[i] ?? []).slice(0, options.passages));
+  const predictions = await evidence.generator.answers(
+    questions.map(({ question, history = [] }, i) => ({ question, history, passages: (shown[i] ?? []).map(({ passage }) => passage) })),
+    {
+      maxNewTokens: options.maxNewTokens,
+      batch: options.batch,
+      ...(options.decoding === undefined ? {} : { decoding: options.decoding }),
+      ...(options.progress === undefined ? {} : { progress: options.progress }),
+    },
   );
   const answered = questions.map((question, i) => {
     const ranking = evidence.isSearch ? (evidence.hits[i] ?? []).map(({ passage }) => passage.id) : undefined;
-    return scoreAnswer(question, predictions[i] ?? "", (shown[i] ?? []).map(shownHit), ranking, options.recallKs);
+    const own = predictions[i] ?? [];
+    const scored = scoreAnswer(question, own[0] ?? "", (shown[i] ?? []).map(shownHit), ranking, options.recallKs);
+    return own.length > 1 ? { ...scored, predictions: own } : scored;
   });
   const { name, meaning } = evidence;
-  return { row: { name, meaning, ...averageScores(answered, options) }, answered };
+  return { row: { name, meaning, ...averageScores(answered, options), against_base: null }, answered };
 }
 
 /** Gold passages as hits; a question without any reads nothing. */

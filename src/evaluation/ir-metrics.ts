@@ -1,5 +1,5 @@
 /**
- * How good a ranking of passages is, for one question: recall@k, reciprocal rank, R-precision against gold passages, and has_answer@k by text.
+ * How good a ranking of passages is, for one question: recall@k, reciprocal rank, nDCG@k, R-precision against gold passages, and has_answer@k by text.
  * A ranking is a list of passages (row numbers or ids), best first. All scores are in [0, 1].
  * The trap: a passage found twice counts once, at its first place, and what follows moves up; else a duplicate would push a gold passage past k.
  */
@@ -25,6 +25,25 @@ export function recallAt(ranking: readonly PassageKey[], gold: Iterable<PassageK
 export function reciprocalRank(ranking: readonly PassageKey[], gold: Iterable<PassageKey>): number {
   const rank = firstRank(ranking, gold);
   return rank === undefined ? 0 : 1 / rank;
+}
+
+/**
+ * nDCG@k with a gain of 1 for a gold passage and 0 for any other: Σ 1 / log2(rank + 1) over the gold passages among the k best, divided by what the best
+ * ranking would have: the gold passages first (Järvelin & Kekäläinen 2002; trec_eval's ndcg_cut). With one gold passage it is 1 / log2(rank + 1).
+ * @throws Error without a gold passage, or when k is no positive whole number.
+ */
+export function ndcgAt(ranking: readonly PassageKey[], gold: Iterable<PassageKey>, k: number): number {
+  if (!Number.isSafeInteger(k) || k < 1) throw new Error(`nDCG at ${k}`);
+  const wanted = goldSet(gold);
+  const best = [...new Set(ranking)].slice(0, k);
+  const gain = best.reduce<number>((sum, passage, i) => sum + (wanted.has(passage) ? discount(i) : 0), 0);
+  const ideal = Array.from({ length: Math.min(k, wanted.size) }, (_, i) => discount(i)).reduce((sum, value) => sum + value, 0);
+  return gain / ideal;
+}
+
+/** @param place from 0 on */
+function discount(place: number): number {
+  return 1 / Math.log2(place + 2);
 }
 
 /**

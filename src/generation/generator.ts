@@ -3,12 +3,14 @@
  * prompt, which has no empty context in it; that is the prompt a closed-book generator is trained with.
  */
 import type { Passage } from "../corpus/passage.js";
+import type { HistoryTurn } from "../corpus/question.js";
 import { UserError } from "../errors.js";
 import { loadCausalModel } from "../nn/registry.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import { Tokenizer } from "../text/tokenizer.js";
-import { decodeGreedy } from "./greedy.js";
+import { decode, GREEDY, type Decoding } from "./decoding.js";
 import { buildPrompts, type PromptFormat } from "./prompt.js";
+import { cutAtStop, endsAtStop } from "./stop-strings.js";
 
 export interface GeneratorFormat {
   /** With passages. */
@@ -20,11 +22,16 @@ export interface GeneratorFormat {
 /** A question with what it may read, best passage first; no passages: closed book. */
 export interface AnswerItem {
   readonly question: string;
+  /** What was asked and answered before, oldest first; for templates with `{history}`. */
+  readonly history?: readonly HistoryTurn[];
   readonly passages: readonly Pick<Passage, "title" | "text">[];
 }
 
 export interface AnswerOptions {
   readonly maxNewTokens: number;
+  /** Default: greedy. */
+  readonly decoding?: Decoding;
+  /** Rows decoded at once, beams and answers counted. Default 64. */
   readonly batch?: number;
   readonly progress?: (done: number, total: number) => void;
 }
@@ -56,12 +63,18 @@ export class Generator {
     return this.#eosId;
   }
 
+  /** The first of each item's {@link answers}. */
+  async answer(items: readonly AnswerItem[], options: AnswerOptions): Promise<string[]> {
+    return (await this.answers(items, options)).map(([first = ""]) => first);
+  }
+
   /**
-   * Greedy answers in the items' order: only new tokens decoded, white space at the ends taken off, nothing else.
+   * The answers to each item, `[item][answer]`, in the items' order: only new tokens decoded, cut at the first stop string, white space at the ends taken off, nothing else. Sampled ones are
+   * drawn by seed, question, answer and position: the same question gets the same answers beside whatever others, unless its passages change.
    *
    * @throws UserError when a question alone doesn't fit
    */
-  async answer(items: readonly AnswerItem[], options: AnswerOptions): Promise<string[]> {
+  async answers(items: readonly AnswerItem[], options: AnswerOptions): Promise<string[][]> {
     const budget = this.maxTokens - options.maxNewTokens;
     if (budget < 1)
       throw new UserError({
@@ -77,13 +90,16 @@ export class Generator {
       const built = buildPrompts(this.tokenizer, format, chosen, budget);
       places.forEach((place, i) => (prompts[place] = built[i]?.ids ?? new Int32Array()));
     }
-    const { maxNewTokens, batch, progress } = options;
-    const ids = await decodeGreedy(this.model, prompts, {
+    const { maxNewTokens, decoding = GREEDY, batch, progress } = options;
+    const stop = decoding.stop ?? [];
+    const ids = await decode(this.model, prompts, decoding, {
       maxNewTokens,
       eosId: this.#eosId,
+      ends: endsAtStop(this.tokenizer, stop),
+      keys: items.map(({ question }) => question.trim()),
       ...(batch === undefined ? {} : { batch }),
       ...(progress === undefined ? {} : { progress }),
     });
-    return this.tokenizer.decodeBatch(ids).map((text) => text.trim());
+    return ids.map((own) => this.tokenizer.decodeBatch(own).map((text) => cutAtStop(text, stop).trim()));
   }
 }

@@ -1,25 +1,17 @@
 /**
- * The one prompt builder: training, validation and asking all go through it, so that a model is asked in the very tokens it was taught in. It
- * knows nothing of batches, padding or decoding.
- * The budget is counted in tokens: passages are cut at their end or dropped, last rank first; the question, the answer and the answer cue are never cut.
- * The trap: pieces are tokenised one by one and joined. So white space at the end of a piece is moved to the start of the next (" Paris" is one
- * token of a byte-level BPE, "Paris" after a lone space another), and so a name reads the same wherever it stands.
+ * The one prompt builder: training, validation and asking all go through it, so that a model is asked in the very tokens it was taught in. What stands where is prompt-template.ts's. It knows nothing
+ * of batches, padding or decoding.
+ * The budget is counted in tokens. The question, the answer and the answer cue are never cut; earlier turns have a share of their own and are left out from the oldest; passages get what is left and
+ * are cut at their end or dropped, last rank first.
+ * The trap: pieces are tokenised one by one and joined, so what belongs to one piece is decided before anything is a token.
  */
 import { passageText, type Passage } from "../corpus/passage.js";
+import type { HistoryTurn } from "../corpus/question.js";
 import { UserError } from "../errors.js";
 import type { Tokenizer } from "../text/tokenizer.js";
+import { parseTemplate, renderParts, type Layout, type PromptFormat } from "./prompt-template.js";
 
-/** How a prompt looks. */
-export interface PromptFormat {
-  /** Text with `{question}` once and `{context}` at most once. Everything after `{context}` is repeated when several questions share it. */
-  readonly template: string;
-  /** How a passage is shown: `{title}` and `{text}`. */
-  readonly passageTemplate: string;
-  /** Between two passages. */
-  readonly separator: string;
-  /** Between the answer cue and the answer. */
-  readonly answerPrefix: string;
-}
+export type { PromptFormat } from "./prompt-template.js";
 
 /** A space, not a line break, after `Context:`: the first name then has the same tokens as its later mentions. */
 export const DEFAULT_PROMPT_FORMAT: PromptFormat = {
@@ -35,6 +27,8 @@ export interface PromptItem {
   readonly question: string;
   /** Best first. None: the context stays empty. */
   readonly passages: readonly ShownPassage[];
+  /** What was asked and answered before, oldest first. Left out by a template without `{history}`. */
+  readonly history?: readonly HistoryTurn[];
 }
 
 export interface Prompt {
@@ -44,10 +38,14 @@ export interface Prompt {
   readonly passagesShown: number;
   /** Tokens of passages that had no room. */
   readonly tokensCut: number;
+  /** How many of the earlier turns are shown, the latest ones. */
+  readonly turnsShown: number;
 }
 
 export interface TrainingItem {
   readonly passages: readonly ShownPassage[];
+  /** What was asked and answered before the first question, oldest first. */
+  readonly history?: readonly HistoryTurn[];
   /** Questions about this context. The later ones are left out when the budget would cut the context for them. */
   readonly questions: readonly { readonly question: string; readonly answer: string }[];
 }
@@ -62,16 +60,22 @@ export interface TrainingPrompt extends Prompt {
 /** A cut passage of fewer tokens than this is dropped instead, unless it is the first. */
 const LEAST_CUT = 8;
 
+/** Tokens that earlier turns may take unless the format says otherwise. */
+const HISTORY_TOKENS = 128;
+
 /**
  * Prompts that end with the answer cue, at most `maxTokens` long.
  * @throws UserError if the template is wrong, or if a question alone doesn't fit
  */
 export function buildPrompts(tokenizer: Tokenizer, format: PromptFormat, items: readonly PromptItem[], maxTokens: number): Prompt[] {
   const layout = parseTemplate(format);
-  return assembleAll(tokenizer, format, layout, items, (item, encode) => {
-    const fixed = { before: encode(layout.before, item.question), turns: [{ asked: encode(layout.turn, item.question), answer: [] }] };
-    return { fixed, maxTokens, question: item.question };
-  });
+  return assembleAll(tokenizer, format, items, (item) => ({
+    variants: variantsOf(item.history ?? [], layout, format.historyTokens ?? HISTORY_TOKENS, (history) =>
+      variant(format, layout, item, history, [{ question: item.question }]),
+    ),
+    maxTokens,
+    question: item.question,
+  }));
 }
 
 /** {@link buildPrompts} for one question. */
@@ -93,17 +97,18 @@ export function buildTrainingPrompts(
   eosId: number,
 ): TrainingPrompt[] {
   const layout = parseTemplate(format);
-  return assembleAll(tokenizer, format, layout, items, (item, encode) => {
+  return assembleAll(tokenizer, format, items, (item) => {
     const first = item.questions[0];
     if (first === undefined) throw fault("a training example has no question", "at least one", "none");
     if (item.questions.length > 1 && layout.questionBefore) {
       throw fault("several questions can't share a context that follows the question", "{question} after {context}", format.template);
     }
-    const turns = item.questions.map(({ question, answer }) => {
+    for (const { question, answer } of item.questions)
       if (answer.trim() === "") throw fault(`the answer to ${JSON.stringify(question)} is empty`, "an answer", JSON.stringify(answer));
-      return { asked: encode(layout.turn, question), answer: [layout.cueSpace + format.answerPrefix + answer.trim()] };
-    });
-    return { fixed: { before: encode(layout.before, first.question), turns }, maxTokens, question: first.question, eosId };
+    const variants = variantsOf(item.history ?? [], layout, format.historyTokens ?? HISTORY_TOKENS, (history) =>
+      variant(format, layout, item, history, item.questions),
+    );
+    return { variants, maxTokens, question: first.question, eosId };
   });
 }
 
@@ -116,54 +121,6 @@ export function checkPromptFormat(format: PromptFormat, where = "prompt.template
   parseTemplate(format, where);
 }
 
-/** A stretch of the template: literal text, or a place for the question with the white space that belongs before it. */
-type Part = { readonly literal: string } | { readonly lead: string };
-
-interface Layout {
-  readonly before: readonly Part[];
-  readonly turn: readonly Part[];
-  readonly hasContext: boolean;
-  readonly questionBefore: boolean;
-  /** White space that stood before `{context}`. */
-  readonly contextLead: string;
-  /** White space that ended the template; it goes before the answer. */
-  readonly cueSpace: string;
-}
-
-function parseTemplate(format: PromptFormat, where = "prompt.template"): Layout {
-  const pieces = format.template.split(/(\{[^{}]*\})/);
-  const places = pieces.filter((_, index) => index % 2 === 1);
-  const unknown = places.find((place) => place !== "{question}" && place !== "{context}");
-  const questions = places.filter((place) => place === "{question}").length;
-  if (unknown !== undefined || questions !== 1 || places.length - questions > 1) {
-    throw fault("the prompt template is wrong", "{question} once and {context} at most once", JSON.stringify(format.template), where);
-  }
-  const before: Part[] = [];
-  const turn: Part[] = [];
-  const hasContext = places.includes("{context}");
-  let into = hasContext ? before : turn;
-  let space = "";
-  let contextLead = "";
-  for (const piece of pieces) {
-    if (piece === "{context}") {
-      contextLead = space;
-      into = turn;
-      space = "";
-    } else if (piece === "{question}") {
-      into.push({ lead: space });
-      space = "";
-    } else if (piece !== "") {
-      const body = (space + piece).trimEnd();
-      space = (space + piece).slice(body.length);
-      if (body !== "") into.push({ literal: body });
-    }
-  }
-  const questionBefore = before.some((part) => "lead" in part);
-  return { before, turn, hasContext, questionBefore, contextLead, cueSpace: space };
-}
-
-type Encode = (parts: readonly Part[], question: string) => string[];
-
 interface Turn {
   /** Everything from the end of the context to the answer cue, as pieces of text. */
   readonly asked: readonly string[];
@@ -171,64 +128,91 @@ interface Turn {
   readonly answer: readonly string[];
 }
 
+/** A prompt's pieces with some of its earlier turns. */
+interface Variant {
+  readonly before: readonly string[];
+  readonly passages: readonly string[];
+  readonly turns: readonly Turn[];
+  /** Earlier turns that are shown. */
+  readonly history: number;
+}
+
 interface Plan {
-  readonly fixed: { readonly before: readonly string[]; readonly turns: readonly Turn[] };
+  /** With all earlier turns first, without any last. */
+  readonly variants: readonly Variant[];
   readonly maxTokens: number;
   /** For messages. */
   readonly question: string;
   readonly eosId?: number;
 }
 
-/** Lays out every item as pieces of text, encodes all pieces of all items in one call, and joins them under the budget. */
-function assembleAll<Item extends { readonly passages: readonly ShownPassage[] }>(
-  tokenizer: Tokenizer,
+function variantsOf(
+  history: readonly HistoryTurn[],
+  layout: Layout,
+  most: number,
+  make: (history: readonly HistoryTurn[]) => Variant,
+): Variant[] {
+  if (!layout.hasHistory || history.length === 0) return [make([])];
+  // A turn is a token at least: of more turns than tokens the oldest can't be shown.
+  const latest = history.slice(Math.max(0, history.length - most));
+  return Array.from({ length: latest.length + 1 }, (_, oldest) => make(latest.slice(oldest)));
+}
+
+/** The pieces of one prompt. Only its first question stands after the history. */
+function variant(
   format: PromptFormat,
   layout: Layout,
+  item: { readonly passages: readonly ShownPassage[] },
+  history: readonly HistoryTurn[],
+  questions: readonly { readonly question: string; readonly answer?: string }[],
+): Variant {
+  const before = renderParts(layout.before, questions[0]?.question ?? "", history, format);
+  const turns = questions.map(({ question, answer }, i) => {
+    const { pieces, space } = renderParts(layout.turn, question, i === 0 ? history : [], format);
+    return { asked: pieces, answer: answer === undefined ? [] : [space + format.answerPrefix + answer.trim()] };
+  });
+  const passages = layout.hasContext ? passagePieces(format, before.space, item.passages) : [];
+  return { before: before.pieces, passages, turns, history: history.length };
+}
+
+/** Lays out every item as pieces of text, encodes all pieces of all items in one call, and joins them under the budget. */
+function assembleAll<Item>(
+  tokenizer: Tokenizer,
+  format: PromptFormat,
   items: readonly Item[],
-  planOf: (item: Item, encode: Encode) => Plan,
+  planOf: (item: Item) => Plan,
 ): TrainingPrompt[] {
-  const encode: Encode = (parts, question) => parts.map((part) => ("literal" in part ? part.literal : part.lead + question.trim()));
-  const plans = items.map((item) => planOf(item, encode));
-  const shown = items.map((item) => (layout.hasContext ? passagePieces(format, layout, item.passages) : []));
-  const texts = plans.flatMap((plan, index) => [...piecesOf(plan), ...(shown[index] ?? [])]);
-  const distinct = [...new Set(texts)];
+  const plans = items.map(planOf);
+  const distinct = [...new Set(plans.flatMap(({ variants }) => variants.flatMap(piecesOf)))];
   const encoded = tokenizer.encodeBatch(distinct, { specialTokens: false });
   const idsOf = new Map(distinct.map((text, index) => [text, encoded[index] ?? new Int32Array(0)]));
   const join = (list: readonly string[]): number[] => list.flatMap((text) => Array.from(idsOf.get(text) ?? []));
-  return plans.map((plan, index) =>
-    assemble(
-      plan,
-      (shown[index] ?? []).map((text) => join([text])),
-      join,
-    ),
-  );
+  return plans.map((plan) => assemble(plan, format.historyTokens ?? HISTORY_TOKENS, join));
 }
 
-function piecesOf(plan: Plan): string[] {
-  return [...plan.fixed.before, ...plan.fixed.turns.flatMap((turn) => [...turn.asked, ...turn.answer])];
+function piecesOf({ before, passages, turns }: Variant): string[] {
+  return [...before, ...passages, ...turns.flatMap((turn) => [...turn.asked, ...turn.answer])];
 }
 
-function passagePieces(format: PromptFormat, layout: Layout, passages: readonly ShownPassage[]): string[] {
-  return passages.map((passage, rank) => {
-    const text = passageText(passage, format.passageTemplate).trim();
-    return (rank === 0 ? layout.contextLead : format.separator) + text;
-  });
+function passagePieces(format: PromptFormat, lead: string, passages: readonly ShownPassage[]): string[] {
+  return passages.map((passage, rank) => (rank === 0 ? lead : format.separator) + passageText(passage, format.passageTemplate).trim());
 }
 
-function assemble(plan: Plan, passages: readonly number[][], join: (pieces: readonly string[]) => number[]): TrainingPrompt {
+type Join = (pieces: readonly string[]) => number[];
+
+function assemble(plan: Plan, historyTokens: number, join: Join): TrainingPrompt {
   const end = plan.eosId === undefined ? [] : [plan.eosId];
-  const before = join(plan.fixed.before);
-  let turns = plan.fixed.turns.map((turn) => ({ asked: join(turn.asked), answer: [...join(turn.answer), ...end] }));
+  const encodedTurn = (turn: Turn): { asked: number[]; answer: number[] } => ({
+    asked: join(turn.asked),
+    answer: [...join(turn.answer), ...end],
+  });
+  const chosen = withinBudget(plan, historyTokens, join, end.length);
+  const passages = chosen.passages.map((text) => join([text]));
+  const before = join(chosen.before);
+  let turns = chosen.turns.map(encodedTurn);
   const length = (): number => before.length + turns.reduce((sum, turn) => sum + turn.asked.length + turn.answer.length, 0);
   const context = passages.reduce((sum, ids) => sum + ids.length, 0);
   while (turns.length > 1 && length() + context > plan.maxTokens) turns = turns.slice(0, -1);
-  if (length() > plan.maxTokens) {
-    throw fault(
-      `the question ${JSON.stringify(shorten(plan.question))} doesn't fit the prompt without any passage`,
-      `at most ${plan.maxTokens} tokens`,
-      `${length()}`,
-    );
-  }
   const fitted = fitPassages(passages, plan.maxTokens - length());
   const ids: number[] = [...before, ...fitted.ids];
   const answers = turns.map((turn) => {
@@ -241,9 +225,30 @@ function assemble(plan: Plan, passages: readonly number[][], join: (pieces: read
     ids: Int32Array.from(ids),
     passagesShown: fitted.shown,
     tokensCut: context - fitted.ids.length,
+    turnsShown: chosen.history,
     answers,
     context: { start: before.length, end: before.length + fitted.ids.length },
   };
+}
+
+/**
+ * The variant with the most earlier turns that fit their share and leave the first question its room.
+ *
+ * @throws UserError when the first question doesn't fit without any
+ */
+function withinBudget({ variants, maxTokens, question }: Plan, historyTokens: number, join: Join, end: number): Variant {
+  const lengthOf = ({ before, turns: [first] }: Variant): number =>
+    join([...before, ...(first?.asked ?? []), ...(first?.answer ?? [])]).length + end;
+  const bare = variants.at(-1);
+  if (bare === undefined) throw new Error("a prompt has no variant");
+  const least = lengthOf(bare);
+  if (least > maxTokens)
+    throw fault(
+      `the question ${JSON.stringify(shorten(question))} doesn't fit the prompt without any passage`,
+      `at most ${maxTokens} tokens`,
+      `${least}`,
+    );
+  return variants.find((own) => lengthOf(own) <= Math.min(maxTokens, least + historyTokens)) ?? bare;
 }
 
 /** Passages in order of rank while there is room; the first that doesn't fit is cut at its end and ends the context. */

@@ -19,6 +19,7 @@ import { writeFolderAtomic } from "../storage/atomic-write.js";
 import { hashJson } from "../storage/content-hash.js";
 import { NpyWriter, readNpy } from "../storage/npy.js";
 import type { CurrentArtefacts } from "../training/run-state.js";
+import { faissSettings } from "./index-settings.js";
 import type { Report } from "./reporter.js";
 
 export interface ArtefactParts {
@@ -45,23 +46,20 @@ export async function currentRetriever(
   name: string,
 ): Promise<{ retriever: Retriever; indexName: string }> {
   const { indexFolder, store, template, index, report } = parts;
-  const about = pinned(encoder);
+  const about = { encoder: pinned(encoder), store, template, metric: index.metric };
+  const approximate = faissSettings(index);
   const folder = await buildIndex({
+    ...about,
     parent: indexFolder,
-    encoder: about,
-    store,
-    template,
-    metric: index.metric,
     faiss: index.faiss,
-    progress: (done, total) => report({ type: "progress", name, done, total, detail: "passages embedded" }),
+    approximate,
+    progress: (done, total, detail) => report({ type: "progress", name, done, total, detail }),
+    warn: (text) => report({ type: "warning", text }),
   });
   const retriever = openRetriever(folder, {
-    encoder: about,
-    store,
-    template,
-    metric: index.metric,
-    dtype: index.dtype,
-    device: parts.device,
+    ...about,
+    ...(approximate === undefined ? {} : { approximate }),
+    held: { dtype: index.dtype, device: parts.device },
   });
   return { retriever, indexName: path.basename(folder) };
 }
@@ -96,12 +94,16 @@ export async function searchTraining(
   indexName: string,
   { questions, heldOut, k }: TrainingSearch,
 ): Promise<CurrentArtefacts> {
+  const { report } = parts;
   const asked = questions.map(({ id, question }) => [id, question]);
-  const name = hashJson({ index: indexName, questions: asked, k, heldOut: [...heldOut].sort() }).slice(0, 16);
+  // What FAISS finds depends on how it is asked, too.
+  const search = parts.index.factory === null ? undefined : parts.index.search;
+  const name = hashJson({ index: indexName, search, questions: asked, k, heldOut: [...heldOut].sort() }).slice(0, 16);
   const folder = path.join(parts.retrievalFolder, name);
   if (!existsSync(path.join(folder, "rows.npy"))) {
     const texts = questions.map(({ question }) => question);
     const found = await searchAllowed(retriever, texts, k, (row) => !heldOut.has(parts.store.field(row, "document")));
+    if (found.exhausted > 0) report({ type: "note", text: exhaustedNote(found.exhausted, questions.length, k) });
     writeFolderAtomic(folder, (temporary) => {
       const writer = new NpyWriter(path.join(temporary, "rows.npy"), { columns: found.k, dtype: "int32" });
       try {
@@ -114,6 +116,10 @@ export async function searchTraining(
     });
   }
   return { index: indexName, retrieval: name };
+}
+
+function exhaustedNote(exhausted: number, questions: number, k: number): string {
+  return `${exhausted} of ${questions} questions: the index ended before ${k} passages that training may see; every passage was searched for them (index.search with a higher nprobe or efSearch spares that)`;
 }
 
 /** Opens an artefact of {@link searchTraining}. @throws UserError when it is gone or belongs to other questions */

@@ -2,6 +2,7 @@
  * The gradient audit of a config without a run: data and first weights are made in a temporary run directory, the phases are audited, and the directory is removed. It trains nothing. The trap: the
  * audit is of the weights that a run would start with; what has been trained since may differ.
  */
+import { renderYaml } from "../config/render.js";
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -17,7 +18,7 @@ export async function auditConfig(config: TandemConfig, report: Report): Promise
   const temporary = mkdtempSync(path.join(os.tmpdir(), "tandem-audit-"));
   try {
     const versions = collectVersions();
-    const { path: folder } = createRunDirectory(temporary, { name: config.name, config, overrides: [], versions });
+    const { path: folder } = createRunDirectory(temporary, { name: config.name, configYaml: renderYaml(config), overrides: [], versions });
     const run = await openRun(config, folder, report);
     try {
       return run.auditedPhases().flatMap((phase) => auditGradients(phase, { batches: config.train.audit.batches }));

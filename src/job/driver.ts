@@ -6,6 +6,8 @@ import { fork, type ChildProcess } from "node:child_process";
 import path from "node:path";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { type Fault, UserError } from "../errors.js";
+import { runPlaces } from "../tracking/run-directory.js";
+import { noteEnd } from "../tracking/run-status.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
 
@@ -23,17 +25,21 @@ export interface CaughtSignals {
   asked(): boolean;
   /** Whether the worker was killed because of them. */
   killed(): boolean;
+  /** Aborted by the first of them. */
+  readonly first: AbortSignal;
   passTo(worker: ChildProcess): void;
   release(): void;
 }
 
 /** Takes SIGTERM, SIGUSR2 and SIGINT, so that none ends the driver between two instructions: call it before a run directory is made. */
 export function catchSignals(): CaughtSignals {
+  const first = new AbortController();
   let isAsked = false;
   let interrupts = 0;
   let worker: ChildProcess | undefined;
   const forward = (signal: NodeJS.Signals): void => {
     isAsked = true;
+    first.abort();
     interrupts += signal === "SIGINT" ? 1 : 0;
     worker?.kill(interrupts > PATIENCE ? "SIGKILL" : "SIGTERM");
   };
@@ -42,6 +48,7 @@ export function catchSignals(): CaughtSignals {
   return {
     asked: () => isAsked,
     killed: () => interrupts > PATIENCE,
+    first: first.signal,
     passTo: (child) => (worker = child),
     release: () => {
       for (const signal of signals) process.off(signal, forward);
@@ -62,8 +69,10 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   const worker = fork(workerFile(), [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   signals.passTo(worker);
   let fault: Fault | undefined;
+  const had = { run: false };
   worker.on("message", (message) => {
     const received = message as JobMessage;
+    had.run ||= received.type === "run";
     if (received.type === "fault") fault = received.fault;
     else onMessage(received);
   });
@@ -73,12 +82,16 @@ export async function driveTraining(run: string, onMessage: (message: JobMessage
   });
   // The worker may be asked to stop before it listens, while it is still being loaded. Any other signal is a crash, whatever was asked.
   if ((signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGUSR2") && signals.asked()) return EXIT.requeue;
-  if (signal !== null)
+  if (signal !== null) {
+    const what = `the training process was ended by ${signal}${reasonOf(signal, signals.killed())}`;
+    // A worker that never had the run directory says nothing about the run in it.
+    if (had.run) noteEnd(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
     throw new UserError({
       where: run,
-      what: `the training process was ended by ${signal}${reasonOf(signal, signals.killed())}`,
+      what,
       remedy: `go on from the last checkpoint: tandem train --resume ${run}`,
     });
+  }
   if (code === EXIT.userError)
     throw new UserError(fault ?? { where: run, what: "the training process refused its input and didn't say why" });
   return code ?? EXIT.bug;

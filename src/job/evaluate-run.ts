@@ -1,11 +1,14 @@
 /**
- * The report of a run: the six rows of baselines.ts on its test questions, written as report.json and report.txt. The pair is the one in memory, which is the one that was exported. The trap: the base
+ * The report of a run: the six rows of baselines.ts on its test questions, written as report.json, report.txt and report.html. The pair is the one in memory, which is the one that was exported. The trap: the base
  * retriever is read from `start/`, never from the config's path, which may hold something else by now.
  */
 import path from "node:path";
-import type { Answered } from "../evaluation/answered.js";
+import { goldRepetition, type Answered } from "../evaluation/answered.js";
 import { evaluateRow, goldHits, randomHits, ROW_MEANINGS, type Evidence, type ReportRow, type RowName } from "../evaluation/baselines.js";
+import { compareRows } from "../evaluation/compare-rows.js";
+import { describeDecoding } from "../generation/decoding.js";
 import { Generator } from "../generation/generator.js";
+import type { SentenceFilter } from "../generation/sentence-filter.js";
 import { passageText } from "../corpus/passage.js";
 import type { Question } from "../corpus/questions.js";
 import { answersJsonLines, answersMarkdown, answersText } from "../report/validation-answers.js";
@@ -16,8 +19,11 @@ import type { Hit, Retriever } from "../retrieval/retriever.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { UserError } from "../errors.js";
 import { currentRetriever, type ArtefactParts } from "./artefacts.js";
+import { describeFilter, sentenceFilterOf, shownHits } from "./context-filter.js";
+import { decodingOf } from "./decoding-config.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
+import { reportPage, type PageRun } from "./report-page.js";
 
 const ANSWERS_SHOWN = 8;
 
@@ -43,7 +49,12 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
     });
   report({ type: "stage", name: "evaluation", detail: `${chosen.length} ${split} questions, ${config.eval.rows.length} rows` });
   const made = await makeReport({ ...run, folder: places.path, questions: chosen, name: config.name, split });
-  writeReport(made, { json: places.reportJson, text: places.reportText, answers: path.join(places.validation, "final") });
+  await writeReport(
+    made,
+    { json: places.reportJson, text: places.reportText, html: places.reportHtml, answers: path.join(places.validation, "final") },
+    { ...run, changes: [] },
+    (text) => report({ type: "warning", text }),
+  );
   report({
     type: "text",
     text: `Validation answers (all in ${path.join(places.validation, "final.md")}):\n${answersText(made.trained, ANSWERS_SHOWN)}`,
@@ -54,66 +65,105 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
 
 export interface MadeReport {
   readonly report: RunReport;
-  /** Answers of the trained pair. */
+  /** Answers of the trained pair, and of the base pair to the same questions; none where the row wasn't asked for. */
   readonly trained: readonly Answered[];
+  readonly base: readonly Answered[];
+}
+
+interface ScoredRow {
+  readonly row: ReportRow;
+  readonly answered: readonly Answered[];
 }
 
 /** Computes every row the config asks for. */
 export async function makeReport(parts: ReportParts): Promise<MadeReport> {
-  const { config, questions, report, store } = parts;
-  const { bootstrap, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
-  const options = {
-    passages: config.prompt.passages,
-    recallKs,
-    maxNewTokens,
-    batch,
-    samples: bootstrap.samples,
-    confidence: bootstrap.confidence,
-  };
-  const rows: ReportRow[] = [];
+  const { config, questions, store } = parts;
+  const { bootstrap, permutation, recall_at: recallKs } = config.eval;
   const seconds: Record<string, number> = {};
-  let trained: MadeReport["trained"] = [];
-  const score = async (evidence: Evidence): Promise<ReportRow> => {
-    const start = performance.now();
-    const scored = await evaluateRow(questions, evidence, {
-      ...options,
-      progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
-    });
-    seconds[evidence.name] = (performance.now() - start) / 1000;
-    if (evidence.name === "trained-pair") trained = scored.answered;
-    return scored.row;
-  };
-  for (const name of config.eval.rows) rows.push(await score(await evidenceOf(name, parts, Math.max(options.passages, ...recallKs))));
-  const more = [
-    await score({
-      name: "trained-pair-no-context",
-      meaning: "trained generator, asked without any passage",
-      generator: parts.generator,
-      hits: [],
-      isSearch: false,
-    }),
-  ];
+  const score = scorer(parts, seconds);
+  const rows: ScoredRow[] = [];
+  for (const name of config.eval.rows) rows.push(await score(await evidenceOf(name, parts, Math.max(config.prompt.passages, ...recallKs))));
+  const withoutContext = await score({
+    name: "trained-pair-no-context",
+    meaning: "trained generator, asked without any passage",
+    generator: parts.generator,
+    hits: [],
+    isSearch: false,
+  });
+  const answersOf = (name: RowName): readonly Answered[] | undefined => rows.find(({ row }) => row.name === name)?.answered;
+  const base = answersOf("base-pair");
+  const { samples, confidence } = bootstrap;
+  const options = { samples, confidence, recallKs, permutations: permutation.samples };
+  const compared = ({ row, answered }: ScoredRow): ReportRow =>
+    base === undefined || row.name === "base-pair" ? row : { ...row, against_base: compareRows(answered, base, options) };
+  const context = describeFilter(config.prompt);
   return {
     report: {
       name: parts.name,
       split: parts.split,
       questions: questions.length,
       passages: store.size,
-      k: options.passages,
-      confidence: bootstrap.confidence,
-      rows,
-      more,
+      k: config.prompt.passages,
+      confidence,
+      rows: rows.map(compared),
+      more: [compared(withoutContext)],
+      gold_rep: goldRepetition(questions),
+      decoding: describeDecoding(decodingOf(config.generation, config.seed)),
+      ...(context === undefined ? {} : { context }),
       seconds,
     },
-    trained,
+    trained: answersOf("trained-pair") ?? [],
+    base: base ?? [],
   };
 }
 
-export function writeReport(made: MadeReport, places: { json: string; text: string; answers: string }): void {
+/** Answers and scores a row's questions; the time goes into `seconds` by the row's name. */
+function scorer(parts: ReportParts, seconds: Record<string, number>): (evidence: Evidence) => Promise<ScoredRow> {
+  const { config, questions, report } = parts;
+  const { bootstrap, batch, max_new_tokens: maxNewTokens, recall_at: recallKs } = config.eval;
+  const { passages } = config.prompt;
+  const decoding = decodingOf(config.generation, config.seed);
+  const filter = filterOf(parts, parts.encoder);
+  return async (evidence) => {
+    const start = performance.now();
+    const scored = await evaluateRow(
+      questions,
+      { ...evidence, shown: evidence.shown ?? shownHits(filter, questions, evidence.hits, passages) },
+      {
+        passages,
+        recallKs,
+        maxNewTokens,
+        batch,
+        decoding,
+        samples: bootstrap.samples,
+        confidence: bootstrap.confidence,
+        progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
+      },
+    );
+    seconds[evidence.name] = (performance.now() - start) / 1000;
+    return scored;
+  };
+}
+
+/** The page comes last, and what hinders it is a warning: scores must not be lost because the log that it draws is damaged. */
+export async function writeReport(
+  made: MadeReport,
+  places: { json: string; text: string; html: string; answers: string },
+  run: PageRun,
+  warn: (text: string) => void,
+): Promise<void> {
   writeFileAtomic(`${places.answers}.jsonl`, answersJsonLines(made.trained));
   writeFileAtomic(`${places.answers}.md`, answersMarkdown("Answers of the trained pair", made.trained));
   writeFileAtomic(places.text, reportText(made.report));
   writeFileAtomic(places.json, `${JSON.stringify(made.report, null, 2)}\n`);
+  // The plotting library takes a while to load, and whoever only trains or asks needs none.
+  const { reportHtml } = await import("../report/report-html.js");
+  try {
+    writeFileAtomic(places.html, reportHtml(reportPage(run, made)));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    warn(`the report's page was not written, its figures were: ${error.message}`);
+  }
 }
 
 async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Promise<Evidence> {
@@ -133,12 +183,18 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
     case "base-pair": {
       const encoder = Encoder.load(startFolders(parts.folder).retriever, encoderOverrides(config.retriever));
       try {
-        return { ...base, hits: await searchHits(parts.artefacts, encoder, questions, depth), isSearch: true };
+        const hits = await searchHits(parts.artefacts, encoder, questions, depth);
+        // Its sentences are chosen by the retriever of this row too, which is gone when the others are scored.
+        return { ...base, hits, shown: shownHits(filterOf(parts, encoder), questions, hits, config.prompt.passages), isSearch: true };
       } finally {
         encoder.dispose();
       }
     }
   }
+}
+
+function filterOf({ config, generator, artefacts }: ReportParts, encoder: Encoder): SentenceFilter | undefined {
+  return sentenceFilterOf(config.prompt, artefacts.template, encoder, generator.tokenizer);
 }
 
 /** Gold passages; where questions have none, the row says for how many. */

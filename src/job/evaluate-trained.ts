@@ -20,15 +20,18 @@ import { loadCausalModel } from "../nn/registry.js";
 import { reportText } from "../report/report-text.js";
 import { Encoder } from "../retrieval/encoder.js";
 import { hashJson } from "../storage/content-hash.js";
+import type { RunDirectory } from "../tracking/run-directory.js";
 import { describeCorpus, prepareQuestions, readReported } from "./data.js";
 import { makeReport, writeReport, type MadeReport, type ReportParts } from "./evaluate-run.js";
 import type { TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
 import { generatorFormat } from "./models.js";
+import { scheduleOf } from "./open-run.js";
+import type { PageRun } from "./report-page.js";
 import type { Report } from "./reporter.js";
 
 export interface EvaluateTrainedOptions {
-  /** Where report.json, report.txt and the answers go. Default: `<run>/eval-<hash of what was scored>`. */
+  /** Where report.json, report.txt, report.html and the answers go. Default: `<run>/eval-<hash of what was scored>`. */
   readonly output?: string;
   readonly report: Report;
 }
@@ -62,7 +65,8 @@ export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedO
 
 type Scored = Pick<ReportParts, "config" | "encoder" | "generator" | "closedBook" | "store" | "questions"> & { readonly device: string };
 
-async function score({ places }: TrainedRun, scored: Scored, { report, output }: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
+async function score(run: TrainedRun, scored: Scored, { report, output }: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
+  const { places } = run;
   const { config, encoder, store, questions, device } = scored;
   report({ type: "stage", name: "evaluation", detail: `${questions.length} questions, ${config.eval.rows.length} rows` });
   const made = await makeReport({
@@ -82,12 +86,20 @@ async function score({ places }: TrainedRun, scored: Scored, { report, output }:
     split: config.eval.questions === null ? config.eval.split : path.basename(config.eval.questions),
   });
   const folder = output ?? path.join(places.path, `eval-${evaluationHash(config, encoder, store, questions)}`);
-  writeReport(made, {
+  const files = {
     json: path.join(folder, "report.json"),
     text: path.join(folder, "report.txt"),
+    html: path.join(folder, "report.html"),
     answers: path.join(folder, "answers"),
-  });
+  };
+  await writeReport(made, files, pageRun(run), (text) => report({ type: "warning", text }));
   return { made, text: reportText(made.report), folder };
+}
+
+/** The run as its page shows it: its own log and schedule, with the overrides of this evaluation named. */
+function pageRun({ places, config, sources }: TrainedRun): PageRun {
+  const words = Object.values(sources).flatMap((source) => /^override \d+ '(.*)'$/s.exec(source)?.[1] ?? []);
+  return { places, config, schedule: scheduleOf(config, existsSync(closedBookFolder(places))), changes: [...new Set(words)] };
 }
 
 /** Stores and indexes of passages that aren't the run's own. */
@@ -170,9 +182,13 @@ function openGenerator({ config, places }: TrainedRun, device: string): Generato
 
 /** The generator that was trained without contexts, if the run has one. */
 function openClosedBook({ config, places }: TrainedRun, device: string): Gpt2 | undefined {
-  const folder = path.join(places.path, "closed-book");
+  const folder = closedBookFolder(places);
   if (!config.eval.rows.includes("closed-book") || !existsSync(folder)) return undefined;
   return loadCausalModel(folder, { device, dropout: 0 });
+}
+
+function closedBookFolder(places: RunDirectory): string {
+  return path.join(places.path, "closed-book");
 }
 
 /** Names an evaluation by what was scored, so that the same one replaces itself and others stay. */
@@ -180,6 +196,15 @@ function evaluationHash(config: TandemConfig, encoder: Encoder, store: PassageSt
   // Where the files lie doesn't matter, what is in them does.
   const settings = { ...config.eval, questions: null, passages: null };
   const asked = questions.map(({ id, question, answers, passageIds }) => [id, question, answers, passageIds]);
-  const parts = { settings, prompt: config.prompt, index: config.index, encoder: encoder.hash, corpus: store.hash, asked };
+  const parts = {
+    settings,
+    seed: config.seed,
+    prompt: config.prompt,
+    generation: config.generation,
+    index: config.index,
+    encoder: encoder.hash,
+    corpus: store.hash,
+    asked,
+  };
   return hashJson(parts).slice(0, 12);
 }

@@ -8,20 +8,23 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { passageText } from "../corpus/passage.js";
 import { noGrad } from "../engine/grad-mode.js";
+import { engineFacts } from "../engine/info.js";
 import { scope } from "../engine/scope.js";
 import { fromBytes } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
 import { addFlatFile, buildIndex, openIndex } from "../retrieval/build-index.js";
 import { unitRows } from "../retrieval/exact-index.js";
+import { FaissIndex } from "../retrieval/faiss-index.js";
+import type { FaissSettings } from "../retrieval/faiss-settings.js";
 import { requireProvenance, type Provenance } from "../retrieval/provenance.js";
 import { writeFolderAtomic } from "../storage/atomic-write.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { readNpy } from "../storage/npy.js";
-import { indexFolder, mending, openEncodedStore, type EncodedStore, type SearchFolders } from "./open-search.js";
+import { indexFolder, mendingSoon, openEncodedStore, type EncodedStore, type SearchFolders } from "./open-search.js";
 import type { Report } from "./reporter.js";
 
 export interface MakeIndexOptions extends SearchFolders {
-  /** Also write FAISS's flat file. */
+  /** Also write FAISS's flat file, where search is exact. */
   readonly faiss: boolean;
   /** Build anew whatever stands there. */
   readonly rebuild: boolean;
@@ -50,7 +53,7 @@ export async function makeIndex(options: MakeIndexOptions): Promise<MadeIndex> {
   try {
     const folder = indexFolder(options.index, opened.provenance);
     const isThere = holdsIndex(folder);
-    if (isThere && !options.rebuild) verify(folder, opened, options);
+    if (isThere && !options.rebuild) await verify(folder, opened, options);
     else await build(folder, opened, options);
     const outcome = isThere ? (options.rebuild ? "rebuilt" : "verified") : "built";
     return { folder, outcome, provenance: opened.provenance, seconds: (performance.now() - start) / 1000 };
@@ -75,7 +78,7 @@ function holdsIndex(folder: string): boolean {
 }
 
 /** buildIndex names its folder by content; what it made is moved to the folder that was asked for, which appears at once. */
-async function build(folder: string, opened: EncodedStore, { faiss, report }: MakeIndexOptions): Promise<void> {
+async function build(folder: string, opened: EncodedStore, { faiss, approximate, report }: MakeIndexOptions): Promise<void> {
   const { embedder, store, provenance } = opened;
   await writeFolderAtomic(folder, async (temporary) => {
     const parent = path.join(temporary, "building");
@@ -86,21 +89,34 @@ async function build(folder: string, opened: EncodedStore, { faiss, report }: Ma
       template: provenance.template,
       metric: provenance.metric,
       faiss,
-      progress: (done, total) => report({ type: "progress", name: "index", done, total, detail: "passages" }),
+      approximate: builtBy(provenance, approximate ?? undefined),
+      progress: (done, total, detail) => report({ type: "progress", name: "index", done, total, detail }),
+      warn: (text) => report({ type: "warning", text }),
     });
     for (const name of readdirSync(made)) renameSync(path.join(made, name), path.join(temporary, name));
     rmSync(parent, { recursive: true });
   });
 }
 
-function verify(folder: string, opened: EncodedStore, { command, faiss }: MakeIndexOptions): void {
+async function verify(folder: string, opened: EncodedStore, { command, faiss, approximate }: MakeIndexOptions): Promise<void> {
   const rebuild = `${command} --rebuild`;
-  mending(rebuild, () => {
+  await mendingSoon(rebuild, async () => {
     requireProvenance(folder, opened.provenance, rebuild);
-    openIndex(folder).dispose();
+    const index = openIndex(folder, approximate ? { search: approximate.search, threads: approximate.threads } : {});
+    try {
+      if (index instanceof FaissIndex) await index.ready();
+    } finally {
+      index.dispose();
+    }
     compareSample(folder, opened);
-    if (faiss) addFlatFile(folder, opened.provenance.metric);
+    if (faiss && opened.provenance.faiss === undefined) addFlatFile(folder, opened.provenance.metric);
   });
+}
+
+/** With folders of one's own an index that is rebuilt stays what it says it is; threads are this machine's. */
+function builtBy({ faiss: shape }: Provenance, settings: FaissSettings | undefined): FaissSettings | undefined {
+  if (shape === undefined) return undefined;
+  return { search: "", threads: engineFacts().threads, ...settings, ...shape };
 }
 
 /** Embeds passages from all over the corpus and compares them with their vectors. */

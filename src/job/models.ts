@@ -39,7 +39,14 @@ export function encoderOverrides(retriever: RetrieverConfig): EncoderOverrides {
 
 /** The two prompts of the config. */
 export function generatorFormat(prompt: PromptConfig): GeneratorFormat {
-  const shared = { passageTemplate: prompt.passage_template, separator: prompt.separator, answerPrefix: prompt.answer_prefix };
+  const shared = {
+    passageTemplate: prompt.passage_template,
+    separator: prompt.separator,
+    answerPrefix: prompt.answer_prefix,
+    variables: Object.fromEntries(Object.entries(prompt.variables).map(([name, value]) => [name, String(value)])),
+    historyTemplate: prompt.history_template,
+    historyTokens: prompt.history_tokens,
+  };
   return { open: { template: prompt.template, ...shared }, closed: { template: prompt.closed_book_template, ...shared } };
 }
 

@@ -4,13 +4,18 @@
  */
 import type { PromptConfig } from "../config/schema.js";
 import type { PassageStore } from "../corpus/passage-store.js";
+import type { HistoryTurn } from "../corpus/question.js";
 import { setThreads } from "../engine/info.js";
 import { UserError } from "../errors.js";
+import type { Decoding } from "../generation/decoding.js";
 import { Generator } from "../generation/generator.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import type { Hit, Retriever } from "../retrieval/retriever.js";
+import { sentenceFilterOf, shownHits } from "./context-filter.js";
+import { decodingOf } from "./decoding-config.js";
 import { findTrainedRun, type TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
+import { faissSettings } from "./index-settings.js";
 import { generatorFormat } from "./models.js";
 import { openSearch, type OpenSearch, type SearchFolders } from "./open-search.js";
 
@@ -20,6 +25,8 @@ export interface PairFolders {
   /** A Hugging Face folder. */
   readonly generator: string;
   readonly prompt: PromptConfig;
+  /** How answers are chosen. Default: greedy. */
+  readonly decoding?: Decoding;
   /** Longest answer, in tokens. */
   readonly maxNewTokens: number;
   /** Prompt and answer together. Default: the model's positions. */
@@ -27,11 +34,21 @@ export interface PairFolders {
   readonly device?: string;
 }
 
+/** A question, with what was said before it where it is a follow-up. */
+export interface PairQuestion {
+  readonly question: string;
+  /** Oldest first. Shown where the run's template has `{history}`. */
+  readonly history?: readonly HistoryTurn[];
+}
+
 /** An answer and what it was taken from. */
 export interface PairAnswer {
   readonly question: string;
+  /** The first of the answers. */
   readonly answer: string;
-  /** What the generator was given, best first; empty without retrieval. */
+  /** As many as the decoding gives: the best first of beams, the first drawn first of samples. */
+  readonly answers: readonly string[];
+  /** What the generator was given, best first, only the kept sentences where the run filters them; empty without retrieval. */
   readonly hits: readonly Hit[];
 }
 
@@ -91,15 +108,33 @@ export class Pair {
    *
    * @throws UserError for an empty question, or one that alone is longer than the generator's input
    */
-  async answer(questions: readonly string[], options: AskOptions = {}): Promise<PairAnswer[]> {
+  async answer(asked: readonly (string | PairQuestion)[], options: AskOptions = {}): Promise<PairAnswer[]> {
+    const histories = asked.map((one) => (typeof one === "string" ? [] : (one.history ?? [])));
+    const questions = asked.map((one) => (typeof one === "string" ? one : one.question));
     requireQuestions(questions);
-    const hits = options.retrieval === false ? questions.map(() => []) : await this.search(questions, options.k);
-    const items = questions.map((question, i) => ({ question, passages: (hits[i] ?? []).map(({ passage }) => passage) }));
-    const answers = await this.generator.answer(items, {
-      maxNewTokens: this.folders.maxNewTokens,
+    const found = options.retrieval === false ? questions.map(() => []) : await this.search(questions, options.k);
+    const hits = options.retrieval === false ? found : this.#shown(questions, found);
+    const items = questions.map((question, i) => ({
+      question,
+      history: histories[i] ?? [],
+      passages: (hits[i] ?? []).map(({ passage }) => passage),
+    }));
+    const { maxNewTokens, decoding } = this.folders;
+    const answers = await this.generator.answers(items, {
+      maxNewTokens,
+      ...(decoding === undefined ? {} : { decoding }),
       ...(options.batch === undefined ? {} : { batch: options.batch }),
     });
-    return questions.map((question, i) => ({ question, answer: answers[i] ?? "", hits: hits[i] ?? [] }));
+    return questions.map((question, i) => {
+      const own = answers[i] ?? [];
+      return { question, answer: own[0] ?? "", answers: own, hits: hits[i] ?? [] };
+    });
+  }
+
+  /** Whether the run's prompt shows what was said before; without, follow-ups are asked as if they were the first. */
+  get showsHistory(): { readonly open: boolean; readonly closed: boolean } {
+    const { template, closed_book_template: closed } = this.folders.prompt;
+    return { open: template.includes("{history}"), closed: closed.includes("{history}") };
   }
 
   /** The tokens of a question that the retriever doesn't read because it is too long; 0 for nearly all. */
@@ -116,6 +151,17 @@ export class Pair {
     for (const weight of this.#generator?.model.parameters.values() ?? []) weight.dispose();
     this.#search = undefined;
     this.#generator = undefined;
+  }
+
+  #shown(questions: readonly string[], found: readonly (readonly Hit[])[]): readonly (readonly Hit[])[] {
+    const { prompt, search } = this.folders;
+    const filter = sentenceFilterOf(prompt, search.template, this.encoder, this.generator.tokenizer);
+    return shownHits(
+      filter,
+      questions.map((question) => ({ question })),
+      found,
+      Infinity,
+    );
   }
 
   get #opened(): OpenSearch {
@@ -145,6 +191,7 @@ function pairFolders(run: TrainedRun, wanted: string | undefined): PairFolders {
     search: searchFolders(run, device),
     generator: places.generator,
     prompt: config.prompt,
+    decoding: decodingOf(config.generation, config.seed),
     maxNewTokens: config.eval.max_new_tokens,
     ...(maxTokens === null ? {} : { maxTokens }),
     device,
@@ -159,6 +206,7 @@ export function searchFolders({ places, corpus, config, name }: TrainedRun, devi
     corpus,
     index: { parent: places.index },
     metric,
+    approximate: faissSettings(config.index) ?? null,
     dtype,
     template: config.data.corpus.title_template,
     device,

@@ -18,10 +18,11 @@ import type { ProbeOptions } from "../training/penalty-probe.js";
 import type { Phase } from "../training/phase.js";
 import type { GeneratorBatch } from "../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
-import { totalSteps, type ScheduledPhase } from "../training/schedule.js";
+import { totalSteps, type Contexts, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
 import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
+import { requireIndexSettings } from "./index-settings.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
 import { CLOSED_BOOK, PhaseMaker } from "./phases.js";
 import { renaming } from "./rename.js";
@@ -59,6 +60,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await sameData(config, places, report);
   const { encoder, generator, closedBook } = openModels(config, folder, device);
+  requireIndexSettings(config.index, encoder.dimension);
   const schedule = scheduleOf(config, closedBook !== undefined);
   const state = newRunState(
     trainables(config, encoder, generator, closedBook),
@@ -190,7 +192,7 @@ function trainables(config: TandemConfig, encoder: Encoder, generator: Generator
 }
 
 /** The config's schedule, with the closed-book generator's steps at its end. A refresh is one step of the whole. */
-function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhase[] {
+export function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhase[] {
   const { contexts: given } = config.train.generator;
   const own = config.train.schedule.map(({ phase, steps, contexts }): ScheduledPhase => ({
     phase,
@@ -203,8 +205,8 @@ function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhas
 /** A phase's own contexts come first, then those of train.generator; with neither the schedule's default holds. */
 function contextsOf(
   phase: string,
-  own: "gold" | "retrieved" | "copying" | null,
-  given: "auto" | "gold" | "retrieved",
+  own: Contexts | null,
+  given: TandemConfig["train"]["generator"]["contexts"],
 ): Pick<ScheduledPhase, "contexts"> {
   if (own !== null) return { contexts: own };
   return phase === "generator" && given !== "auto" ? { contexts: given } : {};

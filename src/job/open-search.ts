@@ -7,9 +7,11 @@ import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import type { IndexConfig } from "../config/schema.js";
 import { PassageStore } from "../corpus/passage-store.js";
+import { engineFacts } from "../engine/info.js";
 import { UserError } from "../errors.js";
 import { provenanceOf } from "../retrieval/build-index.js";
 import { Encoder } from "../retrieval/encoder.js";
+import type { FaissSettings } from "../retrieval/faiss-settings.js";
 import type { Metric } from "../retrieval/index-contract.js";
 import { indexName, readProvenance, requireProvenance, type Provenance } from "../retrieval/provenance.js";
 import { openRetriever, type Retriever } from "../retrieval/retriever.js";
@@ -27,6 +29,8 @@ export interface SearchFolders {
   readonly index: IndexPlace;
   /** Default: the index's own, else inner product. */
   readonly metric?: Metric;
+  /** Approximate search. Default: as the index was built, with FAISS's own search parameters; `null`: exact. */
+  readonly approximate?: FaissSettings | null;
   /** How title and text are joined. Default: as the store was chunked. */
   readonly template?: string;
   /** How vectors are held. Default f32. */
@@ -56,8 +60,10 @@ export function openEncodedStore(folders: SearchFolders): EncodedStore {
   const encoder = Encoder.load(folders.retriever, { ...(folders.device === undefined ? {} : { device: folders.device }), dropout: 0 });
   const embedder = pinned(encoder);
   const template = folders.template ?? store.manifest.chunking.titleTemplate;
-  const metric = folders.metric ?? mending(`${folders.command} --rebuild`, () => metricOf(folders.index));
-  return { encoder, embedder, store, provenance: provenanceOf({ encoder: embedder, store, template, metric }) };
+  const found = mending(`${folders.command} --rebuild`, () => foundIn(folders.index));
+  const metric = folders.metric ?? found?.metric ?? "inner-product";
+  const approximate = folders.approximate === undefined ? found?.faiss : (folders.approximate ?? undefined);
+  return { encoder, embedder, store, provenance: provenanceOf({ encoder: embedder, store, template, metric, approximate }) };
 }
 
 /** Where the index of this provenance stands, or would stand. */
@@ -79,27 +85,43 @@ export function openSearch(folders: SearchFolders): OpenSearch {
     ...(folders.dtype === undefined ? {} : { dtype: folders.dtype }),
     ...(folders.device === undefined ? {} : { device: folders.device }),
   };
-  const { template, metric } = provenance;
+  const { template, metric, faiss: shape } = provenance;
+  const approximate =
+    shape === undefined ? {} : { approximate: { search: "", threads: engineFacts().threads, ...folders.approximate, ...shape } };
   const retriever = mending(`${folders.command} --rebuild`, () =>
-    openRetriever(folder, { encoder: embedder, store, template, metric, ...held }, `${folders.command} --rebuild`),
+    openRetriever(folder, { encoder: embedder, store, template, metric, held, ...approximate }, `${folders.command} --rebuild`),
   );
   return { ...opened, retriever, folder };
 }
 
 /** Runs `body`; what it says of a damaged index ends with the very command that rebuilds it. */
-export function mending<T>(command: string, body: () => T): T {
+function mending<T>(command: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError({ ...error.fault, remedy: `rebuild it: ${command}` }, { cause: error });
+    throw mended(command, error);
   }
 }
 
-/** With folders of one's own, the index says by which metric it was built. */
-function metricOf(place: IndexPlace): Metric {
-  if ("parent" in place || !existsSync(path.join(place.folder, "provenance.json"))) return "inner-product";
-  return readProvenance(place.folder).metric;
+/** As {@link mending}, for what takes its time. */
+export async function mendingSoon(command: string, body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    throw mended(command, error);
+  }
+}
+
+/** A fault of the index's files gets the command; one of the configuration or of this machine keeps its own remedy, which rebuilding isn't. */
+function mended(command: string, error: unknown): unknown {
+  if (!(error instanceof UserError) || error.fault.where.startsWith("index.") || error.fault.where.endsWith(".node")) return error;
+  return new UserError({ ...error.fault, remedy: `rebuild it: ${command}` }, { cause: error });
+}
+
+/** With folders of one's own, the index says how it was built. */
+function foundIn(place: IndexPlace): Pick<Provenance, "metric" | "faiss"> | undefined {
+  if ("parent" in place || !existsSync(path.join(place.folder, "provenance.json"))) return undefined;
+  return readProvenance(place.folder);
 }
 
 /** No index of this content: either there is another one, which is stale, or there is none. */

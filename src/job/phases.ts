@@ -10,7 +10,7 @@ import type { Generator } from "../generation/generator.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import { copyingQuestions } from "../training/copying-questions.js";
-import { generatorExamples, type GeneratorExamples, type GeneratorQuestion } from "../training/generator-examples.js";
+import { generatorExamples, type ContextFilter, type GeneratorExamples, type GeneratorQuestion } from "../training/generator-examples.js";
 import { choosePositives, mineHardNegatives, type MinedQuestion } from "../training/hard-negatives.js";
 import { inverseDocumentFrequency, type WordWeight } from "../training/keywords.js";
 import { rateAt } from "../training/optimiser.js";
@@ -22,6 +22,7 @@ import type { CurrentArtefacts, RunState } from "../training/run-state.js";
 import type { SchedulePosition } from "../training/schedule.js";
 import type { TrainedPhase } from "../training/trainer.js";
 import { openRetrieved, type RetrievedRows } from "./artefacts.js";
+import { sentenceFilterOf } from "./context-filter.js";
 import type { Renaming } from "./rename.js";
 
 /** Phases that the schedule may name, and the closed-book one that the report needs. */
@@ -45,6 +46,9 @@ export interface PhaseParts {
 
 /** Sentences of a passage, about: all that a curriculum's estimate needs. */
 const SENTENCES = 4;
+
+/** Filtered contexts that are kept in memory: some tens of megabytes. */
+const REMEMBERED = 20_000;
 
 /** Makes phases and keeps what all of them share: word weights, lengths, gold rows. */
 export class PhaseMaker {
@@ -79,7 +83,7 @@ export class PhaseMaker {
     const { store } = this.#parts;
     const anyRows: RetrievedRows = { k: 1, rowsOf: (question) => [question % store.size] };
     return {
-      generator: (totalSteps) => this.generator(this.goldCount > 0 ? undefined : anyRows, totalSteps),
+      generator: (totalSteps) => this.generator(this.goldCount > 0 ? undefined : anyRows, totalSteps, null),
       contrastive: () => (this.goldCount > 1 ? this.contrastive({}) : this.contrastive({}, anyRows)),
     };
   }
@@ -89,8 +93,12 @@ export class PhaseMaker {
     return this.#goldRows.filter(({ length }) => length > 0).length;
   }
 
-  /** The generator on what an index found, or else on gold passages. */
-  generator(retrieved: RetrievedRows | undefined, totalSteps: number): Phase {
+  /**
+   * The generator on what an index found, or else on gold passages.
+   *
+   * @param filter null: none, whatever the config says; audit and probe measure the same batch before and after the retriever changes
+   */
+  generator(retrieved: RetrievedRows | undefined, totalSteps: number, filter = this.#contextFilter()): Phase {
     const { config, store, renaming } = this.#parts;
     const { generator, penalties } = config.train;
     const k = generator.passages ?? config.prompt.passages;
@@ -110,6 +118,7 @@ export class PhaseMaker {
       shufflePassages: retrieved === undefined ? 0 : generator.shuffle_passages,
       ...(retrieved === undefined && generator.curriculum.share > 0 ? { curriculum: generator.curriculum } : {}),
       totalSteps,
+      filter: filter ?? undefined,
       ...(renaming === undefined ? {} : { transform: (context, step) => renaming.context(originals(context, usable), step) }),
     });
     const length = (example: number, step: number): number => this.#contextLength(examples, usable[example] ?? 0, step, retrieved, k);
@@ -150,7 +159,10 @@ export class PhaseMaker {
     if (closedBook === undefined) throw new Error("no closed-book generator was made");
     const examples: GeneratorExamples = {
       size: questions.length,
-      at: (lead) => ({ passages: [], questions: [{ index: lead, ...answeredQuestion(questions[lead]) }] }),
+      at: (lead) => {
+        const { history = [] } = questions[lead] ?? {};
+        return { passages: [], questions: [{ index: lead, ...answeredQuestion(questions[lead]) }], history };
+      },
       shareShown: () => 1,
     };
     const length = (example: number): number =>
@@ -245,12 +257,23 @@ export class PhaseMaker {
     return openRetrieved(this.#parts, artefacts.retrieval, this.#parts.questions.length);
   }
 
+  /** The config's sentence filter by the retriever as it is now; the phases that train the generator leave it alone. */
+  #contextFilter(): ContextFilter | null {
+    const { config, encoder, generator, renaming } = this.#parts;
+    const filter = sentenceFilterOf(config.prompt, config.data.corpus.title_template, encoder, generator.tokenizer);
+    if (filter === undefined) return null;
+    const choose: ContextFilter = (passages, question) => filter.filter([{ question, passages }])[0] ?? [];
+    // Renamed texts are new in every step; others come again in every epoch.
+    return renaming === undefined ? remembered(choose) : choose;
+  }
+
   #usable(keep: (question: number) => boolean): number[] {
     return this.#parts.questions.flatMap((_, question) => (keep(question) ? [question] : []));
   }
 
   #generatorQuestion(question: number): GeneratorQuestion {
-    return { ...answeredQuestion(this.#parts.questions[question]), goldRows: this.#goldRows[question] ?? [] };
+    const asked = this.#parts.questions[question];
+    return { ...answeredQuestion(asked), goldRows: this.#goldRows[question] ?? [], history: asked?.history };
   }
 
   /** Tokens of a context with the questions that will be asked about it, as batches are planned by it. */
@@ -259,13 +282,15 @@ export class PhaseMaker {
     const rows = retrieved === undefined ? (this.#goldRows[question] ?? []).slice(0, k) : retrieved.rowsOf(question).slice(0, k);
     const share = examples.shareShown(SENTENCES, step);
     const shown = rows.reduce((sum, row) => sum + this.#textLength(store.field(row, "text"), generator) * share + 4, 0);
+    const { sentences, tokens } = config.prompt.sentence_filter;
+    const filtered = Math.min(shown * Math.min(1, (sentences ?? Infinity) / (SENTENCES * rows.length)), tokens ?? Infinity);
     const gold = this.#goldRows[question] ?? [];
     const asking = config.train.generator.other_questions === "passage" ? rows.filter((row) => gold.includes(row)) : rows;
     const others = Math.max(0, asking.reduce((sum, row) => sum + (this.#askedOf.get(row) ?? 0), 0) - 1);
     // Of the other questions a shortened context still answers about its share.
     const turns = 1 + Math.max(0, Math.min(config.train.generator.questions_per_context - 1, others * share));
     const { question: text = "", answers: [answer = ""] = [] } = questions[question] ?? {};
-    return Math.ceil(shown + turns * (this.#textLength(text, generator) + this.#textLength(answer, generator) + 6));
+    return Math.ceil(filtered + turns * (this.#textLength(text, generator) + this.#textLength(answer, generator) + 6));
   }
 
   #textLength(text: string, { tokenizer }: Generator): number {
@@ -283,6 +308,21 @@ export class PhaseMaker {
     this.#weight ??= inverseDocumentFrequency(Array.from({ length: Math.min(store.size, 20_000) }, (_, row) => store.field(row, "text")));
     return this.#weight;
   }
+}
+
+/** A filter that chooses once for each question and its passages. */
+function remembered(choose: ContextFilter): ContextFilter {
+  const known = new Map<string, ReturnType<ContextFilter>>();
+  return (passages, question) => {
+    const key = JSON.stringify([question, ...passages.map(({ row }) => row)]);
+    let chosen = known.get(key);
+    if (chosen === undefined) {
+      if (known.size >= REMEMBERED) known.clear();
+      chosen = choose(passages, question);
+      known.set(key, chosen);
+    }
+    return chosen;
+  };
 }
 
 function answeredQuestion(question: Question | undefined): { question: string; answer: string } {

@@ -43,6 +43,13 @@ export function renaming(data: DataConfig, seed: number, store: PassageStore, se
       expected: "a JSONL file of entity spans",
       remedy: "set it, or data.rename.enabled=false",
     });
+  const followUp = sets.train.find(({ history = [] }) => history.length > 0);
+  if (followUp !== undefined)
+    throw new UserError({
+      where: "data.rename.enabled",
+      what: `is true, but question ${followUp.id} has a history, whose names have no spans`,
+      remedy: "set data.rename.enabled=false, or take the histories out",
+    });
   const spans = readPassageSpans(entities, store);
   const forbidden = heldOutNames(sets, store);
   const draw = (step: number): RenameDraw => ({ seed, step, forbidden });

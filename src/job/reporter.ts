@@ -12,6 +12,7 @@ export type JobMessage =
   | { readonly type: "note"; readonly text: string }
   | { readonly type: "warning"; readonly text: string }
   | { readonly type: "text"; readonly text: string }
+  /** The worker has the run directory for itself. */
   | { readonly type: "run"; readonly folder: string }
   /** A mistake of the user's that the worker found. */
   | { readonly type: "fault"; readonly fault: Fault }

@@ -4,13 +4,12 @@
  */
 import { readFileSync } from "node:fs";
 import os from "node:os";
-import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors.js";
 import { systemCode } from "../storage/file-fault.js";
 import { lockFile } from "../storage/file-lock.js";
+import { runPlaces } from "../tracking/run-directory.js";
 
-const FILE = "lock";
 /** A worker whose driver was killed notices it after its step, saves and leaves: until then its lock is waited for. */
 const PATIENCE = 20_000;
 const WITHOUT_LOCKS = ["ENOLCK", "EOPNOTSUPP", "ENOSYS"];
@@ -23,7 +22,7 @@ const WITHOUT_LOCKS = ["ENOLCK", "EOPNOTSUPP", "ENOSYS"];
  * @throws UserError when another process holds it
  */
 export async function lockRun(run: string, warn: (text: string) => void, patience = PATIENCE): Promise<() => void> {
-  const file = path.join(run, FILE);
+  const file = runPlaces(run).lock;
   const start = performance.now();
   try {
     for (;;) {

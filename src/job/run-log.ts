@@ -81,6 +81,7 @@ function metricsOf(
   return {
     step: record.step,
     phase: record.phase,
+    time: Date.now(),
     loss: record.loss,
     ...Object.fromEntries(Object.entries(record.terms).map(([name, value]) => [`loss/${name}`, value])),
     rate: record.rate,

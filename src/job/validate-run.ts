@@ -11,15 +11,22 @@ import { writeFileAtomic } from "../storage/atomic-write.js";
 import type { RunState } from "../training/run-state.js";
 import type { SchedulePosition } from "../training/schedule.js";
 import { currentRetriever } from "./artefacts.js";
+import { sentenceFilterOf, shownHits } from "./context-filter.js";
+import { decodingOf } from "./decoding-config.js";
 import type { OpenRun } from "./open-run.js";
 
 interface ValidationLine {
   readonly step: number;
   readonly phase: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
   readonly em: number;
   readonly f1: number;
+  readonly rouge_l: number;
   readonly mrr: number | null;
   readonly recall: Scores["recall"];
+  readonly ndcg: Scores["ndcg"];
+  readonly rep: Scores["rep"];
   readonly answer_in_context: number;
 }
 
@@ -38,21 +45,24 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   );
   retriever.index.dispose();
   state.progress.artefacts = { ...state.progress.artefacts, validated: indexName };
-  const evidence = { name: "validation", meaning: "the pair being trained", generator: run.generator, hits, isSearch: true };
+  const filter = sentenceFilterOf(config.prompt, run.artefacts.template, run.encoder, run.generator.tokenizer);
+  const shown = shownHits(filter, questions, hits, passages);
+  const evidence = { name: "validation", meaning: "the pair being trained", generator: run.generator, hits, shown, isSearch: true };
   const { bootstrap, batch, max_new_tokens: maxNewTokens } = config.eval;
   const { row, answered } = await evaluateRow(questions, evidence, {
     passages,
     recallKs,
     maxNewTokens,
     batch,
+    decoding: decodingOf(config.generation, config.seed),
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
   });
   const name = `step-${String(step).padStart(8, "0")}-${position.phase}`;
   writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
   writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
-  const { em, f1, mrr, recall, answer_in_context } = row;
-  writeSummary(run, { step, phase: position.phase, em, f1, mrr, recall, answer_in_context });
+  const { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context } = row;
+  writeSummary(run, { step, phase: position.phase, time: Date.now(), em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context });
   const first = recall["1"];
   report({
     type: "note",

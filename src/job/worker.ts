@@ -5,7 +5,8 @@
  */
 import { loadConfig } from "../config/load-config.js";
 import { UserError } from "../errors.js";
-import { runPlaces } from "../tracking/run-directory.js";
+import { runPlaces, type RunDirectory } from "../tracking/run-directory.js";
+import { noteEnd, noteStatus } from "../tracking/run-status.js";
 import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
 import { lockRun } from "./run-lock.js";
@@ -14,6 +15,10 @@ import { trainJob } from "./train-job.js";
 let isStopping = false;
 /** True while steps are taken whose result isn't saved yet. */
 let hasUnsaved = false;
+/** True once the end was told: a signal that comes while the message is under way changes nothing any more. */
+let isLeaving = false;
+/** The run directory, once this process has it for itself. */
+let held: RunDirectory | undefined;
 
 function stop(): void {
   isStopping = true;
@@ -31,13 +36,20 @@ function unsaved(is: boolean): void {
 
 /** Waits until what was sent has left the process, then ends it: libtorch's threads would keep it alive. */
 function leave(message: JobMessage, code: number): void {
+  if (isLeaving) return;
+  isLeaving = true;
+  if (held !== undefined && message.type === "end") noteEnd(held, message.outcome);
+  if (held !== undefined && message.type === "fault") noteEnd(held, "failed", new UserError(message.fault).message);
   if (process.connected && process.send !== undefined) process.send(message, () => process.exit(code));
   else process.exit(code);
 }
 
 async function work(folder: string): Promise<void> {
   await lockRun(folder, (text) => send({ type: "warning", text }));
-  const { config } = loadConfig({ base: runPlaces(folder).config });
+  held = runPlaces(folder);
+  noteStatus(held, "running");
+  send({ type: "run", folder });
+  const { config } = loadConfig({ base: held.config });
   const outcome = await trainJob({
     config,
     run: folder,
@@ -57,6 +69,7 @@ process.on("disconnect", stop);
 work(process.argv[2] ?? "").catch((error: unknown) => {
   if (error instanceof UserError) leave({ type: "fault", fault: error.fault }, EXIT.userError);
   else {
+    if (held !== undefined) noteEnd(held, "failed", error instanceof Error ? error.message : String(error));
     process.stderr.write(
       `the training process failed: this is a bug in Tandem, not in your input\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );

@@ -1,7 +1,7 @@
 /**
  * An induction circuit laid into the first weights of a GPT-2 that starts from scratch: a head of layer 0 tells each token which token stood before it, a head of layer 1 looks for a place
  * that stood behind the present token and copies what is there ("A B … A" → "B"). It isn't training and knows no language: it says that what followed once follows again. From random
- * weights this circuit takes tens of millions of tokens to form (docs/LOG.md), and a reader that can't copy can't answer about a name it has never seen.
+ * weights this circuit had not formed after five million tokens (docs/LOG.md), and a reader that can't copy can't answer about a name it has never seen.
  * The trap: the circuit needs quiet around it. Tokens, previous tokens and positions live in thirds of the width, and everything else that writes into the residual stream starts close to zero; GPT-2's
  * usual noise drowns it.
  * Sources: the circuit, Olsson et al. 2022, "In-context Learning and Induction Heads", arXiv 2209.11895; weights that start structured, Trockman & Kolter 2023, arXiv 2305.09828.
@@ -21,9 +21,9 @@ export interface InductionShape {
   readonly nEmbd: number;
 }
 
-/** Root mean square of a token's and a position's own third at the start; the rest of their row holds a tenth of it as noise. */
+/** Root mean square of a token's and a position's own third at the start; the rest of a token's row holds a tenth of it as noise. */
 const SIZE = 0.1;
-/** Sharpness of the two heads, for heads of 32: softmax of the right place is above 0.8 there. The scores grow with the root of a head's width, so these shrink with it. */
+/** Sharpness of the two heads, for heads of 32: enough to copy before any step, and soft enough to learn. The scores grow with the root of a head's width, so these shrink with it. */
 const [PREVIOUS_SHARPNESS, MATCH_SHARPNESS] = [4, 1.5];
 /** What the two heads add to the residual stream, a token's own third being {@link SIZE}: a copied token must outweigh the present one. */
 const [PREVIOUS_GAIN, COPY_GAIN] = [0.1, 0.6];

@@ -19,6 +19,7 @@ function answerLines(entry: Answered): string[] {
     `## ${escaped(entry.question)}`,
     "",
     `- answer: ${escaped(entry.prediction)} (${mark})`,
+    ...(entry.predictions ?? []).slice(1).map((answer, i) => `- answer ${i + 2}: ${escaped(answer)}`),
     `- gold: ${entry.answers.map(escaped).join(" / ")}`,
     ...entry.passages.flatMap((passage, i) => {
       const gold = entry.gold.includes(passage.id) ? ", gold" : "";

@@ -1,6 +1,7 @@
 /**
  * Top-k among the passages that are allowed: training must not be shown what belongs to validation and test. It asks any index for more than k and leaves out the rest, deeper until there are k, so it
- * needs nothing of the index. The trap: what is found then depends on the whole corpus only through the order, so the index itself stays the one that validation searches.
+ * needs nothing of the index. The traps: what is found then depends on the whole corpus only through the order, so the index itself stays the one that validation searches; and an approximate index
+ * may end before there are k, so such a question is searched through every passage.
  *
  * Q questions, K results.
  */
@@ -11,12 +12,23 @@ import type { SearchResult } from "./index-contract.js";
 export interface RowSearcher {
   readonly store: { readonly size: number };
   searchRows(questions: readonly string[], k: number): Promise<SearchResult>;
+  /** As `searchRows`, over every passage, where that one is approximate. */
+  searchAllRows?(questions: readonly string[], k: number): Promise<SearchResult>;
+}
+
+/** What a search among allowed passages gives. */
+export interface AllowedRows {
+  /** At most the k that was asked for, the same for all questions. */
+  readonly k: number;
+  /** Row-major (Q, K), best first. */
+  readonly rows_QK: Int32Array;
+  /** Questions for which the index ended before there were k allowed rows; they were searched through every passage. */
+  readonly exhausted: number;
 }
 
 /**
  * The `k` best allowed rows for each question, best first; fewer when fewer are allowed in all.
  *
- * @returns rows (Q,K) with K ≤ k, the same for all questions
  * @throws UserError when no passage is allowed
  */
 export async function searchAllowed(
@@ -24,18 +36,27 @@ export async function searchAllowed(
   questions: readonly string[],
   k: number,
   isAllowed: (row: number) => boolean,
-): Promise<{ k: number; rows_QK: Int32Array }> {
+): Promise<AllowedRows> {
   const { size } = searcher.store;
   const kept: number[][] = questions.map(() => []);
-  let open = questions.map((_, q) => q);
-  for (let depth = Math.min(size, 2 * k); open.length > 0; depth = Math.min(size, 4 * depth)) {
-    const found = await searcher.searchRows(
-      open.map((q) => questions[q] ?? ""),
-      depth,
-    );
-    open.forEach((q, place) => (kept[q] = allowedRows(found, place, k, isAllowed)));
-    open = depth < size ? open.filter((q) => (kept[q]?.length ?? 0) < k) : [];
-  }
+  const exhausted = new Set<number>();
+  const search: Deepening = async (asked, find) => {
+    let open = asked;
+    for (let depth = Math.min(size, 2 * k); open.length > 0; depth = Math.min(size, 4 * depth)) {
+      const found = await find(
+        open.map((q) => questions[q] ?? ""),
+        depth,
+      );
+      open.forEach((q, place) => (kept[q] = allowedRows(found, place, k, isAllowed)));
+      const lacking = open.map((q, place) => ({ q, place })).filter(({ q }) => (kept[q]?.length ?? 0) < k);
+      for (const { q, place } of lacking) if (hasEnded(found, place)) exhausted.add(q);
+      open = depth < size ? lacking.map(({ q }) => q).filter((q) => !exhausted.has(q)) : [];
+    }
+  };
+  await search([...questions.keys()], (texts, depth) => searcher.searchRows(texts, depth));
+  const again = [...exhausted].sort((a, b) => a - b);
+  exhausted.clear();
+  await search(again, (texts, depth) => (searcher.searchAllRows ?? searcher.searchRows).call(searcher, texts, depth));
   const fewest = kept.reduce((least, rows) => Math.min(least, rows.length), k);
   if (fewest === 0 && questions.length > 0)
     throw new UserError({
@@ -44,7 +65,15 @@ export async function searchAllowed(
       expected: "passages of other documents",
       remedy: "add training documents to the corpus, or set data.questions.hold_out_passages=false",
     });
-  return { k: fewest, rows_QK: Int32Array.from(kept.flatMap((rows) => rows.slice(0, fewest))) };
+  return { k: fewest, rows_QK: Int32Array.from(kept.flatMap((rows) => rows.slice(0, fewest))), exhausted: again.length };
+}
+
+/** Searches these questions deeper and deeper by `find`. */
+type Deepening = (asked: number[], find: (texts: readonly string[], depth: number) => Promise<SearchResult>) => Promise<void>;
+
+/** Whether the index found fewer rows than were asked for. */
+function hasEnded(found: SearchResult, question: number): boolean {
+  return found.k > 0 && found.ids_QK[(question + 1) * found.k - 1] === -1;
 }
 
 function allowedRows(found: SearchResult, question: number, k: number, isAllowed: (row: number) => boolean): number[] {

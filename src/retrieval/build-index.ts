@@ -1,22 +1,28 @@
 /**
- * Embeds a corpus and writes an index folder: `vectors.npy`, `provenance.json` and, if asked, FAISS's flat file. The folder is named by content, immutable, and appears at once:
- * a build that was killed leaves nothing. The trap: embeddings are streamed to the file chunk by chunk, so memory doesn't grow with the corpus, but lengths are only bucketed
+ * Embeds a corpus and writes an index folder: `vectors.npy`, `provenance.json` and, if asked, FAISS's flat file or a FAISS index of any kind. The folder is named by content, immutable, and appears
+ * at once: a build that was killed leaves nothing. The trap: embeddings are streamed to the file chunk by chunk, so memory doesn't grow with the corpus, but lengths are only bucketed
  * within a chunk.
  *
  * N passages, D dimension.
  */
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { noGrad } from "../engine/grad-mode.js";
+import { engineFacts } from "../engine/info.js";
 import { scope } from "../engine/scope.js";
 import type { Tensor } from "../engine/tensor.js";
 import { passageText } from "../corpus/passage.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { UserError } from "../errors.js";
-import { writeFolderAtomic } from "../storage/atomic-write.js";
+import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
+import { hashFile } from "../storage/content-hash.js";
+import { aboutFile } from "../storage/file-fault.js";
 import { NpyWriter } from "../storage/npy.js";
 import { ExactIndex, unitRows } from "./exact-index.js";
+import { buildFaissFile } from "./faiss-build.js";
+import { FaissIndex } from "./faiss-index.js";
+import { requireFaissSettings, type FaissSettings, type FaissShape } from "./faiss-settings.js";
 import { writeFlatFile } from "./flat-file.js";
 import type { Index, Metric } from "./index-contract.js";
 import { INDEX_FORMAT, indexName, readProvenance, requireProvenance, writeProvenance, type Provenance } from "./provenance.js";
@@ -37,16 +43,30 @@ export interface BuildIndexOptions {
   readonly store: PassageStore;
   readonly template: string;
   readonly metric: Metric;
-  /** Also write `flat.faiss`. */
+  /** Also write `flat.faiss`; not read with {@link approximate}, whose file holds the vectors in its own way. */
   readonly faiss: boolean;
-  readonly progress?: (done: number, total: number) => void;
+  /** Search by an index of FAISS's, `index.faiss`. Without: exact search over the vectors. */
+  readonly approximate?: FaissSettings | undefined;
+  readonly progress?: (done: number, total: number, what: "passages embedded" | "vectors added") => void;
+  readonly warn?: (text: string) => void;
+}
+
+/** How an index is held while it is searched. */
+export interface HeldAs {
+  /** Of the exact index. Default f32. */
+  readonly dtype?: "f32" | "f16" | "bf16";
+  readonly device?: string;
 }
 
 const PASSAGES_AT_ONCE = 512;
+/** As `sha256sum -c` reads it. */
+const DIGEST = "index.faiss.sha256";
 
 /** The provenance that an index of this encoder over this corpus has. */
-export function provenanceOf(options: Pick<BuildIndexOptions, "encoder" | "store" | "template" | "metric">): Provenance {
-  const { encoder, store, template, metric } = options;
+export function provenanceOf(
+  options: Pick<BuildIndexOptions, "encoder" | "store" | "template" | "metric"> & { readonly approximate?: FaissShape | undefined },
+): Provenance {
+  const { encoder, store, template, metric, approximate } = options;
   return {
     format: INDEX_FORMAT,
     encoder: encoder.hash,
@@ -55,29 +75,83 @@ export function provenanceOf(options: Pick<BuildIndexOptions, "encoder" | "store
     metric,
     dimension: encoder.dimension,
     size: store.size,
+    faiss: approximate === undefined ? undefined : shapeOf(approximate),
   };
 }
 
+/** Without what only a search reads. */
+function shapeOf({ factory, build, trainSample, sampleSeed, reproducible }: FaissShape): FaissShape {
+  return { factory, build, trainSample, sampleSeed, reproducible };
+}
+
 /**
- * Builds the index unless a complete one of the same content stands there. Returns its folder.
+ * Builds the index unless a complete one of the same content stands there. Returns its folder. Vectors that another index beside it has already are taken from there.
  *
- * @throws UserError when an embedding is no number or the folder can't be written
+ * @throws UserError when FAISS isn't here or can't make such an index, an embedding is no number, or the folder can't be written
  */
 export async function buildIndex(options: BuildIndexOptions): Promise<string> {
   const provenance = provenanceOf(options);
   const folder = path.join(options.parent, indexName(provenance));
   if (existsSync(path.join(folder, "provenance.json"))) {
     requireProvenance(folder, provenance, `remove ${folder} and run the command again`);
-    if (options.faiss) addFlatFile(folder, options.metric);
+    if (options.faiss && options.approximate === undefined) addFlatFile(folder, options.metric);
     return folder;
   }
+  const { approximate, metric, progress, warn } = options;
+  if (approximate !== undefined) requireFaissSettings(approximate, provenance.dimension, metric);
   await writeFolderAtomic(folder, async (temporary) => {
     const vectors = path.join(temporary, "vectors.npy");
-    await writeVectors(vectors, options);
-    if (options.faiss) addFlatFile(temporary, options.metric);
+    const same = vectorsBeside(options.parent, provenance);
+    if (same === undefined) await writeVectors(vectors, options);
+    else shareFile(same, vectors);
+    if (approximate !== undefined)
+      await buildFaissFile({
+        file: path.join(temporary, "index.faiss"),
+        vectors,
+        metric,
+        settings: approximate,
+        ...(warn === undefined ? {} : { warn }),
+        progress: (done, total) => progress?.(done, total, "vectors added"),
+      }).then(() => {
+        writeFileAtomic(path.join(temporary, DIGEST), `${hashFile(path.join(temporary, "index.faiss"))}  index.faiss\n`);
+      });
+    else if (options.faiss) addFlatFile(temporary, metric);
     writeProvenance(temporary, provenance);
   });
   return folder;
+}
+
+/** The vectors of another index of `parent` with the same ones, however it is searched. */
+function vectorsBeside(parent: string, provenance: Provenance): string | undefined {
+  if (!existsSync(parent)) return undefined;
+  const name = indexName({ ...provenance, faiss: undefined });
+  for (const entry of readdirSync(parent)
+    .filter((other) => /^[0-9a-f]{16}$/.test(other))
+    .sort()) {
+    const folder = path.join(parent, entry);
+    const vectors = path.join(folder, "vectors.npy");
+    if (existsSync(vectors) && nameOfVectors(folder) === name) return vectors;
+  }
+  return undefined;
+}
+
+/** What a neighbour's vectors are, or undefined where it doesn't say so readably: a damaged neighbour is no reason not to build. */
+function nameOfVectors(folder: string): string | undefined {
+  try {
+    return indexName({ ...readProvenance(folder), faiss: undefined });
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
+/** One file under two names: it is never rewritten in place. A copy where the disk can't. */
+function shareFile(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to);
+  }
 }
 
 /** Writes FAISS's flat file into an index folder that has none, from the vectors there. @throws UserError when it can't be written */
@@ -86,10 +160,45 @@ export function addFlatFile(folder: string, metric: Metric): void {
   if (!existsSync(file)) writeFlatFile(file, path.join(folder, "vectors.npy"), metric);
 }
 
-/** Opens an index folder for search. @throws UserError when it is damaged or its vectors don't fit its provenance */
-export function openIndex(folder: string, options: { dtype?: "f32" | "f16" | "bf16"; device?: string } = {}): Index {
+export interface OpenIndexOptions extends HeldAs {
+  /** FAISS's search parameters; empty for its own. */
+  readonly search?: string;
+  /** FAISS's threads. Default: libtorch's. */
+  readonly threads?: number;
+  /** The command that mends a damaged index. */
+  readonly rebuild?: string;
+}
+
+/** Opens an index folder for search. @throws UserError when it is damaged, its vectors don't fit its provenance, or it needs FAISS where there is none */
+export function openIndex(folder: string, options: OpenIndexOptions = {}): Index {
   const provenance = readProvenance(folder);
-  const index = ExactIndex.open(path.join(folder, "vectors.npy"), { metric: provenance.metric, ...options });
+  if (provenance.faiss === undefined) return openExact(folder, provenance, options);
+  return FaissIndex.open(path.join(folder, "index.faiss"), {
+    ...options,
+    digest: digestIn(folder, options),
+    metric: provenance.metric,
+    size: provenance.size,
+    dimension: provenance.dimension,
+    threads: options.threads ?? engineFacts().threads,
+    exact: () => openExact(folder, provenance, {}),
+  });
+}
+
+function digestIn(folder: string, { rebuild = "tandem index" }: OpenIndexOptions): string {
+  const file = path.join(folder, DIGEST);
+  const digest = /^([0-9a-f]{64}) {2}index\.faiss\n$/.exec(aboutFile(file, () => readFileSync(file, "latin1")))?.[1];
+  if (digest !== undefined) return digest;
+  throw new UserError({
+    where: file,
+    what: "is no digest of index.faiss",
+    expected: "what sha256sum prints",
+    remedy: `rebuild it: ${rebuild}`,
+  });
+}
+
+function openExact(folder: string, provenance: Provenance, { dtype, device }: HeldAs): ExactIndex {
+  const held = { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
+  const index = ExactIndex.open(path.join(folder, "vectors.npy"), { metric: provenance.metric, ...held });
   if (index.size !== provenance.size || index.dimension !== provenance.dimension) {
     index.dispose();
     throw new UserError({
@@ -110,7 +219,7 @@ async function writeVectors(file: string, { encoder, store, template, metric, pr
       const end = Math.min(start + PASSAGES_AT_ONCE, store.size);
       const texts = Array.from({ length: end - start }, (_, i) => passageText(store.get(start + i), template));
       writer.append(embeddedBytes(encoder, texts, metric, start));
-      progress?.(end, store.size);
+      progress?.(end, store.size, "passages embedded");
       await yieldToEvents();
     }
     writer.commit();

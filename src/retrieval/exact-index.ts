@@ -12,7 +12,7 @@ import { scope } from "../engine/scope.js";
 import { fromBytes, fromMapped, ops, toFloat32Array, toInt32Array, type Tensor } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
 import { readNpy } from "../storage/npy.js";
-import type { Index, Metric, SearchResult } from "./index-contract.js";
+import { requireSearchable, type Index, type Metric, type SearchResult } from "./index-contract.js";
 
 export interface ExactIndexOptions {
   readonly metric: Metric;
@@ -71,16 +71,8 @@ export class ExactIndex implements Index {
   }
 
   async search(queries_QD: Tensor, k: number): Promise<SearchResult> {
-    const [count, dimension] = [queries_QD.size(0), queries_QD.size(1)];
-    if (dimension !== this.dimension)
-      throw new UserError({
-        where: "search",
-        what: "the queries have another dimension than the index",
-        expected: String(this.dimension),
-        got: String(dimension),
-        remedy: "search with the encoder that built the index",
-      });
-    if (!Number.isSafeInteger(k) || k < 1) throw new UserError({ where: "search", what: "k is no positive whole number", got: String(k) });
+    requireSearchable(this, queries_QD, k);
+    const count = queries_QD.size(0);
     const kept = Math.min(k, this.size);
     const scores_QK = new Float32Array(count * kept);
     const ids_QK = new Int32Array(count * kept);

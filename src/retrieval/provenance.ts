@@ -5,8 +5,9 @@
 import path from "node:path";
 import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
-import { hashJson } from "../storage/content-hash.js";
+import { canonicalJson, hashJson } from "../storage/content-hash.js";
 import { readJson } from "../storage/json-file.js";
+import type { FaissShape } from "./faiss-settings.js";
 import { METRICS, type Metric } from "./index-contract.js";
 
 /** Raised when the meaning of an index folder's files changes. */
@@ -24,6 +25,8 @@ export interface Provenance {
   readonly metric: Metric;
   readonly dimension: number;
   readonly size: number;
+  /** How FAISS's index was built; absent where search is exact. */
+  readonly faiss?: FaissShape | undefined;
 }
 
 /** The name of an index folder: the same content has the same name. */
@@ -46,9 +49,19 @@ export function readProvenance(folder: string): Provenance {
     value !== null &&
     texts.every((name) => typeof value[name] === "string") &&
     counts.every((name) => Number.isSafeInteger(value[name])) &&
-    (METRICS as readonly unknown[]).includes(value.metric);
+    (METRICS as readonly unknown[]).includes(value.metric) &&
+    (value.faiss === undefined || isShape(value.faiss));
   if (!sound) throw new UserError({ where: file, what: "is no provenance of an index", remedy: "rebuild it: tandem index" });
   return value as Provenance;
+}
+
+function isShape(value: unknown): value is FaissShape {
+  if (typeof value !== "object" || value === null) return false;
+  const { factory, build, trainSample, sampleSeed, reproducible } = value as Partial<Record<keyof FaissShape, unknown>>;
+  const counts = [trainSample ?? 1, sampleSeed];
+  return (
+    typeof factory === "string" && typeof build === "string" && counts.every(Number.isSafeInteger) && typeof reproducible === "boolean"
+  );
 }
 
 /**
@@ -67,17 +80,23 @@ export function requireProvenance(folder: string, expected: Partial<Provenance>,
     metric: "has another metric",
     dimension: "has another dimension",
     size: "has another number of passages",
+    faiss: "is searched in another way",
   };
   for (const name of Object.keys(meaning) as (keyof Provenance)[]) {
-    const wanted = expected[name];
-    if (wanted === undefined || wanted === found[name]) continue;
+    // A full provenance without FAISS says that search is exact; a partial one says nothing of what it leaves out.
+    if (!Object.hasOwn(expected, name) || inWords(expected[name]) === inWords(found[name])) continue;
     throw new UserError({
       where: folder,
       what: `the index ${meaning[name]}`,
-      expected: `${name} ${wanted}`,
-      got: String(found[name]),
+      expected: `${name} ${inWords(expected[name])}`,
+      got: inWords(found[name]),
       remedy: `rebuild it: ${rebuild}`,
     });
   }
   return found;
+}
+
+function inWords(value: Provenance[keyof Provenance]): string {
+  if (typeof value !== "object") return value === undefined ? "none: exact search" : String(value);
+  return canonicalJson(value);
 }

@@ -8,7 +8,8 @@ import { scope } from "../engine/scope.js";
 import type { Tensor } from "../engine/tensor.js";
 import type { Passage } from "../corpus/passage.js";
 import type { PassageStore } from "../corpus/passage-store.js";
-import { openIndex, provenanceOf, type PassageEmbedder } from "./build-index.js";
+import { openIndex, provenanceOf, type HeldAs, type PassageEmbedder } from "./build-index.js";
+import type { FaissSettings } from "./faiss-settings.js";
 import type { Index, Metric, SearchResult } from "./index-contract.js";
 import { requireProvenance } from "./provenance.js";
 
@@ -32,26 +33,39 @@ export class Retriever {
     readonly store: PassageStore,
   ) {}
 
-  /** The rows and scores of the `k` best passages for each question. */
-  async searchRows(questions: readonly string[], k: number): Promise<SearchResult> {
-    if (questions.length === 0) return { k, scores_QK: new Float32Array(), ids_QK: new Int32Array() };
-    const queries_QD = scope(() => this.encoder.embedQueries(questions)).keep();
-    try {
-      return await this.index.search(queries_QD, k);
-    } finally {
-      queries_QD.dispose();
-    }
+  /** The rows and scores of the `k` best passages for each question; -1 where an approximate index found no more. */
+  searchRows(questions: readonly string[], k: number): Promise<SearchResult> {
+    return this.#withQueries(questions, k, (queries_QD) => this.index.search(queries_QD, k));
   }
 
-  /** The `k` best passages for each question, best first. */
+  /** As {@link searchRows}, over every passage, where the index is approximate. */
+  searchAllRows(questions: readonly string[], k: number): Promise<SearchResult> {
+    const { index } = this;
+    return this.#withQueries(questions, k, (queries_QD) => index.searchAll?.(queries_QD, k) ?? index.search(queries_QD, k));
+  }
+
+  /** The `k` best passages for each question, best first; fewer where the index found fewer. */
   async search(questions: readonly string[], k: number): Promise<Hit[][]> {
     const found = await this.searchRows(questions, k);
     return questions.map((_, q) =>
-      Array.from({ length: found.k }, (_, rank) => {
-        const row = found.ids_QK[q * found.k + rank] ?? -1;
-        return { row, rank: rank + 1, score: found.scores_QK[q * found.k + rank] ?? NaN, passage: this.store.get(row) };
-      }),
+      Array.from(found.ids_QK.subarray(q * found.k, (q + 1) * found.k))
+        .filter((row) => row >= 0)
+        .map((row, rank) => ({ row, rank: rank + 1, score: found.scores_QK[q * found.k + rank] ?? NaN, passage: this.store.get(row) })),
     );
+  }
+
+  async #withQueries(
+    questions: readonly string[],
+    k: number,
+    search: (queries_QD: Tensor) => Promise<SearchResult>,
+  ): Promise<SearchResult> {
+    if (questions.length === 0) return { k, scores_QK: new Float32Array(), ids_QK: new Int32Array() };
+    const queries_QD = scope(() => this.encoder.embedQueries(questions)).keep();
+    try {
+      return await search(queries_QD);
+    } finally {
+      queries_QD.dispose();
+    }
   }
 }
 
@@ -68,15 +82,14 @@ export function openRetriever(
     store: PassageStore;
     template: string;
     metric: Metric;
-    dtype?: "f32" | "f16" | "bf16";
-    device?: string;
+    /** What the index must have been built as; none for the exact one. */
+    approximate?: FaissSettings;
+    held?: HeldAs;
   },
   rebuild = "tandem index",
 ): Retriever {
+  const { approximate, held } = parts;
   requireProvenance(folder, provenanceOf(parts), rebuild);
-  const held = {
-    ...(parts.dtype === undefined ? {} : { dtype: parts.dtype }),
-    ...(parts.device === undefined ? {} : { device: parts.device }),
-  };
-  return new Retriever(parts.encoder, openIndex(folder, held), parts.store);
+  const search = approximate === undefined ? {} : { search: approximate.search, threads: approximate.threads };
+  return new Retriever(parts.encoder, openIndex(folder, { ...held, ...search, rebuild }), parts.store);
 }

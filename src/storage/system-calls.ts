@@ -36,7 +36,7 @@ function loadAddon(): SystemCalls {
 }
 
 /** `$TANDEM_NATIVE`, else where the build puts the add-ons. */
-function nativeFolder(): string {
+export function nativeFolder(): string {
   const named = process.env["TANDEM_NATIVE"];
   return named !== undefined && named !== "" ? named : join(packageRoot(), "build");
 }

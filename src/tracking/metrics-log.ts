@@ -131,6 +131,11 @@ function* wholeRecords(path: string): Generator<{ line: string; record: MetricsR
   }
 }
 
+/** The record of one whole line. @param path for the error @throws UserError */
+export function recordOfLine(line: string, path: string): MetricsRecord {
+  return metricsRecord(parseJson(line, path), path);
+}
+
 function metricsRecord(value: unknown, where: string): MetricsRecord {
   const { step, phase, ...rest } = expectObject(value, where);
   if (!Number.isSafeInteger(step) || (step as number) < 0 || typeof phase !== "string") {

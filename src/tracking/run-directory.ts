@@ -3,9 +3,10 @@
  * makes goes into the places named here. It isn't a checkpoint: what changes while training is in `checkpoints/`.
  * The trap: several jobs start within one second, so the folder is claimed by making it, and a taken name gets a number.
  */
-import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { hashBytes } from "../storage/content-hash.js";
@@ -22,10 +23,14 @@ export interface RunDirectory {
   readonly config: string;
   /** What the command line changed, a YAML list. */
   readonly overrides: string;
-  /** Git revision (and the name of a patch with what was not committed), versions, machine, time of the start. */
+  /** An id that no other run has, git revision (and the name of a patch with what was not committed), versions, machine, time of the start. */
   readonly environment: string;
   /** One line for each time that the run was taken up again. */
   readonly resumptions: string;
+  /** Whether the run goes on, and how it ended. */
+  readonly status: string;
+  /** Held by the process that works in the run directory. */
+  readonly lock: string;
   readonly metrics: string;
   readonly checkpoints: string;
   readonly retriever: string;
@@ -34,14 +39,15 @@ export interface RunDirectory {
   readonly validation: string;
   readonly reportJson: string;
   readonly reportText: string;
+  readonly reportHtml: string;
 }
 
 /** What a run is, said at its start. */
 export interface RunDescription {
   /** Letters, digits, `.`, `_` and `-`. */
   readonly name: string;
-  /** The resolved config: plain values that YAML can hold. */
-  readonly config: unknown;
+  /** The resolved config as YAML; a text in it that looks like a reference must be escaped, as renderYaml does. */
+  readonly configYaml: string;
   readonly overrides: readonly string[];
   readonly versions: Versions;
   /** When the run began; now, if not given. */
@@ -56,6 +62,8 @@ export function runPlaces(path: string): RunDirectory {
     overrides: join(path, "overrides.yaml"),
     environment: join(path, "environment.json"),
     resumptions: join(path, "resumptions.jsonl"),
+    status: join(path, "status.json"),
+    lock: join(path, "lock"),
     metrics: join(path, "metrics.jsonl"),
     checkpoints: join(path, "checkpoints"),
     retriever: join(path, "retriever"),
@@ -64,6 +72,7 @@ export function runPlaces(path: string): RunDirectory {
     validation: join(path, "validation"),
     reportJson: join(path, "report.json"),
     reportText: join(path, "report.txt"),
+    reportHtml: join(path, "report.html"),
   };
 }
 
@@ -73,7 +82,10 @@ export function runPlaces(path: string): RunDirectory {
  *
  * @throws UserError when the name can't be a folder's or nothing can be written there
  */
-export function createRunDirectory(root: string, { name, config, overrides, versions, start = new Date() }: RunDescription): RunDirectory {
+export function createRunDirectory(
+  root: string,
+  { name, configYaml, overrides, versions, start = new Date() }: RunDescription,
+): RunDirectory {
   if (!/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) {
     const expected = "letters, digits, '.', '_' and '-', at most 100";
     throw new UserError({
@@ -88,10 +100,20 @@ export function createRunDirectory(root: string, { name, config, overrides, vers
   aboutFile(run.path, () => {
     for (const folder of [run.checkpoints, run.validation]) mkdirSync(folder);
   });
-  writeFileAtomic(run.config, stringify(config));
+  writeFileAtomic(run.config, configYaml);
   writeFileAtomic(run.overrides, stringify(overrides));
-  writeFileAtomic(run.environment, `${JSON.stringify({ name, start: start.toISOString(), ...surroundings(run, versions) }, null, 2)}\n`);
+  writeFileAtomic(
+    run.environment,
+    `${JSON.stringify({ id: randomUUID(), name, start: start.toISOString(), ...surroundings(run, versions) }, null, 2)}\n`,
+  );
   return run;
+}
+
+/** The words that the run was started with; none where nothing says them. */
+export function readOverrides(run: RunDirectory): string[] {
+  if (!existsSync(run.overrides)) return [];
+  const words: unknown = parse(aboutFile(run.overrides, () => readFileSync(run.overrides, "utf8")));
+  return Array.isArray(words) ? words.map(String) : [];
 }
 
 /**

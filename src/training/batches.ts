@@ -42,7 +42,7 @@ export interface ContrastiveBatchOptions {
   readonly positiveOf?: (example: number) => number;
   /**
    * What an example is about (its document). Given, a batch holds examples of one topic, whose passages are the hardest negatives for each other; what
-   * doesn't fill a batch is mixed. Topic-aware sampling: Hofstätter et al. 2021, arXiv 2104.06967, section 3.2, with documents instead of clusters.
+   * doesn't fill a batch is mixed. Topic-aware sampling: Hofstätter et al. 2021, arXiv 2104.06967, with documents instead of clusters.
    */
   readonly topicOf?: ((example: number) => string) | undefined;
 }

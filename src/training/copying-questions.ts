@@ -50,14 +50,15 @@ export function copyingQuestions(options: CopyingOptions): GeneratorQuestion[] {
 }
 
 /** All questions a text can give. */
-function possibleQuestions(text: string): { question: string; answer: string }[] {
+function possibleQuestions(raw: string): { question: string; answer: string }[] {
+  const text = raw.replace(/[^\S\n]+/gu, " ");
   return splitSentences(text).flatMap(({ start, end }) => {
     const words = text.slice(start, end).split(/\s+/u);
     return words.flatMap((_, from) => {
       const asked = words.slice(from, from + ASKED);
       const question = asked.join(" ");
       const answer = answerAfter(words, from + ASKED);
-      if (asked.length < ASKED || answer === "" || text.indexOf(question) !== text.lastIndexOf(question)) return [];
+      if (asked.length < ASKED || answer === "" || text.split(question).length !== 2) return [];
       return [{ question, answer }];
     });
   });

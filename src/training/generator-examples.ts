@@ -4,6 +4,7 @@
  * The traps: everything is a pure function of seed, step and example; and a context that lost its answer teaches to answer without evidence, so how
  * many contexts hold it is counted.
  */
+import type { HistoryTurn } from "../corpus/question.js";
 import type { Passage } from "../corpus/passage.js";
 import { UserError } from "../errors.js";
 import { integerBelow, shuffled, uniform } from "./counter-random.js";
@@ -16,6 +17,8 @@ export interface GeneratorQuestion {
   readonly answer: string;
   /** Rows of its gold passages, best first; may be empty. */
   readonly goldRows: readonly number[];
+  /** What was asked and answered before. Such a question shares its context with no other: the others weren't asked then. */
+  readonly history?: readonly HistoryTurn[] | undefined;
 }
 
 /** A passage in a context, with its row in the store. */
@@ -26,6 +29,8 @@ interface ContextPassage extends Pick<Passage, "title" | "text"> {
 /** A context with its questions, before anything is tokenised. */
 export interface AskedContext {
   readonly passages: readonly ContextPassage[];
+  /** What was asked and answered before the lead, oldest first. */
+  readonly history?: readonly HistoryTurn[];
   /** The lead first. `index` is the question's number in the data set. */
   readonly questions: readonly { readonly index: number; readonly question: string; readonly answer: string }[];
 }
@@ -54,7 +59,12 @@ export interface GeneratorExamplesOptions {
   readonly totalSteps: number;
   /** Changes passages and questions together, e.g. renames entities. A pure function of its arguments. */
   readonly transform?: ((context: AskedContext, step: number) => AskedContext) | undefined;
+  /** Shortens the context for its lead, as asking does. After the transform: it sees what asking would see. */
+  readonly filter?: ContextFilter | undefined;
 }
+
+/** Which passages, and how much of them, a question is shown. */
+export type ContextFilter = (passages: readonly ContextPassage[], question: string) => readonly ContextPassage[];
 
 export interface GeneratorExamples {
   /** Number of examples: of questions. */
@@ -84,11 +94,18 @@ export function generatorExamples(options: GeneratorExamplesOptions): GeneratorE
     at(lead, step) {
       const rows = contextRows(options, lead, step);
       const asked = askedAbout(options, byRow, rows, lead, step);
-      const whole: AskedContext = { passages: rows.map((row) => ({ row, ...pick(options.passage(row)) })), questions: asked };
+      const history = questions[lead]?.history;
+      const passages = rows.map((row) => ({ row, ...pick(options.passage(row)) }));
+      const whole: AskedContext = { passages, questions: asked, ...(history === undefined ? {} : { history }) };
       const context = options.transform?.(whole, step) ?? whole;
-      return narrowed(options, context, growth(step), lead, step);
+      return narrowed(options, filtered(options, context), growth(step), lead, step);
     },
   };
+}
+
+function filtered({ filter }: GeneratorExamplesOptions, context: AskedContext): AskedContext {
+  const [lead] = context.questions;
+  return filter === undefined || lead === undefined ? context : { ...context, passages: filter(context.passages, lead.question) };
 }
 
 function pick(passage: Pick<Passage, "title" | "text">): Pick<Passage, "title" | "text"> {
@@ -132,7 +149,9 @@ function askedAbout(
 ): { index: number; question: string; answer: string }[] {
   const gold = options.questions[lead]?.goldRows ?? [];
   const counted = options.otherQuestions === "passage" ? rows.filter((row) => gold.includes(row)) : rows;
-  const others = new Set(options.questionsPerContext > 1 ? counted.flatMap((row) => byRow.get(row) ?? []) : []);
+  const isFollowUp = (index: number): boolean => (options.questions[index]?.history ?? []).length > 0;
+  const isShared = options.questionsPerContext > 1 && !isFollowUp(lead);
+  const others = new Set(isShared ? counted.flatMap((row) => byRow.get(row) ?? []).filter((index) => !isFollowUp(index)) : []);
   others.delete(lead);
   return [lead, ...shuffled([...others], [options.seed, step, lead, 0x6f7468])].flatMap((index) => {
     const asked = options.questions[index];
@@ -153,7 +172,7 @@ function narrowed(options: GeneratorExamplesOptions, context: AskedContext, grow
           text: shownText(curriculum, passage.text, first.answer, growth, [options.seed, step, lead, rank]),
         }));
   const answered = others.filter(({ answer }) => passages.some((passage) => holds(passage.text, answer)));
-  return { passages, questions: [first, ...answered.slice(0, options.questionsPerContext - 1)] };
+  return { ...context, passages, questions: [first, ...answered.slice(0, options.questionsPerContext - 1)] };
 }
 
 function questionsByGoldRow(questions: readonly GeneratorQuestion[]): Map<number, number[]> {

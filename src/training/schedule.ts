@@ -15,7 +15,7 @@ export interface ScheduledPhase {
   readonly phase: string;
   /** Updates of the optimiser. 0 for `refresh`. */
   readonly steps: number;
-  /** Where a generator phase takes its contexts from. Default: gold in the first generator phase, retrieved afterwards. */
+  /** Where a generator phase takes its contexts from. Default: gold in the first generator phase that reads questions, retrieved afterwards. */
   readonly contexts?: Contexts | null;
 }
 

@@ -77,7 +77,7 @@ describe.skipIf(runs === undefined)("the quickstart's last run (TANDEM_QUICKSTAR
     expect(row("gold-passage").em - row("trained-pair").em).toBeLessThanOrEqual(0.15);
   });
 
-  it.each(["metrics.jsonl", "checkpoints", "retriever", "generator", "index", "validation", "report.json", "report.txt"])(
+  it.each(["metrics.jsonl", "checkpoints", "retriever", "generator", "index", "validation", "report.json", "report.txt", "report.html"])(
     "left %s",
     (name) => {
       expect(existsSync(path.join(run, name))).toBe(true);

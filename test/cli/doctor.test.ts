@@ -13,6 +13,7 @@ function machine(over: Partial<MachineProbes> = {}, text: Record<string, string>
     read: (path) => text[path],
     engine: () => Promise.resolve(engine),
     mapFile: () => Promise.resolve(),
+    faiss: () => Promise.resolve({ version: "1.7.3", blas: "OpenBLAS" as const }),
     bf16Units: () => Promise.resolve("amx" as const),
     nodeVersion: "20.20.2",
     cores: 8,
@@ -28,12 +29,12 @@ const unbuilt = (what: string) => () => Promise.reject(new UserError({ where: "b
 const lacks = async (probes: MachineProbes): Promise<string[]> => (await inspectMachine(probes)).lacks.map((lack) => lack.what);
 
 describe("inspectMachine", () => {
-  it("finds nothing lacking but FAISS on a machine with a card and room", async () => {
+  it("finds nothing lacking on a machine with a card and room", async () => {
     const report = await inspectMachine(machine(withEngine({ cudaDevices: 2 })));
     expect(report.ready).toBe(true);
     expect(report.devices).toEqual(["cpu", "cuda:0", "cuda:1"]);
     expect(report.gemmGflops).toEqual({ cpu: 450, "cuda:0": 450, "cuda:1": 450 });
-    expect(report.lacks.map((lack) => lack.what)).toEqual(["no FAISS"]);
+    expect(report.lacks.map((lack) => lack.what)).toEqual([]);
   });
 
   it("works without libtorch, says so, and measures nothing", async () => {
@@ -42,6 +43,22 @@ describe("inspectMachine", () => {
     expect(report.lacks[0]).toMatchObject({ what: "the libtorch add-on isn't built", remedy: "bash scripts/setup.sh" });
     expect(renderReport(report)).toContain("not ready: bash scripts/setup.sh");
     expect(renderReport(report)).not.toMatch(/null|undefined|NaN|Infinity/);
+  });
+
+  it("is ready without FAISS, and says what that costs and how to get it", async () => {
+    const missing = new UserError({ where: "faiss.node", what: "the FAISS add-on isn't built", remedy: "install libfaiss" });
+    const report = await inspectMachine(machine({ ...withEngine({ cudaDevices: 1 }), faiss: () => Promise.reject(missing) }));
+    expect(report).toMatchObject({ ready: true, faiss: null });
+    expect(report.lacks).toEqual([
+      { what: "no FAISS", cost: expect.stringContaining("search is exact") as string, remedy: "install libfaiss" },
+    ]);
+    expect(renderReport(report)).toMatch(/^FAISS +none: exact search$/m);
+    expect(renderReport(await inspectMachine(machine()))).toMatch(/^FAISS +1\.7\.3, BLAS: OpenBLAS$/m);
+  });
+
+  it("names the reference BLAS, which makes FAISS slow", async () => {
+    const slow = { ...withEngine({ cudaDevices: 1 }), faiss: () => Promise.resolve({ version: "1.7.3", blas: "reference" as const }) };
+    expect(await lacks(machine(slow))).toEqual(["FAISS multiplies by the reference BLAS"]);
   });
 
   it("isn't ready without the memory-map add-on", async () => {

@@ -200,6 +200,63 @@ describe("tandem index", () => {
   });
 });
 
+describe("tandem ask, how answers are chosen", () => {
+  const answersOf = async (...words: string[]): Promise<string[]> => {
+    const longest = words.includes("--max-new-tokens") ? [] : ["--max-new-tokens", "6"];
+    const { out } = await captured(ask, ["ask", world.run, "Who is the mayor?", ...longest, ...words, "--json"]);
+    return (linesOf(out) as { answer: string; answers: string[] }[]).flatMap(({ answer, answers }) => {
+      expect(answer).toBe(answers[0]);
+      return answers;
+    });
+  };
+
+  it("prints several answers as A1, A2 …, and all of them in JSON", async () => {
+    const words = ["--strategy", "sample", "--temperature", "2", "--seed", "5", "--answers", "4"];
+    const answers = await answersOf(...words);
+    expect(answers).toHaveLength(4);
+    expect(new Set(answers).size).toBeGreaterThan(1);
+    const { out } = await captured(ask, ["ask", world.run, "Who is the mayor?", "--max-new-tokens", "6", ...words]);
+    expect(
+      out
+        .split("\n")
+        .slice(1, 5)
+        .map((line) => line.slice(0, 4)),
+    ).toEqual(["A1: ", "A2: ", "A3: ", "A4: "]);
+    expect(await answersOf(...words)).toEqual(answers);
+    expect(await answersOf(...words.with(5, "6"))).not.toEqual(answers);
+  });
+
+  it("draws a question's answers alike alone and among others", async () => {
+    const words = ["--strategy", "sample", "--temperature", "2", "--answers", "2"];
+    const questions = file("sampled.txt", "What is sold?\nWho is the mayor?\nWhich river?\n");
+    const { out } = await captured(ask, ["ask", world.run, "--questions", questions, "--json", "--max-new-tokens", "6", ...words]);
+    expect((linesOf(out) as { answers: string[] }[])[1]?.answers).toEqual(await answersOf(...words));
+  });
+
+  it("beams come best first, and the penalties, the longest answer and stop strings count", async () => {
+    const beams = await answersOf("--strategy", "beam", "--beams", "5", "--answers", "3");
+    expect(beams).toHaveLength(3);
+    expect(new Set(beams).size).toBe(3);
+    const greedy = await answersOf();
+    expect(await answersOf("--strategy", "greedy")).toEqual(greedy);
+    expect(await answersOf("--repetition-penalty", "3", "--distinct-ngrams", "2")).not.toEqual(greedy);
+    expect((await answersOf("--max-new-tokens", "2"))[0]?.length).toBeLessThan(greedy[0]?.length ?? 0);
+    const stop = greedy[0]?.slice(2, 4) ?? "";
+    expect(await answersOf("--stop", "never in it", "--stop", stop)).toEqual([greedy[0]?.slice(0, greedy[0].indexOf(stop)).trim()]);
+  });
+
+  it.each([
+    ["a temperature without sampling", ["--temperature", "0.6"], /'generation\.temperature' is set, but generation\.strategy is greedy/],
+    ["more answers than beams", ["--strategy", "beam", "--beams", "2", "--answers", "3"], /more than generation\.beams \(2\)/],
+    ["several greedy answers", ["--answers", "2"], /greedy decoding has one answer/],
+    ["a word for a number", ["--strategy", "sample", "--top-p", "much"], /generation\.top_p/],
+    ["a strategy that isn't there", ["--strategy", "best"], /one of greedy, sample, beam/],
+    ["an answer that leaves no room", ["--max-new-tokens", "9999"], /eval\.max_new_tokens/],
+  ])("refuses %s", async (_, words, expected) => {
+    expect(await faultOf(() => captured(ask, ["ask", world.run, "Who?", ...words]))).toMatch(expected);
+  });
+});
+
 describe("tandem eval", () => {
   const report = (out: string): RunReport => JSON.parse(out) as RunReport;
 
@@ -209,7 +266,13 @@ describe("tandem eval", () => {
     expect(report(out).rows).toEqual((JSON.parse(own) as RunReport).rows);
     expect(readFileSync(path.join(world.run, "report.json"), "utf8")).toBe(own);
     const [folder = ""] = readdirSync(world.run).filter((name) => /^eval-[0-9a-f]{12}$/.test(name));
-    expect(readdirSync(path.join(world.run, folder)).sort()).toEqual(["answers.jsonl", "answers.md", "report.json", "report.txt"]);
+    expect(readdirSync(path.join(world.run, folder)).sort()).toEqual([
+      ...["answers.jsonl", "answers.md", "report.html", "report.json", "report.txt"],
+    ]);
+    // The page holds nothing of the moment or of the time it took.
+    expect(readFileSync(path.join(world.run, folder, "report.html"), "utf8")).toBe(
+      readFileSync(path.join(world.run, "report.html"), "utf8"),
+    );
   });
 
   it("on other questions about other passages maps gold ids onto them, builds the index once, and prints all six rows", async () => {
@@ -233,9 +296,30 @@ describe("tandem eval", () => {
     expect(rows.map(({ name }) => name)).toEqual(["closed-book", "random-passage", "bm25", "base-pair", "trained-pair", "gold-passage"]);
     expect(rows[2]?.recall["1"]).toBe(1);
     expect(rows[4]?.with_gold).toBe(4);
+    expect(rows.map(({ against_base: against }) => against?.["em"]?.questions)).toEqual([4, 4, 4, undefined, 4, 4]);
+    expect(out).toMatch(/^against base-pair /m);
+    const page = readFileSync(path.join(output, "report.html"), "utf8");
+    expect(page).toContain("4 questions of the <bdi>other-questions.jsonl</bdi> split, 8 passages");
+    expect(page).toContain("eval.rows=[closed-book, random-passage");
+    expect(page.match(/<strong>loss\/contrastive<\/strong>/g)).toHaveLength(1);
     const again = await captured(evaluate, ["eval", world.run, ...words, "--output", output]);
+    expect(readFileSync(path.join(output, "report.html"), "utf8")).toBe(page);
     expect(again.error).not.toMatch(/embedded|passages from/);
     expect(again.out).toBe(out);
+  });
+
+  it("says how answers were chosen, and keeps all of several", async () => {
+    expect(readFileSync(path.join(world.run, "report.txt"), "utf8")).toContain("\nDecoding: greedy.\n");
+    const words = ["generation.strategy=sample", "generation.temperature=2", "generation.answers=3", "eval.rows=[trained-pair]"];
+    const output = path.join(world.folder, "sampled");
+    const { out } = await captured(evaluate, ["eval", world.run, ...words, "--output", output, "--quiet"]);
+    expect(out).toContain("Decoding: sampled (temperature 2, seed 0), 3 answers a question, of which the first is scored.");
+    const answered = linesOf(readFileSync(path.join(output, "answers.jsonl"), "utf8")) as { prediction: string; predictions: string[] }[];
+    for (const { prediction, predictions } of answered) {
+      expect(predictions).toHaveLength(3);
+      expect(prediction).toBe(predictions[0]);
+    }
+    expect(readFileSync(path.join(output, "answers.md"), "utf8")).toMatch(/^- answer 3: /m);
   });
 
   it("on questions without gold passages leaves out what can't be measured, and says so", async () => {
@@ -248,6 +332,22 @@ describe("tandem eval", () => {
     ]);
     expect(error).toMatch(/no gold-passage row, no recall and no MRR/);
     expect(report(out).rows.map(({ name, mrr }) => [name, mrr])).toEqual([["trained-pair", null]]);
+  });
+
+  it("keeps and prints the scores where the run's log is damaged, and warns of its line", async () => {
+    const log = path.join(world.run, "metrics.jsonl");
+    const whole = readFileSync(log, "utf8");
+    const output = path.join(world.folder, "damaged log");
+    writeFileSync(log, `{"step": 1, "pha\n${whole}`);
+    try {
+      const { out, error } = await captured(evaluate, ["eval", world.run, "--output", output, "--quiet"]);
+      expect(error).toMatch(/^warning: the report's page was not written, its figures were: .*metrics\.jsonl:1/m);
+      expect(out).toContain("trained-pair");
+      expect(readdirSync(output)).toContain("report.json");
+      expect(readdirSync(output)).not.toContain("report.html");
+    } finally {
+      writeFileSync(log, whole);
+    }
   });
 
   it.each([

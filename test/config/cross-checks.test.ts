@@ -120,3 +120,48 @@ describe("other contradictions", () => {
     expect(load("retriever.path=anywhere", "retriever.initialise.width=130").config.retriever.path).toBe(path.resolve("anywhere"));
   });
 });
+
+describe("generation", () => {
+  it.each([
+    ["generation.temperature=0.6", "sample", "greedy"],
+    ["generation.top_k=70", "sample", "greedy"],
+    ["generation.top_p=0.95", "sample", "greedy"],
+    ["generation.seed=3", "sample", "greedy"],
+    ["generation.beams=4", "beam", "greedy"],
+    ["generation.length_penalty=2", "beam", "greedy"],
+    ["generation.early_stopping=never", "beam", "greedy"],
+  ])("%s without its strategy is refused, not ignored", (word, owner, other) => {
+    const key = word.slice(0, word.indexOf("="));
+    expect(refusal(word)).toBe(
+      `override 1 '${word}': '${key}' is set, but generation.strategy is ${other}; set generation.strategy=${owner}, or ${key}=null`,
+    );
+    expect(refusal(word, `generation.strategy=${owner === "beam" ? "sample" : "beam"}`)).toContain(`'${key}' is set, but`);
+    expect(load(word, `generation.strategy=${owner}`).config.generation.strategy).toBe(owner);
+  });
+
+  it("more answers than the strategy has are refused", () => {
+    expect(refusal("generation.answers=2")).toContain("greedy decoding has one answer; set generation.strategy=sample or beam");
+    expect(refusal("generation.strategy=beam", "generation.answers=5")).toContain("is 5, more than generation.beams (4)");
+    expect(load("generation.strategy=beam", "generation.beams=5", "generation.answers=5").config.generation.answers).toBe(5);
+    expect(load("generation.strategy=sample", "generation.answers=9").config.generation.answers).toBe(9);
+  });
+
+  it.each([
+    ["generation.strategy=nucleus", "one of greedy, sample, beam"],
+    ["generation.temperature=0", "in (0, 100]"],
+    ["generation.top_p=1.2", "(0, 1]"],
+    ["generation.top_k=0", "≥ 1"],
+    ["generation.beams=1", "in [2"],
+    ["generation.repetition_penalty=0", "(0"],
+    ["generation.no_repeat_ngram_size=-1", "in [0"],
+    ["generation.stop=['']", "text that isn't empty"],
+  ])("%s is out of its range", (word, expected) => {
+    expect(refusal(word)).toContain(expected);
+  });
+
+  it("fewer rows than beams warn", () => {
+    expect(load("generation.strategy=beam", "generation.beams=8", "eval.batch=4").warnings.join()).toContain(
+      "one question is decoded at a time",
+    );
+  });
+});

@@ -44,7 +44,7 @@ describe("the nearest", () => {
     ["train.generator.batch_size", ["train.generator.batch"]],
     ["retriver.layers", ["retriever.initialise.layers"]],
     ["eval.k", []],
-    ["top_k_wanted", []],
+    ["wanted_words", []],
   ])("key to %s is %s", (wrong, right) => {
     const near = nearestKeys(wrong, keys);
     if (right.length === 0) expect(near).toEqual([]);

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { Question } from "../../src/corpus/question.js";
-import { averageScores, scoreAnswer, shownHit, type Answered } from "../../src/evaluation/answered.js";
+import { averageScores, goldRepetition, scoreAnswer, shownHit, type Answered } from "../../src/evaluation/answered.js";
 
 const question = (change: Partial<Question> = {}): Question => ({
   id: "q1",
@@ -25,9 +25,11 @@ describe("scoreAnswer", () => {
   it("joins the scores of answer, context and ranking", () => {
     const scored = scoreAnswer(question(), "the Ida Renhan!", shown, ["p2", "p1"], KS);
     expect(scored).toMatchObject({ id: "q1", em: 1, f1: 1, document: "Alder", gold: ["p1"], answerInContext: 1, passages: shown });
-    expect(scored.retrieval).toEqual({ recall: { "1": 0, "2": 1 }, reciprocalRank: 0.5 });
+    expect(scored.retrieval).toEqual({ recall: { "1": 0, "2": 1 }, ndcg: { "1": 0, "2": 1 / Math.log2(3) }, reciprocalRank: 0.5 });
+    expect(scored).toMatchObject({ rougeL: 0.8, repetition: { "1": 0, "2": 0, "3": 0, "4": 0 } });
     const half = scoreAnswer(question({ answers: ["Ida Renhan"] }), "Ida Vivfum", shown.slice(0, 1), ["p1"], KS);
     expect(half).toMatchObject({ em: 0, f1: 0.5, answerInContext: 0, retrieval: { recall: { "1": 1, "2": 1 }, reciprocalRank: 1 } });
+    expect(scoreAnswer(question(), "Ida Ida Ida", [], undefined, KS).repetition).toEqual({ "1": 1 - 1 / 3, "2": 1 / 2, "3": 0, "4": 0 });
   });
 
   it("scores no retrieval without a search or without gold", () => {
@@ -69,9 +71,41 @@ describe("averageScores", () => {
     expect(scores.f1_interval[1]).toBeGreaterThanOrEqual(scores.f1);
   });
 
+  it("gives every mean an interval that holds it, and rep-n the mean over questions", () => {
+    const scores = averageScores(answered, options);
+    expect(scores.rouge_l).toBeCloseTo((1 + 0.5 + 0) / 3, 12);
+    expect(scores.ndcg["2"]).toBeCloseTo((1 + 0) / 2, 12);
+    expect(scores.rep).toEqual({ "1": 0, "2": 0, "3": 0, "4": 0 });
+    for (const [mean, bounds] of [
+      [scores.rouge_l, scores.rouge_l_interval],
+      [scores.answer_in_context, scores.answer_in_context_interval],
+      [scores.mrr, scores.mrr_interval],
+      [scores.recall["1"], scores.recall_interval["1"]],
+      [scores.ndcg["2"], scores.ndcg_interval["2"]],
+    ] as const) {
+      expect(bounds![0]).toBeLessThanOrEqual(mean!);
+      expect(bounds![1]).toBeGreaterThanOrEqual(mean!);
+      expect(bounds![1]).toBeGreaterThan(bounds![0]);
+    }
+  });
+
+  it("reports beside what the gold answers repeat, each question's answers counting together as one", () => {
+    const repeats = goldRepetition([{ answers: ["no no", "no"] }, { answers: ["so so so"] }]);
+    expect(repeats["1"]).toBeCloseTo((1 / 4 + 2 / 3) / 2, 12);
+    expect(repeats["2"]).toBeCloseTo((0 + 1 / 2) / 2, 12);
+  });
+
   it("says null, not 0, where nothing was retrieved", () => {
     const closed = [scoreAnswer(question(), "Ida Renhan", [], undefined, KS)];
-    expect(averageScores(closed, options)).toMatchObject({ recall: { "1": null, "2": null }, mrr: null, with_gold: 0, em: 1 });
+    expect(averageScores(closed, options)).toMatchObject({
+      recall: { "1": null, "2": null },
+      recall_interval: { "1": null, "2": null },
+      ndcg: { "1": null, "2": null },
+      mrr: null,
+      mrr_interval: null,
+      with_gold: 0,
+      em: 1,
+    });
   });
 
   it("is the same for any order of the questions, intervals aside, and the same every time", () => {

@@ -25,11 +25,11 @@ const QUESTIONS: Question[] = Array.from({ length: 12 }, (_, i) => ({
 /** Answers with the last word of the last passage that it is shown; what it was asked is noted. */
 function reader(): { generator: Generator; asked: AnswerItem[] } {
   const asked: AnswerItem[] = [];
-  const answer = (items: readonly AnswerItem[]): Promise<string[]> => {
+  const answers = (items: readonly AnswerItem[]): Promise<string[][]> => {
     asked.push(...items);
-    return Promise.resolve(items.map(({ passages }) => passages.at(-1)?.text.split(" ").at(-1) ?? ""));
+    return Promise.resolve(items.map(({ passages }) => [passages.at(-1)?.text.split(" ").at(-1) ?? ""]));
   };
-  return { generator: { answer } as unknown as Generator, asked };
+  return { generator: { answers } as unknown as Generator, asked };
 }
 const OPTIONS = { passages: 2, recallKs: [1, 5], maxNewTokens: 4, batch: 8, samples: 50, confidence: 0.95 };
 

@@ -1,8 +1,8 @@
-/** Proves: the interval is numpy's percentile bootstrap over documents, the same digits for a seed; clusters widen it; the permutation test's level holds. */
+/** Proves: the interval is numpy's percentile bootstrap over documents, the same digits for a seed; clusters widen it. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/corpus/seeded-random.js";
-import { clusteredInterval, clusteredPermutation } from "../../src/evaluation/bootstrap.js";
+import { clusteredInterval } from "../../src/evaluation/bootstrap.js";
 
 describe("clusteredInterval", () => {
   const values = Array.from({ length: 60 }, (_, i) => ((i * 7) % 10 < 4 ? 1 : 0));
@@ -89,44 +89,5 @@ describe("clusteredInterval", () => {
     expect(() => clusteredInterval([1, 0], ["a"])).toThrow("2 values of 1");
     expect(() => clusteredInterval([1], ["a"], { level: 1 })).toThrow("level 1");
     expect(() => clusteredInterval([1], ["a"], { resamples: 0 })).toThrow("0 resamples");
-  });
-});
-
-describe("clusteredPermutation", () => {
-  it("equals the exact share of sign changes: five documents, 32 of them", () => {
-    const differences = [1, 2, 3, 4, -5];
-    let asFar = 0;
-    for (let signs = 0; signs < 32; signs++) {
-      const sum = differences.reduce((total, value, i) => total + ((signs >> i) & 1 ? value : -value), 0);
-      if (Math.abs(sum) >= 5) asFar++;
-    }
-    expect(clusteredPermutation(differences, ["a", "b", "c", "d", "e"], { resamples: 50_000 })).toBeCloseTo(asFar / 32, 2);
-  });
-
-  it("is 1 where nothing differs, small where every document does, and never 0", () => {
-    const documents = Array.from({ length: 20 }, (_, i) => i);
-    expect(
-      clusteredPermutation(
-        documents.map(() => 0),
-        documents,
-      ),
-    ).toBe(1);
-    const p = clusteredPermutation(
-      documents.map(() => 0.1),
-      documents,
-      { resamples: 1000 },
-    );
-    expect(p).toBeLessThan(0.01);
-    expect(p).toBeGreaterThanOrEqual(1 / 1001);
-  });
-
-  it("a document's questions change sign together", () => {
-    const differences = Array.from({ length: 40 }, () => 1);
-    expect(
-      clusteredPermutation(
-        differences,
-        differences.map((_, i) => i % 2),
-      ),
-    ).toBeCloseTo(0.5, 1);
   });
 });

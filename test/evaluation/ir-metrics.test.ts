@@ -1,7 +1,50 @@
-/** Proves: recall@k, reciprocal rank and R-precision on worked examples, with duplicates, several gold passages and none. */
+/** Proves: recall@k, reciprocal rank and R-precision on worked examples, with duplicates, several gold passages and none; nDCG equals trec_eval's and scikit-learn's. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hasAnswerIn, rPrecision, recallAt, reciprocalRank } from "../../src/evaluation/ir-metrics.js";
+import { hasAnswerIn, ndcgAt, rPrecision, recallAt, reciprocalRank } from "../../src/evaluation/ir-metrics.js";
+import { metricCases } from "./metric-cases.js";
+
+describe("nDCG@k", () => {
+  const { ndcg } = metricCases();
+
+  it.each(ndcg)("of $ranking against $gold at $k is trec_eval's $trec_eval", ({ ranking, gold, k, trec_eval: expected, sklearn }) => {
+    expect(ndcgAt(ranking, gold, k)).toBeCloseTo(expected, 12);
+    // scikit-learn ranks everything, so only rankings at least k long can be compared.
+    if (sklearn !== null) expect(ndcgAt(ranking, gold, k)).toBeCloseTo(sklearn, 12);
+  });
+
+  it("has cases of both references", () => {
+    expect(ndcg.filter(({ sklearn }) => sklearn !== null).length).toBeGreaterThan(20);
+    expect(new Set(ndcg.map(({ trec_eval: value }) => value.toFixed(3))).size).toBeGreaterThan(8);
+  });
+
+  it("with one gold passage is 1 / log2(rank + 1), whatever stands below it; a duplicate counts once", () => {
+    expect(ndcgAt(["p", "q", "gold", "r"], ["gold"], 10)).toBeCloseTo(1 / 2, 12);
+    expect(ndcgAt(["p", "p", "p", "gold"], ["gold"], 2)).toBeCloseTo(1 / Math.log2(3), 12);
+    expect(ndcgAt(["p", "gold"], ["gold"], 1)).toBe(0);
+  });
+
+  it("is 1 exactly where the gold passages come first, and stays in [0, 1]", () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.nat(20), { maxLength: 12 }),
+        fc.uniqueArray(fc.nat(20), { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 1, max: 12 }),
+        (others, gold, k) => {
+          const value = ndcgAt(others, gold, k);
+          expect(value).toBeGreaterThanOrEqual(0);
+          expect(value).toBeLessThanOrEqual(1 + 1e-12);
+          expect(ndcgAt([...gold, ...others], gold, k)).toBeCloseTo(1, 12);
+        },
+      ),
+    );
+  });
+
+  it("needs a gold passage and a k", () => {
+    expect(() => ndcgAt(["p"], [], 1)).toThrow("gold passage");
+    expect(() => ndcgAt(["p"], ["p"], 0.5)).toThrow("nDCG at 0.5");
+  });
+});
 
 describe("cozyrag 37: rankings are measured", () => {
   it("recall@k asks whether a gold passage is among the k best", () => {

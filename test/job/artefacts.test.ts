@@ -3,7 +3,7 @@
  * and nothing kept that no checkpoint refers to.
  * Alone: npx vitest run test/job/artefacts.test.ts
  */
-import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { noGrad } from "../../src/engine/grad-mode.js";
@@ -20,7 +20,9 @@ import {
   type TrainingSearch,
 } from "../../src/job/artefacts.js";
 import type { JobMessage } from "../../src/job/reporter.js";
+import { hashFile } from "../../src/storage/content-hash.js";
 import { writtenStore } from "../corpus/written-store.js";
+import { faissMissing } from "../retrieval/faiss-here.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 import { PASSAGES, QUESTIONS, tinyEncoder } from "../training/tiny-world.js";
 
@@ -68,6 +70,68 @@ describe("the index of the current retriever", () => {
   it("belongs to the encoder's hash at the moment it was pinned", () => {
     const { hash, dimension } = pinned(encoder);
     expect([hash, dimension]).toEqual([encoder.hash, encoder.dimension]);
+  });
+});
+
+describe.skipIf(faissMissing !== undefined)(`an index of FAISS's${faissMissing === undefined ? "" : `: ${faissMissing}`}`, () => {
+  const index = { ...parts.index, factory: "IVF2,Flat", search: "nprobe=2", threads: 1 };
+  const by = (change: object): ArtefactParts => ({ ...parts, index: { ...index, ...change } });
+
+  it("stands beside the exact one, shares its vectors, is found again, and finds the same when it looks at everything", async () => {
+    const exact = await currentRetriever(parts, encoder, "index");
+    const said = messages.length;
+    const first = await currentRetriever(by({}), encoder, "index");
+    expect(messages.slice(said).some((message) => message.type === "warning" && /trained on 4 vectors/.test(message.text))).toBe(true);
+    expect(first.indexName).not.toBe(exact.indexName);
+    const place = (made: { indexName: string }, name: string): string => path.join(parts.indexFolder, made.indexName, name);
+    expect(statSync(place(first, "vectors.npy")).ino).toBe(statSync(place(exact, "vectors.npy")).ino);
+    expect(namesIn(path.join(parts.indexFolder, first.indexName))).toEqual([
+      "index.faiss",
+      "index.faiss.sha256",
+      "provenance.json",
+      "vectors.npy",
+    ]);
+    const again = await currentRetriever(by({ search: "nprobe=1" }), encoder, "index");
+    expect(again.indexName).toBe(first.indexName);
+    const texts = asked.map(({ question }) => question);
+    expect((await first.retriever.searchRows(texts, 4)).ids_QK).toEqual((await exact.retriever.searchRows(texts, 4)).ids_QK);
+    for (const { retriever } of [exact, first, again]) retriever.index.dispose();
+  });
+
+  it("built anew has the same bytes: a resumed run's refresh finds what it would have found", async () => {
+    const digests: string[] = [];
+    for (const name of ["one", "two"]) {
+      const indexFolder = path.join(folder, name);
+      const { retriever, indexName } = await currentRetriever({ ...by({}), indexFolder }, encoder, "index");
+      digests.push(hashFile(path.join(indexFolder, indexName, "index.faiss")));
+      retriever.index.dispose();
+    }
+    expect(digests[1]).toBe(digests[0]);
+  });
+
+  it("is another for another factory, build or seed; what it finds is kept apart by how it is searched", async () => {
+    const names = new Set<string>();
+    for (const change of [{}, { factory: "Flat", search: "" }, { sample_seed: 1 }, { reproducible: false }, { train_sample: 3 }]) {
+      const { retriever, indexName } = await currentRetriever(by(change), encoder, "index");
+      names.add(indexName);
+      retriever.index.dispose();
+    }
+    expect(names.size).toBe(5);
+    const { retriever, indexName } = await currentRetriever(by({}), encoder, "index");
+    const wide = await searchTraining(by({}), retriever, indexName, searched());
+    const narrow = await searchTraining(by({ search: "nprobe=1" }), retriever, indexName, searched());
+    retriever.index.dispose();
+    expect(narrow.retrieval).not.toBe(wide.retrieval);
+  });
+
+  it("that was damaged is refused with the command that rebuilds it", async () => {
+    const indexFolder = path.join(folder, "damaged");
+    const { retriever, indexName } = await currentRetriever({ ...by({}), indexFolder }, encoder, "index");
+    retriever.index.dispose();
+    truncateSync(path.join(indexFolder, indexName, "index.faiss"), 100);
+    const opened = await currentRetriever({ ...by({}), indexFolder }, encoder, "index");
+    await expect(opened.retriever.searchRows(["Who?"], 1)).rejects.toThrow(/index\.faiss: the index is damaged.*rebuild it: tandem index/);
+    opened.retriever.index.dispose();
   });
 });
 

@@ -10,6 +10,8 @@ import { ROOT, type Finished } from "./killed-run.js";
 export interface CompiledTraining {
   /** A fresh folder for runs. */
   runs: () => string;
+  /** The command. */
+  tandem: string;
   start: (words: readonly string[]) => { process: ChildProcess; ended: Promise<Finished> };
 }
 
@@ -23,6 +25,7 @@ export function compiledTraining(name: string): CompiledTraining {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   });
   return {
+    tandem: command.tandem,
     runs: () => {
       const folder = mkdtempSync(path.join(tmpdir(), "tandem-runs-"));
       folders.push(folder);

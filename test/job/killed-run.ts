@@ -61,6 +61,7 @@ export function lossLines(run: string): Record<string, unknown>[] {
     .split("\n")
     .map((line) => {
       const record = JSON.parse(line) as Record<string, unknown>;
+      delete record["time"];
       delete record["tokens_per_second"];
       delete record["gemm_share"];
       return record;

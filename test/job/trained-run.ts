@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { loadConfig } from "../../src/config/load-config.js";
+import { renderYaml } from "../../src/config/render.js";
 import { passageId } from "../../src/corpus/passage.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import { trainJob } from "../../src/job/train-job.js";
@@ -87,7 +88,13 @@ export function makeFiles(): string {
 /** Trains. @param start decides which of several runs is the latest */
 export async function trainTiny(folder: string, start = new Date("2026-01-02T03:04:05Z"), more: readonly string[] = []): Promise<string> {
   const { config, overrides } = loadConfig({ overrides: [...tinyWords(folder), ...more] });
-  const { path: run } = createRunDirectory(config.run.dir, { name: config.name, config, overrides, versions: collectVersions(), start });
+  const { path: run } = createRunDirectory(config.run.dir, {
+    name: config.name,
+    configYaml: renderYaml(config),
+    overrides,
+    versions: collectVersions(),
+    start,
+  });
   const said: JobMessage[] = [];
   const outcome = await trainJob({
     config,

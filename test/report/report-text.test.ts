@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { ReportRow } from "../../src/evaluation/baselines.js";
+import type { Difference } from "../../src/evaluation/compare-rows.js";
 import { reportText, type RunReport } from "../../src/report/report-text.js";
 
 const row = (name: string, change: Partial<ReportRow> = {}): ReportRow => ({
@@ -12,12 +13,33 @@ const row = (name: string, change: Partial<ReportRow> = {}): ReportRow => ({
   questions: 200,
   em: 0.25,
   f1: 0.5,
+  rouge_l: 0.52,
   em_interval: [0.2, 0.3],
   f1_interval: [0.45, 0.55],
+  rouge_l_interval: [0.46, 0.58],
+  rep: { "1": 0.1, "2": 0.05 },
   recall: { "1": 0.4, "5": 0.6 },
+  recall_interval: { "1": [0.3, 0.5], "5": [0.5, 0.7] },
+  ndcg: { "1": 0.4, "5": 0.51 },
+  ndcg_interval: { "1": [0.3, 0.5], "5": [0.4, 0.6] },
   mrr: 0.48,
+  mrr_interval: [0.4, 0.56],
   with_gold: 200,
   answer_in_context: 0.7,
+  answer_in_context_interval: [0.6, 0.8],
+  against_base: null,
+  ...change,
+});
+const against = (change: Partial<Difference> = {}): Difference => ({
+  difference: 0.125,
+  interval: [0.1, 0.2],
+  questions: 200,
+  p: 0.0312,
+  exact: true,
+  permutations: 1024,
+  smallest_p: 0.00195,
+  documents: 12,
+  differing_documents: 10,
   ...change,
 });
 const report = (rows: ReportRow[], more: ReportRow[] = []): RunReport => ({
@@ -29,6 +51,7 @@ const report = (rows: ReportRow[], more: ReportRow[] = []): RunReport => ({
   confidence: 0.95,
   rows,
   more,
+  gold_rep: { "2": 0.012 },
   seconds: {},
 });
 const withRecall = (name: string, value: number | null): ReportRow => row(name, { recall: { "1": value, "5": value } });
@@ -43,9 +66,45 @@ describe("reportText", () => {
         .find((line) => line.startsWith(name))!
         .trim()
         .split(/\s{2,}/);
-    expect(figures("row")).toEqual(["row", "EM", "interval", "F1", "R@1", "R@5", "MRR@5", "answer in context"]);
-    expect(figures("bm25")).toEqual(["bm25", "0.250", "0.200-0.300", "0.500", "0.400", "0.600", "0.480", "0.700"]);
-    expect(figures("trained-pair")).toEqual(["trained-pair", "0.500", "0.410-0.590", "0.500", "0.400", "0.600", "0.480", "0.700"]);
+    expect(figures("row")).toEqual([
+      "row",
+      "EM",
+      "interval",
+      "F1",
+      "ROUGE-L",
+      "R@1",
+      "R@5",
+      "nDCG@5",
+      "MRR@5",
+      "rep-2",
+      "answer in context",
+    ]);
+    expect(figures("bm25")).toEqual([
+      "bm25",
+      "0.250",
+      "0.200-0.300",
+      "0.500",
+      "0.520",
+      "0.400",
+      "0.600",
+      "0.510",
+      "0.480",
+      "0.050",
+      "0.700",
+    ]);
+    expect(figures("trained-pair")).toEqual([
+      "trained-pair",
+      "0.500",
+      "0.410-0.590",
+      "0.500",
+      "0.520",
+      "0.400",
+      "0.600",
+      "0.510",
+      "0.480",
+      "0.050",
+      "0.700",
+    ]);
     expect(figures("no-passage")[0]).toBe("no-passage");
     for (const name of ["bm25", "trained-pair", "no-passage"]) expect(text).toMatch(new RegExp(`  ${name}\\s+meaning of ${name}`));
     expect(text).toContain("Intervals hold 95 % of bootstrap resamples");
@@ -55,8 +114,8 @@ describe("reportText", () => {
   });
 
   it("shows a dash, not 0, where nothing was retrieved", () => {
-    const text = reportText(report([row("closed-book", { recall: { "1": null }, mrr: null })]));
-    expect(text).toMatch(/closed-book.*–\s+–\s+–\s+0\.700/);
+    const text = reportText(report([row("closed-book", { recall: { "1": null }, ndcg: { "1": null }, mrr: null })]));
+    expect(text).toMatch(/closed-book.*0\.520\s+–\s+–\s+–\s+–\s+0\.050\s+0\.700/);
   });
 
   it.each([
@@ -67,6 +126,27 @@ describe("reportText", () => {
     const text = reportText(report([withRecall("base-pair", base), withRecall("trained-pair", trained), withRecall("bm25", 0.1)]));
     expect(text).toContain(`The trained retriever's recall@1 is ${words}.`);
     expect(text).toContain(`The trained retriever's recall@1 is above BM25: ${trained.toFixed(3)} against 0.100`);
+  });
+
+  it("shows what each row has over the base pair, with p, how it was found and how small it could be", () => {
+    const drawn = against({ difference: -0.25, p: 0.00009999, exact: false, permutations: 10_000, smallest_p: 0.00009999 });
+    const rows = [
+      row("base-pair"),
+      row("trained-pair", { against_base: { em: against(), f1: drawn, rouge_l: against({ difference: 0, p: 1 }), "recall@1": drawn } }),
+      row("closed-book", { against_base: { em: against(), f1: against(), rouge_l: against() } }),
+    ];
+    const text = reportText(report(rows));
+    expect(text).toMatch(/^against base-pair +EM +p +F1 +p +ROUGE-L +p +R@1 +p$/m);
+    expect(text).toMatch(/^trained-pair +\+0\.125 +0\.031 +-0\.250 +0\.00010\* +\+0\.000 +1\.000 +-0\.250 +0\.00010\*$/m);
+    expect(text).toMatch(/^closed-book +\+0\.125 +0\.031 .* – +–$/m);
+    expect(text).toContain("whole documents (12) changing sides; not corrected for the number of tests.");
+    expect(text).toContain("* 10,000 sign changes drawn; elsewhere every one was tried.");
+    expect(text).toContain("Smallest p that could be reached: 0.00010 to 0.002, by how many documents differ.");
+    expect(text).toContain("recall@1 is equal to its start: 0.400 against 0.400 (+0.000, p = 0.00010).");
+    expect(reportText(report([row("base-pair"), row("trained-pair", { against_base: { em: against() } })]))).toContain(
+      "Every sign change was tried.",
+    );
+    expect(reportText(report([row("trained-pair")]))).not.toContain("against base-pair");
   });
 
   it("compares with nothing that wasn't measured", () => {

@@ -14,6 +14,8 @@ const answered = (change: Partial<Answered> = {}): Answered => ({
   prediction: "Ida Renhan",
   em: 1,
   f1: 1,
+  rougeL: 1,
+  repetition: {},
   document: "d",
   gold: ["p1"],
   passages: [

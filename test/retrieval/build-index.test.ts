@@ -3,7 +3,7 @@
  * numbers is refused.
  * Alone: npx vitest run test/retrieval/build-index.test.ts
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { liveTensors } from "../../src/engine/scope.js";
@@ -35,7 +35,7 @@ describe("buildIndex", () => {
   it("writes the vectors in the store's order with their provenance, under a name made of it", async () => {
     const parent = temporaryFolder();
     const options = optionsIn(parent, { faiss: true });
-    const done: [number, number][] = [];
+    const done: [number, number, string][] = [];
     const folder = await buildIndex({ ...options, progress: (...figures) => done.push(figures) });
     expect(path.basename(folder)).toBe(indexName(provenanceOf(options)));
     expect(namesIn(parent)).toEqual([path.basename(folder)]);
@@ -49,7 +49,7 @@ describe("buildIndex", () => {
       expect(share(row, letter + 1)).toBeCloseTo(1 / Math.sqrt(5), 6);
     });
     expect(Buffer.compare(readFlatFile(path.join(folder, "flat.faiss")).vectors_ND, new Uint8Array(vectors.buffer))).toBe(0);
-    expect(done.at(-1)).toEqual([6, 6]);
+    expect(done.at(-1)).toEqual([6, 6, "passages embedded"]);
   });
 
   it("makes rows of length one for cosine and leaves them as they are for the others", async () => {
@@ -94,6 +94,16 @@ describe("buildIndex", () => {
     await expect(build).rejects.toThrow(UserError);
     await expect(build).rejects.toThrow(/passages 0 to 5: the encoder gave vectors that are no numbers/);
     expect(namesIn(parent)).toEqual([]);
+  });
+
+  it("builds beside a damaged neighbour as if it weren't there", async () => {
+    const parent = temporaryFolder();
+    const [damaged, empty] = ["0123456789abcdef", "fedcba9876543210"].map((name) => path.join(parent, name));
+    for (const folder of [damaged, empty]) mkdirSync(folder!);
+    for (const name of ["provenance.json", "vectors.npy"]) writeFileSync(path.join(damaged!, name), "{");
+    const folder = await buildIndex(optionsIn(parent));
+    expect(namesIn(folder)).toContain("vectors.npy");
+    openIndex(folder).dispose();
   });
 
   it("refuses a folder whose provenance was changed under its name", async () => {

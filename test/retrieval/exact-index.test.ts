@@ -4,23 +4,26 @@
  */
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { setThreads } from "../../src/engine/info.js";
 import { fromBytes, toFloat32Array } from "../../src/engine/tensor.js";
 import { UserError } from "../../src/errors.js";
 import { ExactIndex } from "../../src/retrieval/exact-index.js";
-import { METRICS } from "../../src/retrieval/index-contract.js";
+import { METRICS, type Metric } from "../../src/retrieval/index-contract.js";
 import { NpyWriter } from "../../src/storage/npy.js";
 import { goldenTensors } from "../nn/goldens.js";
 import { temporaryFolder } from "../storage/bad-input.js";
 import { normals } from "../training/central-differences.js";
-import { describeIndex, searchIn, unitLength, type MakeIndex } from "./index-conformance.js";
+import { describeIndex, searchIn, unitLength } from "./index-conformance.js";
 
 const makeWith =
-  (block: number | undefined): MakeIndex =>
-  (vectors, dimension, metric) =>
-    ExactIndex.over(fromBytes(vectors, "f32", [vectors.length / dimension, dimension]), {
+  (block: number | undefined) =>
+  (vectors: Float32Array, dimension: number, metric: Metric, threads = 1): ExactIndex => {
+    setThreads(threads);
+    return ExactIndex.over(fromBytes(vectors, "f32", [vectors.length / dimension, dimension]), {
       metric,
       ...(block === undefined ? {} : { block }),
     });
+  };
 
 for (const metric of METRICS) {
   describeIndex("cozyrag 12: the exact index, metric explicit", metric, makeWith(undefined));

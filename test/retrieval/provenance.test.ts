@@ -58,8 +58,30 @@ describe("provenance", () => {
     writeProvenance(folder, made);
     const line = faultOf(() => requireProvenance(folder, { ...made, [field]: value }, "tandem index --run here"));
     expect(line).toMatch(message);
-    expect(line).toContain(`expected ${field} ${value}, got ${made[field]}`);
+    expect(line).toContain(`expected ${field} ${value as string}, got ${made[field] as string}`);
     expect(line).toContain("rebuild it: tandem index --run here");
+  });
+
+  it("refuses an index that is searched in another way: exact or by FAISS, or another factory, sample or seed", () => {
+    const faiss = { factory: "IVF4,Flat", build: "", trainSample: null, sampleSeed: 0, reproducible: true };
+    const refused = (there: Provenance["faiss"], wanted: Provenance["faiss"]): string => {
+      writeProvenance(folder, { ...made, faiss: there });
+      return faultOf(() => requireProvenance(folder, { ...made, faiss: wanted }, "tandem index --run here"));
+    };
+    expect(refused(undefined, faiss)).toMatch(/searched in another way; expected faiss \{.*IVF4,Flat.*got none: exact search; rebuild it/);
+    expect(refused(faiss, undefined)).toMatch(/expected faiss none: exact search, got \{.*IVF4,Flat/);
+    for (const change of [
+      { factory: "Flat" },
+      { build: "efConstruction=8" },
+      { trainSample: 5 },
+      { sampleSeed: 1 },
+      { reproducible: false },
+    ])
+      expect(refused(faiss, { ...faiss, ...change })).toMatch(/searched in another way/);
+    writeProvenance(folder, { ...made, faiss });
+    expect(requireProvenance(folder, { ...made, faiss: { ...faiss } }, "").faiss).toEqual(faiss);
+    expect(indexName({ ...made, faiss: undefined })).toBe(indexName(made));
+    expect(indexName({ ...made, faiss })).not.toBe(indexName(made));
   });
 
   it.each<[string, string | undefined]>([
@@ -71,6 +93,7 @@ describe("provenance", () => {
     ["without its encoder", JSON.stringify({ ...made, encoder: undefined })],
     ["with a size that is a text", JSON.stringify({ ...made, size: "12" })],
     ["with a fraction for its dimension", JSON.stringify({ ...made, dimension: 1.5 })],
+    ["with a FAISS factory that is a number", JSON.stringify({ ...made, faiss: { factory: 3 } })],
     ["with an unknown metric", JSON.stringify({ ...made, metric: "hamming" })],
   ])("that is %s is refused, naming the file", (name, text) => {
     const place = path.join(folder, name.replaceAll(" ", "-"));

@@ -35,7 +35,7 @@ esac`,
   cmake: `echo "cmake $*" >>"$calls"
 [ "$1" = --build ] || exit 0
 [ -z "\${FAKE_COMPILE_ERROR:-}" ] || { echo "addon.cc:3: error: expected ';'"; exit 1; }
-case "$2" in *bridge) touch "$2/tandem.node" ;; *) touch "$2/mmap.node" ;; esac`,
+case "$2" in *bridge) touch "$2/tandem.node" ;; *) touch "$2/$(basename "$2").node" ;; esac`,
   // A Python without torch, whose venv module makes an environment around the same fake.
   python3: `echo "python3 $*" >>"$calls"
 case "$*" in
@@ -63,7 +63,7 @@ export class FakeMachine {
       cpSync(path.join(repository, name), path.join(this.repo, name), { recursive: true });
     for (const name of ["package-lock.json", "tsconfig.json", "tsconfig.build.json"])
       cpSync(path.join(repository, name), path.join(this.repo, name));
-    for (const name of ["src", "tools", "bench", "native/bridge", "native/kernels", "native/mmap"]) {
+    for (const name of ["src", "tools", "bench", "native/bridge", "native/faiss", "native/kernels", "native/mmap"]) {
       this.write(`${name}/source.txt`, name);
     }
     this.write("bin/tandem", `console.log(["tandem", ...process.argv.slice(2)].join(" "));\n`);
@@ -95,16 +95,30 @@ export class FakeMachine {
     return folder;
   }
 
+  /** A prefix with libfaiss's layout. */
+  libfaiss(version: string): string {
+    const folder = path.join(this.folder, `libfaiss-${version}`);
+    mkdirSync(path.join(folder, "include/faiss"), { recursive: true });
+    mkdirSync(path.join(folder, "lib"));
+    const [major, minor, patch] = version.split(".");
+    const header = `#define FAISS_VERSION_MAJOR ${major}\n#define FAISS_VERSION_MINOR ${minor}\n#define FAISS_VERSION_PATCH ${patch}\n`;
+    writeFileSync(path.join(folder, "include/faiss/Index.h"), header);
+    writeFileSync(path.join(folder, "lib/libfaiss.so"), "");
+    return folder;
+  }
+
   /** Runs a script of the repository; variables of this process that steer set-up don't reach it. */
   run(script: string, arguments_: readonly string[] = [], env: Record<string, string> = {}, cwd = this.repo): Outcome {
     const clean = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !/^(SLURM_|LIBTORCH|TANDEM_|CXX$|NODE_INCLUDE_DIR)/.test(name)),
+      Object.entries(process.env).filter(
+        ([name]) => !/^(SLURM_|LIBTORCH|FAISS_ROOT|CONDA_PREFIX|TANDEM_|CXX$|NODE_INCLUDE_DIR)/.test(name),
+      ),
     );
     const file = path.isAbsolute(script) ? script : path.join(this.repo, script);
     const { status, stdout, stderr } = spawnSync("/bin/bash", [file, ...arguments_], {
       cwd,
       encoding: "utf8",
-      env: { ...clean, PATH: `${this.bin}:/usr/bin:/bin`, ...env },
+      env: { ...clean, PATH: `${this.bin}:/usr/bin:/bin`, FAISS_ROOT: "none", ...env },
     });
     return { status, out: stdout, errors: stderr.split("\n").filter((line) => line.trim() !== "") };
   }

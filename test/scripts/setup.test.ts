@@ -216,6 +216,40 @@ describe("build-native.sh", () => {
     machine.run("scripts/setup.sh", [], { LIBTORCH: machine.libtorch("2.13.0") });
     const { status, errors } = machine.run("scripts/build-native.sh", ["brigde"]);
     expect(status).toBe(2);
-    expect(errors).toEqual(["tandem: build-native.sh: 'brigde' is no add-on; expected bridge or mmap"]);
+    expect(errors).toEqual(["tandem: build-native.sh: 'brigde' is no add-on; expected bridge, faiss or mmap"]);
+  });
+
+  it("compiles FAISS's add-on where there is a libfaiss, and says what is missing where there is none", () => {
+    const torch = { LIBTORCH: machine.libtorch("2.13.0") };
+    const without = machine.run("scripts/setup.sh", [], torch);
+    expect(without.status).toBe(0);
+    expect(without.out).toContain("no libfaiss with headers: search is exact; everything else works");
+    for (const way of ["libfaiss-dev", "conda install", "FAISS_ROOT"]) expect(without.out).toContain(way);
+    expect(machine.has("build/faiss")).toBe(false);
+    const prefix = machine.libfaiss("1.9.0");
+    const { status, out } = machine.run("scripts/setup.sh", [], { ...torch, FAISS_ROOT: prefix });
+    expect(status).toBe(0);
+    expect(out).toContain("==> compiling the add-on faiss (usually");
+    expect(machine.calls("cmake -S native/faiss")).toEqual([
+      expect.stringContaining(`-DFAISS_INCLUDE_DIR=${prefix}/include -DFAISS_LIBRARY=${prefix}/lib/libfaiss.so`),
+    ]);
+    expect(machine.has("build/faiss/faiss.node")).toBe(true);
+  });
+
+  it("finds conda's libfaiss, and refuses a FAISS_ROOT without one instead of taking another", () => {
+    const prefix = machine.libfaiss("1.9.0");
+    const found = machine.run("scripts/find-faiss.sh", [], { FAISS_ROOT: "", CONDA_PREFIX: prefix });
+    expect(found.out).toBe(`${prefix}/include\t${prefix}/lib/libfaiss.so\t1.9.0\n`);
+    const { status, errors } = machine.run("scripts/find-faiss.sh", [], { FAISS_ROOT: machine.repo, CONDA_PREFIX: prefix });
+    expect(status).toBe(2);
+    expect(errors).toEqual([expect.stringContaining("holds no include/faiss/Index.h with lib/libfaiss")]);
+    expect(machine.run("scripts/build-native.sh", ["faiss"], { FAISS_ROOT: machine.repo }).status).toBe(1);
+  });
+
+  it("fails when FAISS's add-on is asked for by name and there is no libfaiss", () => {
+    machine.run("scripts/setup.sh", [], { LIBTORCH: machine.libtorch("2.13.0") });
+    const { status, errors } = machine.run("scripts/build-native.sh", ["faiss"]);
+    expect(status).toBe(1);
+    expect(errors[0]).toBe("tandem: libfaiss with its headers was not found");
   });
 });

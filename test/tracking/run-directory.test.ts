@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { packageRoot } from "../../src/storage/package-root.js";
 import { gitRevision } from "../../src/tracking/git-revision.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, runPlaces } from "../../src/tracking/run-directory.js";
@@ -23,7 +23,13 @@ const config = {
 };
 const overrides = ["train.lr=5e-5", "prompt.template='a: b'", "~none"];
 const start = new Date("2026-03-14T15:09:26.535Z");
-const described = { name: "quickstart", config, overrides, versions: { tandem: "0.1.0", libtorch: "2.13.0" }, start };
+const described = {
+  name: "quickstart",
+  configYaml: stringify(config),
+  overrides,
+  versions: { tandem: "0.1.0", libtorch: "2.13.0" },
+  start,
+};
 const environmentOf = (path: string): Record<string, unknown> =>
   JSON.parse(readFileSync(runPlaces(path).environment, "utf8")) as Record<string, unknown>;
 

@@ -9,6 +9,7 @@ import type { TrainingPrompt } from "../../src/generation/prompt.js";
 import { splitSentences } from "../../src/text/sentence-split.js";
 import { answerPositions, cutIntoParts } from "../../src/training/answer-positions.js";
 import { growthAt, holds, sentencesShown, shownText, type Curriculum } from "../../src/training/curriculum.js";
+import type { ContextFilter } from "../../src/training/generator-examples.js";
 import { PASSAGES, QUESTIONS, tinyExamples } from "./tiny-world.js";
 
 const curriculum: Curriculum = { share: 0.4, start: 1, shuffle: true };
@@ -69,6 +70,30 @@ describe("examples", () => {
     expect(example.passages.map((passage) => passage.title)).toEqual(["Birch"]);
     expect(example.questions.map((question) => question.index)).toEqual([2, 3]);
     expect(tinyExamples({ questionsPerContext: 1 }).at(2, 0).questions).toHaveLength(1);
+  });
+
+  it("that go on from earlier turns bring them along, and share their context with no other question", () => {
+    const history = [{ question: "Where is Birch?", answer: "in the north" }];
+    const questions = QUESTIONS.map((question, i) => (i === 3 ? { ...question, history } : question));
+    const examples = tinyExamples({ questions, questionsPerContext: 3 });
+    const followUp = examples.at(3, 0);
+    expect([followUp.questions.map(({ index }) => index), followUp.history]).toEqual([[3], history]);
+    const other = examples.at(2, 0);
+    expect([other.questions.map(({ index }) => index), other.history]).toEqual([[2], undefined]);
+  });
+
+  it("show what the filter leaves, chosen by the lead's question, and ask what that still answers", () => {
+    const seen: string[] = [];
+    const filter: ContextFilter = (passages, question) => {
+      seen.push(question);
+      return passages.map((passage) => ({ ...passage, text: sentencesOf(passage.text)[0] ?? "" }));
+    };
+    const examples = tinyExamples({ questionsPerContext: 3, filter });
+    const example = examples.at(2, 0);
+    expect(seen).toEqual([example.questions[0]!.question]);
+    const whole = PASSAGES.find(({ title }) => title === "Birch")!.text;
+    expect(example.passages.map(({ text }) => text)).toEqual([sentencesOf(whole)[0]]);
+    for (const { answer } of example.questions.slice(1)) expect(example.passages[0]!.text).toContain(answer);
   });
 
   it("ask about the lead's own passage alone where that is wanted, whatever else the context holds", () => {
@@ -212,6 +237,7 @@ describe("answer positions", () => {
     context: { start: 0, end: 0 },
     passagesShown: 0,
     tokensCut: 0,
+    turnsShown: 0,
   });
 
   it("cozyrag 18: logits at position t − 1 predict token t, for the answers' tokens and nothing else", () => {

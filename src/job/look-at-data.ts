@@ -1,0 +1,195 @@
+/**
+ * What somebody's own files are: which format a corpus has, how its paragraphs end, what the questions hold and whether their passage ids lead anywhere. It looks and writes nothing (starter-config.ts turns
+ * the findings into a config). The traps: a corpus may be a whole encyclopaedia, so only its first articles are read; and what isn't understood here would fail in training, so it fails here, with its line.
+ */
+import { existsSync, statSync } from "node:fs";
+import path from "node:path";
+import type { Article, ArticleSource } from "../corpus/article.js";
+import { parseJsonlRecord, openJsonl } from "../corpus/jsonl-reader.js";
+import { readQuestions, type Question } from "../corpus/questions.js";
+import { readSourceLines } from "../corpus/source-lines.js";
+import { questionGroup } from "../corpus/splits.js";
+import { openWikiextractor } from "../corpus/wikiextractor-reader.js";
+import { UserError } from "../errors.js";
+
+/** Articles that are read of a corpus. */
+const SAMPLE = 2000;
+/** A passage's id in a store: a content hash. */
+const STORE_ID = /^[0-9a-f]{32}$/;
+
+interface CorpusFindings {
+  readonly path: string;
+  readonly format: "wikiextractor" | "jsonl";
+  readonly files: number;
+  readonly bytes: number;
+  /** Articles read, at most 2,000. */
+  readonly articles: number;
+  readonly isSample: boolean;
+  /** What ends a paragraph. */
+  readonly split: "blank" | "line";
+  /** Paragraphs in the articles read. */
+  readonly paragraphs: number;
+}
+
+export interface QuestionFindings {
+  readonly path: string;
+  readonly questions: number;
+  readonly rejected: readonly { readonly line: number; readonly reason: string }[];
+  /** Questions that name a passage. */
+  readonly withIds: number;
+  /** What a split keeps together: documents, passages, wordings. */
+  readonly groups: number;
+}
+
+/** Where the questions' passage ids lead: to hashes of a store, to the ids of a JSONL file, to no known place, or there are none. */
+export type GoldFindings =
+  | { readonly kind: "store" }
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "lost"; readonly example: string }
+  | { readonly kind: "none" };
+
+export interface DataFindings {
+  readonly corpus: CorpusFindings;
+  readonly train: QuestionFindings;
+  readonly valid: QuestionFindings | undefined;
+  readonly test: QuestionFindings | undefined;
+  readonly gold: GoldFindings;
+}
+
+export interface DataFiles {
+  readonly corpus: string;
+  readonly questions: string;
+  readonly valid?: string;
+  readonly test?: string;
+  /** JSONL passages whose ids the questions use, where they aren't the corpus's. */
+  readonly goldPassages?: string;
+}
+
+/** Looks at all files. @throws UserError for what training couldn't read, naming file and line */
+export async function lookAtData(files: DataFiles): Promise<DataFindings> {
+  const sets = { train: lookAtQuestions(files.questions), valid: lookedAt(files.valid), test: lookedAt(files.test) };
+  const missing = 1 + Number(files.valid === undefined) + Number(files.test === undefined);
+  if (sets.train.found.groups < missing)
+    throw new UserError({
+      where: files.questions,
+      what: `is too small to take ${missing === 3 ? "validation and test" : "held-out"} questions from`,
+      expected: `questions of at least ${missing} documents`,
+      got: `${sets.train.found.groups}`,
+      remedy: "give more questions, or files of their own: --valid and --test",
+    });
+  const corpus = await lookAtCorpus(files.corpus);
+  const asked = [sets.train, sets.valid, sets.test].flatMap((set) => set?.questions ?? []);
+  const gold = await lookForGold(
+    asked,
+    files.goldPassages ?? (corpus.format === "jsonl" ? corpus.path : undefined),
+    files.goldPassages !== undefined,
+  );
+  return { corpus, train: sets.train.found, valid: sets.valid?.found, test: sets.test?.found, gold };
+}
+
+async function lookAtCorpus(given: string): Promise<CorpusFindings> {
+  const place = path.resolve(given);
+  const source = await openCorpus(place);
+  const articles: Article[] = [];
+  let isSample = false;
+  for await (const article of source.articles()) {
+    if (articles.length === SAMPLE) {
+      isSample = true;
+      break;
+    }
+    articles.push(article);
+  }
+  if (articles.length === 0)
+    throw new UserError({
+      where: given,
+      what: "holds no article with text",
+      expected: "wikiextractor's <doc> blocks, or {id, title, text} a line",
+    });
+  const split = paragraphEnd(articles);
+  const ends = split === "blank" ? /\n\s*\n/ : /\n/;
+  const paragraphs = articles.reduce((sum, { text }) => sum + text.split(ends).filter((part) => part.trim() !== "").length, 0);
+  const { format, files, bytes } = source;
+  return { path: place, format, files: files.length, bytes, articles: articles.length, isSample, split, paragraphs };
+}
+
+/** A folder is wikiextractor's if it holds such files, a file if it begins with `<doc`. */
+async function openCorpus(place: string): Promise<ArticleSource> {
+  if (!existsSync(place))
+    throw new UserError({
+      where: place,
+      what: "no such file or folder",
+      expected: "a wikiextractor folder, or a file or folder of JSON lines",
+      remedy: "mend --corpus",
+    });
+  if (statSync(place).isFile()) {
+    for await (const { line } of readSourceLines(place))
+      if (line.trim() !== "") return line.startsWith("<doc") ? openWikiextractor(place) : openJsonl(place);
+    throw new UserError({ where: place, what: "is empty", expected: "{id, title, text} a line" });
+  }
+  try {
+    return openWikiextractor(place);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+  }
+  try {
+    return openJsonl(place);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
+      {
+        where: place,
+        what: "no corpus in this folder",
+        expected: "wikiextractor's files (wiki_00, …) or *.jsonl",
+        remedy: "mend --corpus",
+      },
+      { cause: error },
+    );
+  }
+}
+
+/** Blank lines where most articles with several lines have them, else line breaks, as wikiextractor writes. */
+function paragraphEnd(articles: readonly Article[]): "blank" | "line" {
+  const long = articles.filter(({ text }) => text.includes("\n"));
+  const blank = long.filter(({ text }) => /\n\s*\n/.test(text));
+  return 2 * blank.length >= long.length ? "blank" : "line";
+}
+
+interface Looked {
+  readonly found: QuestionFindings;
+  readonly questions: readonly Question[];
+}
+
+function lookedAt(file: string | undefined): Looked | undefined {
+  return file === undefined ? undefined : lookAtQuestions(file);
+}
+
+function lookAtQuestions(file: string): Looked {
+  const { questions, rejected } = readQuestions(file);
+  const withIds = questions.filter(({ passageIds }) => passageIds.length > 0).length;
+  const groups = new Set(questions.map(questionGroup)).size;
+  return { found: { path: path.resolve(file), questions: questions.length, rejected, withIds, groups }, questions };
+}
+
+/** @param isGiven the file was named for this, so an id that isn't in it is a mistake */
+async function lookForGold(questions: readonly Question[], file: string | undefined, isGiven: boolean): Promise<GoldFindings> {
+  const wanted = new Set(questions.flatMap(({ passageIds }) => passageIds));
+  const [example] = wanted;
+  if (example === undefined) return { kind: "none" };
+  const lost = new Set(wanted);
+  if (file !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile() !== false) {
+    for await (const { line, number } of readSourceLines(file)) {
+      if (line.trim() === "") continue;
+      lost.delete(parseJsonlRecord(line, `${file}:${number}`).sourceId);
+      if (lost.size === 0) return { kind: "file", path: path.resolve(file) };
+    }
+  }
+  const [missing = example] = lost;
+  if (isGiven)
+    throw new UserError({
+      where: file ?? "",
+      what: `has no passage ${JSON.stringify(missing)}, which a question names`,
+      remedy: "mend --gold-passages",
+    });
+  if ([...wanted].every((id) => STORE_ID.test(id))) return { kind: "store" };
+  return { kind: "lost", example: missing };
+}

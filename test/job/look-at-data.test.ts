@@ -1,0 +1,151 @@
+/**
+ * Proves that somebody's files are recognised for what they are: format, paragraphs, questions, where passage ids lead; and that what training couldn't read is refused here, in one line with its place.
+ * Alone: npx vitest run test/job/look-at-data.test.ts
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { lookAtData, type DataFindings } from "../../src/job/look-at-data.js";
+import { starterConfig } from "../../src/job/starter-config.js";
+import { faultOf } from "./fault-of.js";
+import { jsonLines } from "./trained-run.js";
+
+const folder = mkdtempSync(path.join(os.tmpdir(), "tandem-look-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const file = (name: string, text: string | Uint8Array): string => {
+  const full = path.join(folder, name);
+  mkdirSync(path.dirname(full), { recursive: true });
+  writeFileSync(full, text);
+  return full;
+};
+const TOWNS = ["Alder", "Birch", "Cedar", "Dorn"];
+const passages = file(
+  "passages.jsonl",
+  jsonLines(TOWNS.map((title, i) => ({ id: `p${i}`, title, text: `${title} is a town.\n\nIt sells rope.` }))),
+);
+const lines = file(
+  "lines.jsonl",
+  jsonLines(TOWNS.map((title, i) => ({ id: `p${i}`, title, text: `${title} is a town.\nIt sells rope.\nIt lies low.` }))),
+);
+const tsv = file("questions.tsv", TOWNS.map((town) => `Where is ${town}?\there\n`).join(""));
+const asked = (ids: (i: number) => string[]): string =>
+  jsonLines(TOWNS.map((town, i) => ({ id: `q${i}`, question: `Where is ${town}?`, answers: ["here"], passage_ids: ids(i) })));
+const named = file(
+  "named.jsonl",
+  asked((i) => [`p${i}`]),
+);
+const look = (corpus: string, questions: string, more: object = {}): Promise<DataFindings> => lookAtData({ corpus, questions, ...more });
+
+describe("a corpus", () => {
+  it("of JSON lines, with blank lines between paragraphs", async () => {
+    const { corpus } = await look(passages, tsv);
+    expect(corpus).toMatchObject({
+      path: passages,
+      format: "jsonl",
+      files: 1,
+      articles: 4,
+      isSample: false,
+      split: "blank",
+      paragraphs: 8,
+    });
+  });
+
+  it("whose paragraphs end with the line", async () => {
+    expect((await look(lines, tsv)).corpus).toMatchObject({ split: "line", paragraphs: 12 });
+  });
+
+  it("of wikiextractor, as a folder or a file", async () => {
+    const text = TOWNS.map(
+      (title, i) => `<doc id="${i}" url="u" title="${title}">\n${title}\n\n${title} is a town.\nIt sells rope.\n</doc>\n`,
+    ).join("");
+    const wiki = file("extracted/AA/wiki_00", text);
+    expect((await look(path.join(folder, "extracted"), tsv)).corpus).toMatchObject({
+      format: "wikiextractor",
+      files: 1,
+      articles: 4,
+      split: "line",
+    });
+    expect((await look(wiki, tsv)).corpus).toMatchObject({ format: "wikiextractor", articles: 4 });
+  });
+
+  it("of a folder of JSON lines; of a large one the first 2,000 articles are read", async () => {
+    const many = Array.from({ length: 2001 }, (_, i) => ({ id: `a${i}`, title: `T${i}`, text: "One paragraph." }));
+    file("many/a.jsonl", jsonLines(many));
+    expect((await look(path.join(folder, "many"), tsv)).corpus).toMatchObject({ format: "jsonl", articles: 2000, isSample: true });
+  });
+
+  it.each([
+    ["isn't there", () => path.join(folder, "nowhere"), /nowhere: no such file or folder.*--corpus$/],
+    ["is empty", () => file("empty.jsonl", "\n\n"), /empty\.jsonl: is empty/],
+    ["is a folder of something else", () => path.dirname(file("other/a.csv", "x")), /no corpus in this folder.*wiki_00/],
+    ["is cut off", () => file("cut.jsonl", '{"id": "a", "title": "T", "text": "x"}\n{"id": "b", "ti'), /cut\.jsonl:2/],
+    ["is not UTF-8", () => file("latin.jsonl", Buffer.from('{"id": "a", "title": "T\xe9", "text": "x"}\n', "latin1")), /latin\.jsonl:1/],
+    ["has no text", () => file("textless.jsonl", '{"id": "a", "title": "T", "text": ""}\n'), /no article with text/],
+    ["is a question file", () => named, /named\.jsonl:1/],
+  ])("that %s is refused", async (_, corpus, expected) => {
+    expect(await faultOf(() => look(corpus(), tsv))).toMatch(expected);
+  });
+});
+
+describe("questions", () => {
+  it("with answers alone: no gold, each wording a group of its own, bad lines counted with their reasons", async () => {
+    const bad = file("bad.tsv", "A?\tx\nB?\ty\nC?\tz\nD?\nE?\t\nA?\tw\n");
+    const { train, gold } = await look(passages, bad);
+    expect(train).toMatchObject({ questions: 4, withIds: 0, groups: 3 });
+    expect(train.rejected.map(({ line }) => line)).toEqual([4, 5]);
+    expect(gold).toEqual({ kind: "none" });
+  });
+
+  it("whose ids are lines of the corpus", async () => {
+    expect((await look(passages, named)).gold).toEqual({ kind: "file", path: passages });
+  });
+
+  it("whose ids are another file's", async () => {
+    const other = file(
+      "other.jsonl",
+      asked((i) => [`x${i}`]),
+    );
+    const gold = file("gold.jsonl", jsonLines(TOWNS.map((title, i) => ({ id: `x${i}`, title, text: "It sells rope." }))));
+    expect((await look(passages, other)).gold).toEqual({ kind: "lost", example: "x0" });
+    expect((await look(passages, other, { goldPassages: gold })).gold).toEqual({ kind: "file", path: gold });
+    expect(await faultOf(() => look(passages, other, { goldPassages: passages }))).toMatch(
+      /passages\.jsonl: has no passage "x0".*--gold-passages/,
+    );
+  });
+
+  it("whose ids are content hashes", async () => {
+    expect(
+      (
+        await look(
+          passages,
+          file(
+            "hashed.jsonl",
+            asked((i) => [String(i).repeat(32)]),
+          ),
+        )
+      ).gold,
+    ).toEqual({ kind: "store" });
+  });
+
+  it("in files of their own", async () => {
+    const found = await look(passages, named, { valid: tsv, test: named });
+    expect([found.train.questions, found.valid?.questions, found.test?.withIds]).toEqual([4, 4, 4]);
+  });
+
+  it("of which only those for training decide whether a schedule may want gold passages", async () => {
+    const config = (found: Awaited<ReturnType<typeof look>>): string => starterConfig("x", found, "small", "tandem train");
+    expect(config(await look(passages, tsv, { test: named }))).not.toContain("contexts: gold");
+    expect(config(await look(passages, named, { test: named }))).toContain("contexts: gold");
+  });
+
+  it.each([
+    ["aren't there", () => path.join(folder, "nowhere.tsv"), /nowhere\.tsv/],
+    ["are too few to set any aside", () => file("two.tsv", "A?\tx\nB?\ty\n"), /two\.tsv: is too small.*at least 3 documents, got 2/],
+    ["have no usable line", () => file("useless.tsv", "A?\n"), /useless\.tsv:1/],
+    ["are UTF-16", () => file("wide.tsv", Buffer.from("\ufeffA?\tx\n", "utf16le")), /UTF-16/],
+  ])("that %s are refused", async (_, questions, expected) => {
+    expect(await faultOf(() => look(passages, questions()))).toMatch(expected);
+  });
+});
