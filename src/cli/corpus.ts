@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
 import type { CorpusReport } from "../corpus/build-corpus.js";
 import type { PassageStore } from "../corpus/passage-store.js";
-import type { readQuestions as readQuestionFile } from "../corpus/questions.js";
+import type { RejectedQuestion } from "../corpus/question-set.js";
 import { UserError } from "../errors.js";
 import { plain } from "./hit-text.js";
 import { jobDisplay } from "./job-display.js";
@@ -29,7 +29,8 @@ interface ShowArguments {
 interface QuestionsReport {
   readonly file: string;
   readonly questions: number;
-  readonly rejected: ReturnType<typeof readQuestionFile>["rejected"];
+  readonly rejected: readonly RejectedQuestion[];
+  readonly unanswerable: number;
 }
 
 const show: CommandModule<object, ShowArguments> = {
@@ -102,12 +103,15 @@ export const command: CommandModule<object, CorpusArguments> = {
       });
     // Bad question files are cheap to find; a corpus may take hours.
     const { readQuestions } = await import("../corpus/questions.js");
+    const { placeOf } = await import("../corpus/question-set.js");
     const questions = given.questions.map((file): QuestionsReport => {
-      const { questions: usable, rejected } = readQuestions(file);
-      return { file, questions: usable.length, rejected };
+      const { questions: usable, rejected, unanswerable } = readQuestions(file);
+      return { file, questions: usable.length, rejected, unanswerable };
     });
     const corpus = output === undefined ? undefined : await build(given, output, quiet);
-    process.stdout.write(json ? `${JSON.stringify({ corpus: corpus ?? null, questions }, null, 2)}\n` : reportText(corpus, questions));
+    process.stdout.write(
+      json ? `${JSON.stringify({ corpus: corpus ?? null, questions }, null, 2)}\n` : reportText(corpus, questions, placeOf),
+    );
   },
 };
 
@@ -122,10 +126,14 @@ async function build(given: OverrideArguments, output: string, quiet: boolean): 
   }
 }
 
-function reportText(corpus: CorpusReport | undefined, questions: readonly QuestionsReport[]): string {
-  const checked = questions.flatMap(({ file, questions: usable, rejected }) => [
-    `${file}: ${usable} questions, ${rejected.length} lines left out`,
-    ...rejected.map(({ line, reason }) => `${file}:${line}: ${reason}`),
+function reportText(
+  corpus: CorpusReport | undefined,
+  questions: readonly QuestionsReport[],
+  placeOf: (file: string, rejected: RejectedQuestion) => string,
+): string {
+  const checked = questions.flatMap(({ file, questions: usable, rejected, unanswerable }) => [
+    `${file}: ${usable} questions, ${rejected.length} ${rejected[0]?.place === undefined ? "lines" : "bad ones"} left out${unanswerable === 0 ? "" : `, ${unanswerable} unanswerable left out`}`,
+    ...rejected.map((each) => `${placeOf(file, each)}: ${each.reason}`),
   ]);
   return [...(corpus === undefined ? [] : corpusLines(corpus)), ...checked, ""].join("\n");
 }

@@ -5,11 +5,11 @@
 import { choice, flag, integer, number, path, section, text } from "./leaf.js";
 
 const corpus = section("The texts that are searched.", {
-  format: choice(["wikiextractor", "jsonl"], {
-    doc: "wikiextractor: a folder of its output, plain, --json or .gz; jsonl: one {id, title, text} a line.",
+  format: choice(["wikiextractor", "jsonl", "squad"], {
+    doc: "wikiextractor: a folder of its output, plain, --json or .gz; jsonl: one {id, title, text} a line; squad: the paragraphs of SQuAD's JSON, a file or a folder of them.",
     default: "jsonl",
   }),
-  path: path({ doc: "The wikiextractor folder or the JSONL file.", default: null }),
+  path: path({ doc: "The wikiextractor folder, the JSONL file or folder, or SQuAD's.", default: null }),
   chunker: choice(["paragraphs", "sentences", "tokens", "recursive"], {
     doc: "How articles become passages: paragraphs; windows of whole sentences; windows of tokens, cut between words; recursive: at blank lines, then line breaks, sentences, words.",
     default: "paragraphs",
@@ -58,7 +58,10 @@ const corpus = section("The texts that are searched.", {
 });
 
 const questions = section("The questions with their answers.", {
-  train: path({ doc: "Training questions: JSONL {id, question, answers[], passage_ids[]}, or question<TAB>answer lines.", default: null }),
+  train: path({
+    doc: "Training questions: JSONL {id, question, answers[], passage_ids[]}, question<TAB>answer lines, or SQuAD's JSON, v1.1 or v2.0, whose paragraphs are the gold passages.",
+    default: null,
+  }),
   valid: path({ doc: "Validation questions. null: taken from the training file by questions.split.", default: null }),
   test: path({ doc: "Test questions. null: taken from the training file by questions.split.", default: null }),
   gold_passages: path({

@@ -6,14 +6,14 @@ import { existsSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { DataConfig } from "../config/schema.js";
+import { openArticles } from "../corpus/article-formats.js";
 import { buildCorpus, type BuildCorpusOptions, type CorpusReport, type CorpusSpec } from "../corpus/build-corpus.js";
 import { alignGold, readGoldPassages } from "../corpus/gold-alignment.js";
-import { openJsonl } from "../corpus/jsonl-reader.js";
 import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
 import { PassageStore } from "../corpus/passage-store.js";
+import { placeOf, type GoldPassage, type QuestionSet } from "../corpus/question-set.js";
 import { readQuestions, type Question } from "../corpus/questions.js";
 import { checkNoLeak, questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
-import { openWikiextractor } from "../corpus/wikiextractor-reader.js";
 import { UserError } from "../errors.js";
 import type { Report } from "./reporter.js";
 
@@ -42,7 +42,7 @@ export function corpusSource(data: DataConfig): CorpusSpec["source"] {
     throw new UserError({
       where: "data.corpus.path",
       what: "is not set",
-      expected: "a wikiextractor folder or a JSONL file",
+      expected: "a wikiextractor folder, a JSONL file or SQuAD's JSON",
       remedy: "set data.corpus.path=… or choose data=quickstart",
     });
   return { format, path: source, ...(limit === null ? {} : { limit }) };
@@ -51,7 +51,7 @@ export function corpusSource(data: DataConfig): CorpusSpec["source"] {
 /** Titles and texts of the corpus, for training a tokenizer. */
 export async function corpusTexts(data: DataConfig): Promise<string[]> {
   const { format, path: source } = corpusSource(data);
-  const reader = format === "wikiextractor" ? openWikiextractor(source) : openJsonl(source);
+  const reader = openArticles(format, source);
   const texts: string[] = [];
   let characters = 0;
   for await (const { title, text } of reader.articles()) {
@@ -132,7 +132,8 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
       expected: "a file of questions",
       remedy: "set data.questions.train=…",
     });
-  const gold = questions.gold_passages === null ? new Map<string, never>() : await readGoldPassages(questions.gold_passages);
+  const gold: ReadonlyMap<string, GoldPassage> =
+    questions.gold_passages === null ? new Map() : await readGoldPassages(questions.gold_passages);
   const read = (file: string): Question[] => aligned(readReported(file, report), gold, store, file, report);
   const given = read(questions.train);
   const fractions = {
@@ -158,27 +159,33 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
   return sets;
 }
 
-/** Reads a question file and reports every rejected line with its number. */
-export function readReported(file: string, report: Report): Question[] {
-  const { questions, rejected } = readQuestions(file);
-  for (const { line, reason } of rejected.slice(0, REJECTED_SHOWN))
-    report({ type: "warning", text: `${file}:${line}: left out: ${reason}` });
+/** Reads a question file and reports what is left out: the first rejected lines with number and reason, the number of the others, that of unanswerable questions. */
+export function readReported(file: string, report: Report): QuestionSet {
+  const set = readQuestions(file);
+  const { rejected, unanswerable } = set;
+  for (const each of rejected.slice(0, REJECTED_SHOWN))
+    report({ type: "warning", text: `${placeOf(file, each)}: left out: ${each.reason}` });
   if (rejected.length > REJECTED_SHOWN)
     report({
       type: "warning",
-      text: `${file}: ${rejected.length - REJECTED_SHOWN} more lines left out; tandem corpus --questions lists them`,
+      text: `${file}: ${rejected.length - REJECTED_SHOWN} more ${rejected[0]?.line === undefined ? "questions" : "lines"} left out; tandem corpus --questions lists them`,
     });
-  return questions;
+  if (unanswerable > 0)
+    report({
+      type: "warning",
+      text: `${file}: ${unanswerable} left out that are marked as unanswerable: nothing here trains or scores no answer`,
+    });
+  return set;
 }
 
 function aligned(
-  questions: readonly Question[],
-  gold: Awaited<ReturnType<typeof readGoldPassages>>,
+  { questions, gold: own }: QuestionSet,
+  named: ReadonlyMap<string, GoldPassage>,
   store: PassageStore,
   file: string,
   report: Report,
 ): Question[] {
-  const { questions: mapped, report: alignment } = alignGold(questions, gold, store);
+  const { questions: mapped, report: alignment } = alignGold(questions, new Map([...named, ...own]), store);
   if (alignment.unmapped.length > 0) {
     const [first] = alignment.unmapped;
     report({
