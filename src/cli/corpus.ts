@@ -1,16 +1,17 @@
 /**
- * `tandem corpus`: builds a passage store alone and reports what became of the text; checks question files; shows passages of a store. Training builds the same store by itself. The trap: a question file's
+ * `tandem corpus`: builds a passage store alone and reports what became of the text; checks question files; shows passages of a store; `corpus check` is corpus-check.ts. Training builds the same store by itself. The trap: a question file's
  * rejected lines are the report's most useful part, so all of them are printed, not the first few.
  */
 import path from "node:path";
-import { existsSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
 import type { CorpusReport } from "../corpus/build-corpus.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import type { RejectedQuestion } from "../corpus/question-set.js";
 import { UserError } from "../errors.js";
+import { check } from "./corpus-check.js";
 import { plain } from "./hit-text.js";
 import { jobDisplay } from "./job-display.js";
+import { openNamedStore } from "./named-store.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
 
 interface CorpusArguments extends OverrideArguments {
@@ -50,9 +51,7 @@ const show: CommandModule<object, ShowArguments> = {
       .example("$0 corpus show stores/wiki 0", "the first passage")
       .example("$0 corpus show runs/<run> 4f2c09a1b3d8e7560f1a2b3c4d5e6f70", "a passage that tandem search has named"),
   handler: async ({ store: folder, passages, json }) => {
-    const { PassageStore: Store } = await import("../corpus/passage-store.js");
-    const inRun = path.join(folder, "corpus");
-    const store = Store.open(existsSync(path.join(inRun, "manifest.json")) ? inRun : folder);
+    const store = await openNamedStore(folder);
     if (passages.length === 0) {
       const { shards, rowsById, ...facts } = store.manifest;
       const files = [...shards, rowsById].map(({ file }) => file);
@@ -69,9 +68,9 @@ const show: CommandModule<object, ShowArguments> = {
 
 export const command: CommandModule<object, CorpusArguments> = {
   command: "corpus [overrides..]",
-  describe: "build a passage store alone, check question files, show passages",
+  describe: "build a passage store alone, check question files and what they share, show passages",
   builder: (yargs: Argv) =>
-    withOverrides(yargs.command(show))
+    withOverrides(yargs.command(show).command(check))
       .option("output", { type: "string", requiresArg: true, describe: "the store's folder; a store that is there is replaced" })
       .option("questions", {
         type: "string",
@@ -89,6 +88,7 @@ export const command: CommandModule<object, CorpusArguments> = {
       )
       .example("$0 corpus --questions qa.tsv", "which lines of a question file can't be used")
       .example("$0 corpus show stores/wiki 17", "passage 17")
+      .example("$0 corpus check experiment=quickstart", "what training, validation and test questions share")
       .epilogue(
         "Passages are measured in tokens of retriever.path; without one, a tokenizer is trained on the corpus, as tandem train does.",
       ),

@@ -73,7 +73,8 @@ export function alignGold(
     report.withAnswer += passages.some(({ text }) => hasAnswer(text, question.answers)) ? 1 : 0;
     const own = question.passageIds.map((id) => found.get(id)?.document).find((name) => name !== undefined);
     const document = question.document ?? passages[0]?.document ?? own;
-    const { answerPlaces: _, ...rest } = question;
+    const rest = { ...question };
+    delete rest.answerPlaces;
     return { ...rest, passageIds: passages.map(({ id }) => id), ...(document === undefined ? {} : { document }) };
   });
   return { questions: aligned, report };

@@ -74,7 +74,7 @@ function answerOf(value: unknown, what: string, context: string, unitAt: UnitAt)
   const text = whole.trim();
   if (text === "") throw new Rejection(`${what}.text is empty`);
   if (typeof point !== "number" || !Number.isInteger(point) || point < 0) {
-    throw new Rejection(`${what}.answer_start must be a whole number ≥ 0, not ${JSON.stringify(point) ?? "missing"}`);
+    throw new Rejection(`${what}.answer_start must be a whole number ≥ 0, not ${point === undefined ? "missing" : JSON.stringify(point)}`);
   }
   const unit = unitAt(point) ?? context.length;
   const there = context.slice(unit, unit + whole.length);

@@ -13,7 +13,8 @@ import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
 import { PassageStore } from "../corpus/passage-store.js";
 import { placeOf, type GoldPassage, type QuestionSet } from "../corpus/question-set.js";
 import { readQuestions, type Question } from "../corpus/questions.js";
-import { checkNoLeak, questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
+import { checkNoLeak } from "../corpus/leaks.js";
+import { questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
 import { UserError } from "../errors.js";
 import type { Report } from "./reporter.js";
 
@@ -124,7 +125,18 @@ export function describeCorpus(built: CorpusReport): string {
  * @throws UserError when a file is missing, splits leak, or a split is empty
  */
 export async function prepareQuestions(data: DataConfig, store: PassageStore, report: Report): Promise<QuestionSets> {
-  const { questions } = data;
+  const gold = await namedGold(data);
+  const sets = splitSets(data, (file) => aligned(readReported(file, report), gold, store, file, report));
+  checkNoLeak(comparedSets(data, sets));
+  report({
+    type: "note",
+    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions, no document in two of them`,
+  });
+  return sets;
+}
+
+/** Reads the files of the config by `read` and takes validation and test from the training file where they have none. @throws UserError when no training file is named */
+export function splitSets({ questions }: DataConfig, read: (file: string) => Question[]): QuestionSets {
   if (questions.train === null)
     throw new UserError({
       where: "data.questions.train",
@@ -132,9 +144,6 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
       expected: "a file of questions",
       remedy: "set data.questions.train=…",
     });
-  const gold: ReadonlyMap<string, GoldPassage> =
-    questions.gold_passages === null ? new Map() : await readGoldPassages(questions.gold_passages);
-  const read = (file: string): Question[] => aligned(readReported(file, report), gold, store, file, report);
   const given = read(questions.train);
   const fractions = {
     valid: questions.valid === null ? questions.split.valid : 0,
@@ -143,20 +152,22 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
   };
   const split =
     fractions.valid + fractions.test === 0 ? { train: given, valid: [], test: [] } : splitByDocument(given, questionGroup, fractions);
-  const sets = {
+  return {
     train: questions.limit === null ? split.train : split.train.slice(0, questions.limit),
     valid: questions.valid === null ? split.valid : read(questions.valid),
     test: questions.test === null ? split.test : read(questions.test),
   };
-  // One file may serve as validation and as test; it must not share a document with training.
-  const compared: Record<string, readonly Question[]> =
-    questions.valid === questions.test ? { train: sets.train, valid: sets.valid } : sets;
-  checkNoLeak(compared);
-  report({
-    type: "note",
-    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions, no document in two of them`,
-  });
-  return sets;
+}
+
+/** The sets that must have nothing in common. One file may serve as validation and as test; it must not share a document with training. */
+export function comparedSets({ questions }: DataConfig, sets: QuestionSets): Record<string, readonly Question[]> {
+  const isOneFile = questions.valid !== null && questions.valid === questions.test;
+  return isOneFile ? { train: sets.train, valid: sets.valid } : { ...sets };
+}
+
+/** The passages of `data.questions.gold_passages`, none if it isn't set. */
+export async function namedGold({ questions }: DataConfig): Promise<ReadonlyMap<string, GoldPassage>> {
+  return questions.gold_passages === null ? new Map() : await readGoldPassages(questions.gold_passages);
 }
 
 /** Reads a question file and reports what is left out: the first rejected lines with number and reason, the number of the others, that of unanswerable questions. */
@@ -178,7 +189,8 @@ export function readReported(file: string, report: Report): QuestionSet {
   return set;
 }
 
-function aligned(
+/** A set's questions with passages and documents of the store; what isn't found is reported. */
+export function aligned(
   { questions, gold: own }: QuestionSet,
   named: ReadonlyMap<string, GoldPassage>,
   store: PassageStore,
