@@ -27,7 +27,7 @@ done < <(grep -v '^#' "$root/environment/apt.txt")
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
   fail 1 "missing: ${missing[*]}" \
     "with root on Debian or Ubuntu:  apt-get install -y ${missing[*]}" \
-    "with conda, no root:            conda install -c conda-forge cxx-compiler make cmake nodejs=20 'pytorch>=2.11,<2.14'" \
+    "with conda, no root:            conda env create -f environment/conda.yaml; conda activate tandem" \
     "on a cluster:                   load the modules of a compiler and CMake; LIBTORCH=<folder> names a libtorch that is there already" \
     "FAISS is not needed: without it Tandem searches with its exact index"
 fi

@@ -108,6 +108,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   tandem::initMemory(env, exports);
   tandem::initAutograd(env, exports);
   tandem::initRuntime(env, exports);
+  tandem::initProfiler(env, exports);
   return exports;
 }
 

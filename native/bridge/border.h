@@ -46,5 +46,6 @@ Napi::Object initMemory(Napi::Env env, Napi::Object exports);
 Napi::Object initDispatch(Napi::Env env, Napi::Object exports);
 Napi::Object initAutograd(Napi::Env env, Napi::Object exports);
 Napi::Object initRuntime(Napi::Env env, Napi::Object exports);
+Napi::Object initProfiler(Napi::Env env, Napi::Object exports);
 
 }  // namespace tandem

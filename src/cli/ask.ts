@@ -34,7 +34,11 @@ export const command: CommandModule<object, AskArguments> = {
         "how many passages the generator reads; the run's prompt.passages unless said otherwise",
       ),
     )
-      .option("retrieval", { type: "boolean", default: true, describe: "--no-retrieval: the generator answers from what it knows" })
+      .option("retrieval", {
+        type: "boolean",
+        default: true,
+        describe: "look passages up first; --no-retrieval: answer from what the generator knows",
+      })
       .option("interactive", {
         alias: "i",
         type: "boolean",

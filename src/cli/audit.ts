@@ -17,7 +17,7 @@ export const command: CommandModule<object, AuditArguments> = {
   builder: (yargs) =>
     withOverrides(yargs)
       .option("json", { type: "boolean", default: false, describe: "print a JSON array, one row a pair of loss term and parameter" })
-      .option("quiet", { type: "boolean", default: false, describe: "no progress" })
+      .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .example("$0 audit experiment=quickstart", "every term of the quickstart")
       .example("$0 audit experiment=quickstart train.penalties.ngram_repeat.weight=0.5", "with another weight")
       .example("$0 audit experiment=tiny --json | jq '.[] | select(.status != \"alive\")'", "the pairs that are exempt, and why")

@@ -66,11 +66,17 @@ const show: CommandModule<object, ShowArguments> = {
   },
 };
 
+/** Keeps these options from being offered by the commands below this one, where they mean nothing or are declared again. yargs knows the second argument, its types don't. */
+function notBelow(yargs: Argv): Argv {
+  const parser = yargs as unknown as { global: (names: readonly string[], isGlobal: boolean) => Argv };
+  return parser.global(["overrides", "config-dir", "output", "questions", "quiet"], false);
+}
+
 export const command: CommandModule<object, CorpusArguments> = {
   command: "corpus [overrides..]",
   describe: "build a passage store alone, check question files and what they share, show passages",
   builder: (yargs: Argv) =>
-    withOverrides(yargs.command(show).command(check))
+    withOverrides(notBelow(yargs.command(show).command(check)))
       .option("output", { type: "string", requiresArg: true, describe: "the store's folder; a store that is there is replaced" })
       .option("questions", {
         type: "string",
@@ -80,10 +86,10 @@ export const command: CommandModule<object, CorpusArguments> = {
         describe: "question files to check: every line that can't be used, and why",
       })
       .option("json", { type: "boolean", default: false, describe: "print {corpus, questions} as JSON" })
-      .option("quiet", { type: "boolean", default: false, describe: "no progress" })
+      .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .example("$0 corpus experiment=quickstart --output stores/quickstart", "the quickstart's passages")
       .example(
-        "$0 corpus data.corpus.format=wikiextractor data.corpus.path=extracted retriever.path=models/minilm --output stores/wiki",
+        "$0 corpus data.corpus.format=wikiextractor data.corpus.path=extracted retriever.path=models/all-MiniLM-L6-v2 --output stores/wiki",
         "a wiki, measured in MiniLM's tokens",
       )
       .example("$0 corpus --questions qa.tsv", "which lines of a question file can't be used")

@@ -31,7 +31,7 @@ export const command: CommandModule<object, EvalArguments> = {
       })
       .option("output", { type: "string", requiresArg: true, describe: "where the report goes; else <run>/eval-<hash>/" })
       .option("json", { type: "boolean", default: false, describe: "print the report as JSON" })
-      .option("quiet", { type: "boolean", default: false, describe: "no progress" })
+      .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .example("$0 eval runs/<run>", "the run's own test questions again")
       .example("$0 eval runs/<run> eval.questions=my.jsonl", "other questions about the run's passages")
       .example(

@@ -31,7 +31,7 @@ export const command: CommandModule<object, IndexArguments> = {
       .option("output", { type: "string", requiresArg: true, describe: "the index folder to make, with --retriever and --corpus" })
       .option("rebuild", { type: "boolean", default: false, describe: "build anew, whatever stands there" })
       .option("json", { type: "boolean", default: false, describe: "print {folder, outcome, provenance, seconds}" })
-      .option("quiet", { type: "boolean", default: false, describe: "no progress" })
+      .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .conflicts("run", ["retriever", "corpus", "output"])
       .example("$0 index --run runs/<run>", "the run's current retriever: built if missing, else verified")
       .example("$0 index --run latest --rebuild", "anew, after the files were damaged")

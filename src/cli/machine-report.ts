@@ -185,7 +185,7 @@ function lacksOfHardware(facts: Facts): Lack[] {
     lacks.push({
       what: `libtorch uses ${String(facts.threads)} threads on ${String(facts.cores)} processors`,
       cost: "the threads wait for each other and every operator slows down",
-      remedy: `threads=${String(facts.cores)}`,
+      remedy: `set threads=${String(facts.cores)}`,
     });
   }
   return lacks;

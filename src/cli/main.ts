@@ -21,7 +21,7 @@ interface Entry {
 
 /** Every command: a new one is a file `src/cli/<name>.ts` and a line here. */
 export const commands: Readonly<Record<string, Entry>> = {
-  config: { describe: "show the resolved configuration, or explain its keys", load: () => import("./config.js") },
+  config: { describe: "show, check or migrate a configuration, or explain its keys", load: () => import("./config.js") },
   init: { describe: "write a config for your own corpus and questions", load: () => import("./init.js") },
   train: {
     describe: "train a retriever and a generator together, evaluate them, write the report",
@@ -67,16 +67,18 @@ export async function main(words: readonly string[]): Promise<void> {
 async function printCompletions(typed: readonly string[]): Promise<void> {
   try {
     const { completeWords } = await import("./complete-words.js");
-    const help = async (before: readonly string[]): Promise<string> => {
-      const name = before.find((word) => !word.startsWith("-")) ?? "";
-      const loaded = await commands[name]?.load();
-      return helpText(before, loaded?.command, COMPLETION_WIDTH);
-    };
-    const candidates = await completeWords(typed, { names: commands, help });
+    const candidates = await completeWords(typed, { names: commands, help: (before) => helpOf(before, COMPLETION_WIDTH) });
     process.stdout.write(candidates.map(({ value, describe }) => `${value}${describe === "" ? "" : `\t${describe}`}\n`).join(""));
   } catch {
     process.exitCode = 0;
   }
+}
+
+/** The help of the command that the words lead to, `width` columns wide. */
+export async function helpOf(words: readonly string[], width: number): Promise<string> {
+  const name = words.find((word) => !word.startsWith("-")) ?? "";
+  const loaded = await commands[name]?.load();
+  return helpText(words, loaded?.command, width);
 }
 
 /** Wide enough that the help has an option a line. */
@@ -136,9 +138,15 @@ function helpText(words: readonly string[], command: AnyCommand | undefined, wid
 
 /** yargs' complaint as one line, with the nearest option or sub-command that the help knows. */
 function usageError(message: string, words: readonly string[], help: string): UserError {
-  const command = words.filter((word) => /^[a-z-]+$/.test(word) && !word.startsWith("-")).join(" ");
+  // The help's first line names the command without its arguments.
+  const see = `see tandem${/^tandem((?: [a-z-]+)*)/.exec(help.trim())?.[1] ?? ""} --help`;
+  const bare = /^Not enough arguments following: (\S+)/.exec(message)?.[1];
+  if (bare !== undefined)
+    return new UserError({ where: "command line", what: `${bare.length === 1 ? "-" : "--"}${bare} needs a value`, remedy: see });
+  if (message.startsWith("Not enough non-option arguments"))
+    return new UserError({ where: "command line", what: "words are missing", expected: help.trim().split("\n")[0] ?? "", remedy: see });
   const unknown = /^Unknown (?:argument|command)s?: ([^,]+)/.exec(message)?.[1];
-  if (unknown === undefined) return new UserError({ where: "command line", what: message, remedy: `see tandem ${command} --help` });
+  if (unknown === undefined) return new UserError({ where: "command line", what: message, remedy: see });
   const isFlag = words.some((word) => new RegExp(`^--?${escaped(unknown)}(=|$)`).test(word));
   const pattern = isFlag ? /^\s+(?:-\w, )?--([a-z][\w-]*)/gm : /^\s+tandem [a-z]+ ([a-z]+)/gm;
   const names = [...new Set([...help.matchAll(pattern)].map((match) => match[1] ?? ""))];
@@ -147,7 +155,7 @@ function usageError(message: string, words: readonly string[], help: string): Us
   return new UserError({
     where: "command line",
     what,
-    remedy: didYouMean(near, `see tandem ${isFlag ? command : (words[0] ?? "")} --help`),
+    remedy: didYouMean(near, see),
   });
 }
 

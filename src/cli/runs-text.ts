@@ -2,8 +2,8 @@
  * Runs as tables and texts for a terminal. The figures are `src/tracking`'s; nothing is computed here. The trap: reasons and names are a stranger's text once run directories are passed on, so control characters
  * are taken out.
  */
-import path from "node:path";
 import type { RunComparison } from "../tracking/compare-runs.js";
+import { runLabel } from "../tracking/run-folder.js";
 import type { RunSummary } from "../tracking/run-summary.js";
 
 const LONGEST_CELL = 48;
@@ -12,7 +12,7 @@ const LONGEST_CELL = 48;
 export function listText(runs: readonly RunSummary[]): string {
   const heads = ["run", "state", "started", "ended", "step", "loss", "EM", "F1", "R@1", "from"];
   const lines = runs.map((run) => [
-    path.basename(run.run),
+    runLabel(run.run),
     run.state,
     minute(run.started),
     minute(run.ended),
@@ -25,7 +25,7 @@ export function listText(runs: readonly RunSummary[]): string {
   ]);
   const reasons = runs
     .filter(({ reason }) => reason !== undefined)
-    .map(({ run, reason = "" }) => `${path.basename(run)}: ${shown(reason, 200)}`);
+    .map(({ run, reason = "" }) => `${runLabel(run)}: ${shown(reason, 200)}`);
   return `${[...table([heads, ...lines], 4), ...(reasons.length === 0 ? [] : ["", ...reasons])].join("\n")}\n`;
 }
 
@@ -34,7 +34,7 @@ export function compareText({ runs, config, report }: RunComparison): string {
   const names = runs.map((_, index) => `[${index + 1}]`);
   const states = runs.map(({ run, state, step }, index) => [
     names[index] ?? "",
-    path.basename(run),
+    runLabel(run),
     state,
     step === null ? "no step" : `step ${step}`,
   ]);

@@ -4,24 +4,26 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { isDeepStrictEqual } from "node:util";
 import type { CommandModule } from "yargs";
-import { loadConfig, type LoadedConfig } from "../config/load-config.js";
-import type { TandemConfig, TrackingConfig } from "../config/schema.js";
-import { trackingServer, type TrackingServer } from "../config/tracking-environment.js";
+import type { LoadedConfig } from "../config/load-config.js";
 import { renderYaml } from "../config/render.js";
+import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
-import { catchSignals, driveTraining } from "../job/driver.js";
+import { catchSignals } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
+import { hasConfig } from "../job/find-run.js";
 import type { JobMessage } from "../job/reporter.js";
-import { trackTraining } from "../job/track-training.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
 import { collectVersions } from "../tracking/versions.js";
+import { driveRun, leaveSoon, reopened, serverOf, type OpenedRun } from "./drive-run.js";
 import { jobDisplay } from "./job-display.js";
+import { namesSweep, trainSweep } from "./multirun.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
 
 interface TrainArguments extends OverrideArguments {
+  readonly multirun: boolean;
   readonly resume: string | undefined;
+  readonly profile: boolean;
   readonly quiet: boolean;
   readonly json: boolean;
 }
@@ -34,24 +36,39 @@ export const command: CommandModule<object, TrainArguments> = {
       .option("resume", {
         type: "string",
         requiresArg: true,
-        describe: "auto: the last run of this name unless it is finished; or a run directory",
+        describe: "go on with a run: a run directory, or auto, the last run of this name unless it is finished",
       })
-      .option("quiet", { type: "boolean", default: false, describe: "no progress" })
+      .option("multirun", {
+        alias: "m",
+        type: "boolean",
+        default: false,
+        describe: "a run of each combination of values: key=a,b, choice(a,b), range(3), range(0,1,0.25), glob(*)",
+      })
+      .option("profile", {
+        type: "boolean",
+        default: false,
+        describe: "write <run>/profile/trace-<n>.json, where the time goes, for ui.perfetto.dev; operators of a few steps of each phase",
+      })
+      .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .option("json", { type: "boolean", default: false, describe: "print the report as JSON, nothing else, to stdout" })
       .example("$0 train experiment=quickstart", "the encyclopaedia that comes with Tandem, minutes on two cores")
       .example("$0 train experiment=quickstart seed=1 train.generator.lr=1e-3", "other values")
       .example("$0 train experiment=squad data.root=data/squad", "real text, from a folder with the SQuAD files")
       .example("$0 train experiment=squad data.root=data/squad --resume auto", "in a batch script: go on where the last job stopped")
+      .example('$0 train --multirun experiment=quickstart train.contrastive.lr=5e-4,1e-3 "seed=range(3)"', "six runs and one table")
       .epilogue(
         "SIGTERM, SIGUSR2 and Ctrl-C save the state and leave with exit code 75: run the same command with --resume auto to go on. The run directory (runs/<time>-<name>/) holds config, log, checkpoints, models, index, answers and report.",
       ),
   handler: async (command_) => {
     const signals = catchSignals();
-    const { run, tracking, server } = openOrCreate(command_);
+    if (command_.multirun || namesSweep(command_.resume)) {
+      process.exitCode = await trainSweep(command_, signals).finally(() => signals.release());
+      return;
+    }
+    const opened = openOrCreate(command_);
+    const { run, server } = opened;
     const { show, finish: finishDisplay } = shower(run, command_);
-    const tracker = trackTraining(run, { config: tracking, server, signals, report: show });
-    const code = await driveTraining(run.path, tracker.report, signals).finally(async () => {
-      await tracker.end();
+    const code = await driveRun(opened, signals, show, command_).finally(() => {
       signals.release();
       finishDisplay();
     });
@@ -62,14 +79,7 @@ export const command: CommandModule<object, TrainArguments> = {
   },
 };
 
-/** A run directory and its server. What is wrong with the server's settings is said before anything is made. */
-interface OpenedRun {
-  readonly run: RunDirectory;
-  readonly tracking: TrackingConfig;
-  readonly server: TrackingServer | undefined;
-}
-
-/** The run directory to work in: a new one, or the one to go on with. After a finished run `--resume auto` begins another. */
+/** The run directory to work in: a new one, or the one to go on with. After a finished run `--resume auto` begins another. What is wrong with the server's settings is said before anything is made. */
 function openOrCreate(command_: TrainArguments): OpenedRun {
   if (command_.resume !== undefined && command_.resume !== "auto") return resumed(command_.resume, command_.overrides);
   const loaded = configOf(command_);
@@ -91,15 +101,6 @@ function openOrCreate(command_: TrainArguments): OpenedRun {
   return { run: created(loaded), tracking: config.tracking, server };
 }
 
-function serverOf(tracking: TrackingConfig): TrackingServer | undefined {
-  return trackingServer(tracking, process.env, (text) => process.stderr.write(`warning: ${text}\n`));
-}
-
-/** The name of a server that is still being looked up would hold the process for as long as the resolver likes. */
-function leaveSoon(): void {
-  setTimeout(() => process.exit(), 1000).unref();
-}
-
 function created({ config, overrides }: LoadedConfig): RunDirectory {
   return createRunDirectory(config.run.dir, {
     name: config.name,
@@ -118,17 +119,14 @@ function resumed(folder: string, overrides: readonly string[]): OpenedRun {
       got: overrides.join(" "),
       remedy: "leave the overrides out, or start a new run",
     });
-  const { tracking } = loadConfig({ base: run.config }).config;
-  const server = serverOf(tracking);
+  const opened = reopened(run);
   noteResumption(run, { step: -1, overrides, versions: collectVersions() });
-  return { run, tracking, server };
+  return opened;
 }
 
 /** A batch script that was edited between two jobs must not silently go on with the old values, nor mix both. Where the numbers are sent may change. */
 function requireSameConfig(run: RunDirectory, config: TandemConfig): void {
-  const { config: saved } = loadConfig({ base: run.config });
-  const settled = (one: TandemConfig): object => ({ ...one, resume: null, tracking: null });
-  if (isDeepStrictEqual(settled(saved), settled(config))) return;
+  if (hasConfig(run, config)) return;
   throw new UserError({
     where: run.path,
     what: "the unfinished run has another config",

@@ -37,15 +37,21 @@ interface Findings {
 
 /** @throws UserError for the first mistake, saying how many more there are */
 export function checkTree(tree: ConfigNode, options: CheckOptions): CheckResult {
+  const { faults, ...result } = examineTree(tree, options);
+  const [first, ...more] = faults;
+  if (first === undefined) return result;
+  if (more.length === 0) throw new UserError(first);
+  const remedy = [first.remedy, `(${more.length} more after this one)`].filter((part) => part !== undefined).join(" ");
+  throw new UserError({ ...first, remedy });
+}
+
+/** The same with all mistakes; `plain` is only of use when there are none. */
+export function examineTree(tree: ConfigNode, options: CheckOptions): CheckResult & { readonly faults: readonly Fault[] } {
   const findings: Findings = { missing: [], unknown: [], wrong: [], derived: [], sources: {} };
   const plain = checkSection(tree, options.schema, "", findings, options);
   const direct = [...findings.unknown, ...findings.wrong];
   const faults = direct.length > 0 ? direct : findings.derived;
-  const [first, ...more] = faults;
-  if (first === undefined) return { plain, sources: findings.sources, missing: findings.missing };
-  if (more.length === 0) throw new UserError(first);
-  const remedy = [first.remedy, `(${more.length} more after this one)`].filter((part) => part !== undefined).join(" ");
-  throw new UserError({ ...first, remedy });
+  return { plain, sources: findings.sources, missing: findings.missing, faults };
 }
 
 function checkSection(

@@ -24,7 +24,16 @@ interface Check {
  * @throws UserError for the first contradiction
  */
 export function crossCheck(config: TandemConfig, sources: Sources): string[] {
+  const { warnings, faults } = crossFaults(config, sources);
+  const [first] = faults;
+  if (first !== undefined) throw first;
+  return warnings;
+}
+
+/** Warnings, and the first contradiction that each check finds. */
+export function crossFaults(config: TandemConfig, sources: Sources): { warnings: string[]; faults: UserError[] } {
   const warnings: string[] = [];
+  const faults: UserError[] = [];
   const check: Check = {
     config,
     refuse: (key, what, remedy) => {
@@ -32,18 +41,29 @@ export function crossCheck(config: TandemConfig, sources: Sources): string[] {
     },
     warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
-  checkModels(check);
-  checkIndex(check);
-  checkLengths(check);
-  checkData(check);
-  checkSchedule(check);
-  checkBatches(check);
-  checkMining(check);
-  checkPenalties(check);
-  checkEvaluation(check);
-  checkGeneration(check);
-  return warnings;
+  for (const look of CHECKS) {
+    try {
+      look(check);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      faults.push(error);
+    }
+  }
+  return { warnings, faults };
 }
+
+const CHECKS: readonly ((check: Check) => void)[] = [
+  checkModels,
+  checkIndex,
+  checkLengths,
+  checkData,
+  checkSchedule,
+  checkBatches,
+  checkMining,
+  checkPenalties,
+  checkEvaluation,
+  checkGeneration,
+];
 
 /** Who set a key; a key of a record that has its default there is owed to whoever wrote the record. */
 function sourceOf(key: string, sources: Sources): string {

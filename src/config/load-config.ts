@@ -6,9 +6,10 @@
 import { homedir } from "node:os";
 import path from "node:path";
 import convict from "convict";
-import { checkTree } from "./check-tree.js";
+import { type Fault, UserError } from "../errors.js";
+import { checkTree, examineTree } from "./check-tree.js";
 import { compose, composeFile, type Composition, schemaDefault } from "./compose.js";
-import { crossCheck } from "./cross-checks.js";
+import { crossCheck, crossFaults } from "./cross-checks.js";
 import { type Environment, interpolate } from "./interpolate.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
 import { resolveTemplates } from "./prompt-templates.js";
@@ -54,17 +55,43 @@ export interface LoadedConfig {
  * @throws UserError with file and line, or the override, for every mistake
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
+  const { resolved, choices, files, overrides, check } = resolveFrom(options);
+  const { plain, sources, missing } = checkTree(resolved, check);
+  const composed = throughConvict(plain);
+  const { config, warnings } = settled(composed, sources);
+  return { config, composed, sources, choices, files, overrides, missing, warnings: [...warnings, ...crossCheck(config, sources)] };
+}
+
+/** Everything that is wrong with a configuration, and what is doubtful. What can't be composed has one fault, since nothing after it can be seen. */
+export function findFaults(options: LoadOptions = {}): { readonly faults: readonly Fault[]; readonly warnings: readonly string[] } {
+  try {
+    const { resolved, check } = resolveFrom(options);
+    const { plain, sources, faults } = examineTree(resolved, check);
+    if (faults.length > 0) return { faults, warnings: [] };
+    const { config, warnings } = settled(throughConvict(plain), sources);
+    const crossed = crossFaults(config, sources);
+    return { faults: crossed.faults.map(({ fault }) => fault), warnings: [...warnings, ...crossed.warnings] };
+  } catch (error) {
+    if (error instanceof UserError) return { faults: [error.fault], warnings: [] };
+    throw error;
+  }
+}
+
+/** Composed and interpolated, not yet checked. */
+function resolveFrom(options: LoadOptions) {
   const overrides = options.overrides ?? [];
   const knownKeys = schemaKeys(schema);
   const { tree, choices, files } = composeFrom(options, overrides, knownKeys);
   const resolved = interpolate(tree, options.environment ?? process.env, knownKeys);
   const needed = options.needed === undefined ? {} : { needed: options.needed };
-  const { plain, sources, missing } = checkTree(resolved, { schema, knownKeys, defaultSource: schemaDefault, ...needed });
-  const composed = throughConvict(plain);
+  return { resolved, choices, files, overrides, check: { schema, knownKeys, defaultSource: schemaDefault, ...needed } };
+}
+
+/** Paths absolute, templates read from their files. */
+function settled(composed: TandemConfig, sources: Readonly<Record<string, string>>): { config: TandemConfig; warnings: string[] } {
   const absolute = absolutePaths(schema, composed) as TandemConfig;
   const { prompt, warnings } = resolveTemplates(absolute.prompt, sources);
-  const config = { ...absolute, prompt };
-  return { config, composed, sources, choices, files, overrides, missing, warnings: [...warnings, ...crossCheck(config, sources)] };
+  return { config: { ...absolute, prompt }, warnings };
 }
 
 function composeFrom(options: LoadOptions, overrides: readonly string[], knownKeys: readonly string[]): Composition {

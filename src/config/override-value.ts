@@ -1,12 +1,12 @@
 /**
  * The value of an override, Hydra's grammar: words and numbers, quoted text, lists `[a,b]`, maps `{a:1,b:2}`, casts `int(3.7)`, and `${…}`, which
- * is kept for interpolate.ts. Sweeps (`a=1,2`, `choice(…)`) are recognised and refused: one run has one value. The trap: in quotes a backslash
+ * is kept for interpolate.ts. Sweeps (`a=1,2`, `choice(…)`) are recognised and refused: one run has one value, and sweep-value.ts reads them. The trap: in quotes a backslash
  * escapes only the quote and itself before it, so `\n` stays two characters, as in Hydra.
  */
 import { UserError } from "../errors.js";
 import { type ConfigNode, mapNode, type Scalar, scalarNode } from "./tree.js";
 
-interface Reader {
+export interface Reader {
   readonly text: string;
   position: number;
   readonly source: string;
@@ -42,13 +42,18 @@ export function scalarOfWord(word: string): Scalar {
 }
 
 /** One value up to one of the closing characters, or to the text's end. */
-function element(reader: Reader, closing: string): ConfigNode {
+export function element(reader: Reader, closing: string): ConfigNode {
   skipSpace(reader);
   const next = reader.text[reader.position];
   if (next === "[") return list(reader);
   if (next === "{") return map(reader);
-  const call = /^([A-Za-z_]\w*)\(/.exec(reader.text.slice(reader.position))?.[1];
+  const call = callName(reader);
   return call === undefined ? primitive(reader, closing) : cast(reader, call);
+}
+
+/** The name of the function that is called here, if one is. */
+export function callName(reader: Reader): string | undefined {
+  return /^([A-Za-z_]\w*)\(/.exec(reader.text.slice(reader.position))?.[1];
 }
 
 function list(reader: Reader): ConfigNode {
@@ -84,16 +89,20 @@ function closes(reader: Reader, bracket: string, hasElements: boolean): boolean 
   return false;
 }
 
+const casts: Readonly<Record<string, (value: Scalar) => Scalar>> = {
+  int: (value) => Math.trunc(Number(value)),
+  float: Number,
+  str: String,
+  bool: toBoolean,
+};
+
+export function isCast(name: string): boolean {
+  return Object.hasOwn(casts, name);
+}
+
 function cast(reader: Reader, name: string): ConfigNode {
   if (sweeps.has(name)) throw sweep(reader);
-  const casts: Record<string, ((value: Scalar) => Scalar) | undefined> = {
-    int: (value) => Math.trunc(Number(value)),
-    float: Number,
-    str: String,
-    bool: toBoolean,
-  };
-  const convert = casts[name];
-  if (convert === undefined) {
+  if (!isCast(name)) {
     throw new UserError({
       where: reader.source,
       what: `no function '${name}'`,
@@ -106,11 +115,16 @@ function cast(reader: Reader, name: string): ConfigNode {
   skipSpace(reader);
   if (reader.text[reader.position] !== ")") throw unexpected(reader, "')'");
   reader.position += 1;
-  const value = inner.kind === "scalar" ? convert(inner.value) : undefined;
+  return castValue(name, inner, reader.source);
+}
+
+/** One value through `int`, `float`, `str` or `bool`. */
+export function castValue(name: string, node: ConfigNode, source: string): ConfigNode {
+  const value = node.kind === "scalar" ? casts[name]?.(node.value) : undefined;
   if (value === undefined || Number.isNaN(value)) {
-    throw new UserError({ where: reader.source, what: `${name}(…) can't convert its argument`, expected: "one word or number" });
+    throw new UserError({ where: source, what: `${name}(…) can't convert its argument`, expected: "one word or number" });
   }
-  return scalarNode(value, reader.source);
+  return scalarNode(value, source);
 }
 
 function toBoolean(value: Scalar): Scalar {
@@ -170,11 +184,11 @@ function interpolation(reader: Reader): string {
   throw unexpected(reader, "'}'");
 }
 
-function skipSpace(reader: Reader): void {
+export function skipSpace(reader: Reader): void {
   while (/\s/.test(reader.text[reader.position] ?? "")) reader.position += 1;
 }
 
-function unexpected(reader: Reader, expected?: string): UserError {
+export function unexpected(reader: Reader, expected?: string): UserError {
   const next = reader.text[reader.position];
   return new UserError({
     where: reader.source,
@@ -189,6 +203,6 @@ function sweep(reader: Reader): UserError {
     where: reader.source,
     what: "several values for one key",
     expected: "one value a run",
-    remedy: "put a list in brackets, [1,2], or text with commas in quotes",
+    remedy: "put a list in brackets, [1,2], or text with commas in quotes; tandem train --multirun makes a run of each",
   });
 }

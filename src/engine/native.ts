@@ -67,6 +67,9 @@ interface NativeEngine {
   generatorState(device: string): Handle;
   setGeneratorState(state: Handle, device: string): void;
   facts(): EngineFacts;
+  startProfiler(): void;
+  stopProfiler(): { readonly names: readonly string[]; readonly numbers: Float64Array };
+  profilerThread(): number;
 }
 
 /** An operator refused its arguments: libtorch's message, with the operator and the tensors it was given. A bug of the caller's, so it keeps its stack. */
@@ -81,8 +84,7 @@ export class OperatorError extends Error {
   }
 }
 
-/** Where the build puts the add-on, seen from `src/` and from `dist/src/` alike. */
-/** In the folder that `$TANDEM_NATIVE` names, else where the build puts it. */
+/** In the folder that `$TANDEM_NATIVE` names, else where the build puts it, seen from `src/` and from `dist/src/` alike. */
 function addonPath(): string {
   const named = process.env["TANDEM_NATIVE"];
   if (named !== undefined && named !== "") return path.join(named, "bridge", "tandem.node");
@@ -99,6 +101,8 @@ export function native(): NativeEngine {
   const file = addonPath();
   if (!existsSync(file))
     throw new UserError({ where: file, what: "the libtorch add-on isn't built", remedy: "run: bash scripts/setup.sh" });
+  // Kineto prints a line for each start and stop of the profiler at every lower level, to everybody's stderr.
+  process.env["KINETO_LOG_LEVEL"] ??= "99";
   try {
     loaded = createRequire(import.meta.url)(file) as NativeEngine;
   } catch (cause) {

@@ -4,6 +4,7 @@
  */
 import type { Dtype } from "./dtype.js";
 import { native, type Handle } from "./native.js";
+import { span } from "./profiler.js";
 
 let leakAlarm: FinalizationRegistry<Handle> | undefined;
 let leaked = 0;
@@ -97,7 +98,7 @@ export abstract class TensorHandle {
 
   /** ∂this/∂leaf added to every leaf's `grad`. `gradient` (this tensor's shape) is needed unless this is a scalar. */
   backward(gradient?: TensorHandle, retainGraph = false): void {
-    native().backward(this.handle, gradient?.handle ?? 0, retainGraph);
+    span("backward", () => native().backward(this.handle, gradient?.handle ?? 0, retainGraph));
   }
 
   /** Replaces the accumulated gradient; `undefined` drops it. */

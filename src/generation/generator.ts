@@ -4,6 +4,7 @@
  */
 import type { Passage } from "../corpus/passage.js";
 import type { HistoryTurn } from "../corpus/question.js";
+import { span } from "../engine/profiler.js";
 import { UserError } from "../errors.js";
 import { loadCausalModel } from "../nn/registry.js";
 import type { Gpt2 } from "../nn/gpt2.js";
@@ -92,14 +93,15 @@ export class Generator {
     }
     const { maxNewTokens, decoding = GREEDY, batch, progress } = options;
     const stop = decoding.stop ?? [];
-    const ids = await decode(this.model, prompts, decoding, {
+    const decodeOptions = {
       maxNewTokens,
       eosId: this.#eosId,
       ends: endsAtStop(this.tokenizer, stop),
       keys: items.map(({ question }) => question.trim()),
       ...(batch === undefined ? {} : { batch }),
       ...(progress === undefined ? {} : { progress }),
-    });
+    };
+    const ids = await span("generate", () => decode(this.model, prompts, decoding, decodeOptions));
     return ids.map((own) => this.tokenizer.decodeBatch(own).map((text) => cutAtStop(text, stop).trim()));
   }
 }

@@ -56,17 +56,27 @@ export function catchSignals(): CaughtSignals {
   };
 }
 
+export interface DriveOptions {
+  /** The worker writes a trace of where its time goes. */
+  readonly profile?: boolean;
+}
+
 /**
  * Trains in a worker process until it ends. Returns the exit code for the command.
  *
  * @throws UserError when the worker reports a mistake of the user's
  * @throws Error when the worker was killed or failed
  */
-export async function driveTraining(run: string, onMessage: (message: JobMessage) => void, signals: CaughtSignals): Promise<number> {
+export async function driveTraining(
+  run: string,
+  onMessage: (message: JobMessage) => void,
+  signals: CaughtSignals,
+  { profile = false }: DriveOptions = {},
+): Promise<number> {
   // A turn of the event loop: what came while the command was being read is known before a worker is started.
   await yieldToEvents();
   if (signals.asked()) return EXIT.requeue;
-  const worker = fork(workerFile(), [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const worker = fork(workerFile(), profile ? [run, "profile"] : [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   signals.passTo(worker);
   let fault: Fault | undefined;
   const had = { run: false };

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { schemaDefault } from "../config/compose.js";
 import { loadConfig } from "../config/load-config.js";
 import type { TandemConfig } from "../config/schema.js";
@@ -41,6 +42,13 @@ export function findTrainedRun(name: string, overrides: readonly string[] = [], 
   const { config, sources, warnings } = loadConfig({ base: places.config, overrides });
   requireComplete(places.config, sources);
   return { places, corpus: path.join(places.path, "corpus"), config, sources, warnings, name: name === LATEST ? places.path : name };
+}
+
+/** Whether a run's saved config is this one; which run to go on with, and where its numbers are sent, is not compared. */
+export function hasConfig(places: RunDirectory, config: TandemConfig): boolean {
+  const { config: saved } = loadConfig({ base: places.config });
+  const settled = (one: TandemConfig): object => ({ ...one, resume: null, tracking: null });
+  return isDeepStrictEqual(settled(saved), settled(config));
 }
 
 function isTrained(places: RunDirectory): boolean {

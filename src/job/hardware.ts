@@ -16,7 +16,7 @@ export function runDevice(wanted: string): string {
       what: "is not on this machine",
       expected: cudaDevices === 0 ? "cpu" : `cuda:0 to cuda:${cudaDevices - 1}`,
       got: wanted,
-      remedy: "device=auto",
+      remedy: "set device=auto, or another device of this machine",
     });
   return wanted;
 }

@@ -6,6 +6,7 @@ import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
 import { auditGradients, auditTable } from "../training/gradient-audit.js";
 import { train } from "../training/trainer.js";
+import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkTraining } from "./check-training.js";
 import { searchTraining, currentRetriever } from "./artefacts.js";
@@ -13,6 +14,7 @@ import { heldOutDocuments } from "./data.js";
 import { evaluateRun } from "./evaluate-run.js";
 import { exportPair } from "./models.js";
 import { CLOSED_BOOK, PHASES } from "./phases.js";
+import { profileRun } from "./profile-run.js";
 import type { Report } from "./reporter.js";
 import { closeRun, openRun, type OpenRun } from "./open-run.js";
 import { RunLog } from "./run-log.js";
@@ -24,14 +26,25 @@ export interface TrainJobOptions {
   readonly run: string;
   readonly report: Report;
   readonly stopRequested: () => boolean;
+  /** Writes a trace of where the time goes into the run directory. */
+  readonly profile?: boolean;
   /** Told when there is something that leaving at once would lose, and when there no longer is. */
   readonly unsaved: (is: boolean) => void;
 }
 
 /** Runs what is left of the job. `stopped`: saved and left early, to be resumed. */
 export async function trainJob(options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const endProfile = options.profile === true ? profileRun(options.run, options.report) : undefined;
+  try {
+    return await openAndWork(options);
+  } finally {
+    endProfile?.();
+  }
+}
+
+async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { config, report } = options;
-  const run = await openRun(config, options.run, report);
+  const run = await span("open the run", () => openRun(config, options.run, report));
   try {
     return await workOn(run, options);
   } finally {
@@ -52,15 +65,15 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
       run.phases.goldCount,
     );
     for (const warning of [...warnings, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
-    if (run.state.progress.step === 0) auditRun(run, report);
+    if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
     const outcome = await trainRun(run, log, options);
     if (outcome === "stopped") return outcome;
   } finally {
     log.close();
   }
   report({ type: "stage", name: "saving", detail: "retriever/ and generator/ as Hugging Face folders" });
-  exportPair(run);
-  await evaluateRun(run);
+  span("export", () => exportPair(run));
+  await span("evaluation", () => evaluateRun(run));
   return "finished";
 }
 

@@ -1,5 +1,5 @@
 /**
- * The worker process of a training run: it computes and may block for a step at a time. Started by the driver with the run directory as its one argument, it reads the config from there and
+ * The worker process of a training run: it computes and may block for a step at a time. Started by the driver with the run directory and the word `profile` or nothing, it reads the config from there and
  * sends {@link JobMessage}s. Not a module to import: it runs when it is loaded. The trap: while steps are taken a signal is only noted, and the trainer saves and leaves between two of them; at any
  * other time all that is worth keeping lies on the disk already, and the process leaves at once.
  */
@@ -11,6 +11,9 @@ import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
 import { lockRun } from "./run-lock.js";
 import { trainJob } from "./train-job.js";
+
+/** The word after the run directory that asks for a trace. */
+const PROFILE = "profile";
 
 let isStopping = false;
 /** True while steps are taken whose result isn't saved yet. */
@@ -56,6 +59,7 @@ async function work(folder: string): Promise<void> {
     report: send,
     stopRequested: () => isStopping,
     unsaved,
+    profile: process.argv[3] === PROFILE,
   });
   leave({ type: "end", outcome }, outcome === "finished" ? EXIT.finished : EXIT.requeue);
 }

@@ -9,6 +9,7 @@
 import { UserError } from "../errors.js";
 import type { DropoutContext } from "../engine/dropout.js";
 import { noGrad } from "../engine/grad-mode.js";
+import { span } from "../engine/profiler.js";
 import { scope } from "../engine/scope.js";
 import { indices, ops, type Tensor } from "../engine/tensor.js";
 import { Bert, bertConfig, type BertConfig, type BertInitialOptions } from "../nn/bert.js";
@@ -172,7 +173,7 @@ export class Encoder {
       scope(() => {
         const order = Array.from(rows.keys()).sort((a, b) => lengthAt(rows, b) - lengthAt(rows, a));
         const parts = inBatches(order, rows).map((batch) =>
-          scope(() => this.embedIds(batch.map((row) => rows[row] ?? new Int32Array(0))).toDtype("f32")),
+          span("embed", () => scope(() => this.embedIds(batch.map((row) => rows[row] ?? new Int32Array(0))).toDtype("f32"))),
         );
         const back = new Int32Array(order.length);
         order.forEach((row, place) => (back[row] = place));

@@ -4,6 +4,7 @@
  *
  * Q questions, D dimension, K results.
  */
+import { span } from "../engine/profiler.js";
 import { scope } from "../engine/scope.js";
 import type { Tensor } from "../engine/tensor.js";
 import type { Passage } from "../corpus/passage.js";
@@ -62,7 +63,7 @@ export class Retriever {
     if (questions.length === 0) return { k, scores_QK: new Float32Array(), ids_QK: new Int32Array() };
     const queries_QD = scope(() => this.encoder.embedQueries(questions)).keep();
     try {
-      return await search(queries_QD);
+      return await span("search", () => search(queries_QD));
     } finally {
       queries_QD.dispose();
     }

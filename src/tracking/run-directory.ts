@@ -4,16 +4,16 @@
  * The trap: several jobs start within one second, so the folder is claimed by making it, and a taken name gets a number.
  */
 import { randomUUID } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { hashBytes } from "../storage/content-hash.js";
-import { aboutFile, systemCode } from "../storage/file-fault.js";
-import { makeFolder } from "../storage/make-folder.js";
+import { aboutFile } from "../storage/file-fault.js";
 import { packageRoot } from "../storage/package-root.js";
 import { gitRevision } from "./git-revision.js";
+import { claimFolder, timeStamp } from "./run-folder.js";
 import type { Versions } from "./versions.js";
 
 /** The places in a run directory. Only those in {@link createRunDirectory} exist from the start. */
@@ -150,27 +150,6 @@ export function latestRun(root: string, name: string): RunDirectory | undefined 
     .sort((left, right) => (left.order < right.order ? -1 : 1));
   const last = runs.at(-1);
   return last === undefined ? undefined : runPlaces(join(root, last.folder));
-}
-
-/** Year to second in UTC, so that names sort by time on every machine: `20260314-150926`. */
-function timeStamp(time: Date): string {
-  const digits = time.toISOString().replaceAll(/\D/g, "");
-  return `${digits.slice(0, 8)}-${digits.slice(8, 14)}`;
-}
-
-/** Makes the folder, or the next one with a number when the name is taken. */
-function claimFolder(root: string, name: string): string {
-  aboutFile(root, () => makeFolder(root));
-  for (let number = 1; ; number++) {
-    const path = join(root, number === 1 ? name : `${name}+${number}`);
-    try {
-      aboutFile(path, () => mkdirSync(path));
-      return path;
-    } catch (error) {
-      const isTaken = error instanceof UserError && systemCode(error.cause) === "EEXIST" && statSync(path).isDirectory();
-      if (!isTaken) throw error;
-    }
-  }
 }
 
 function surroundings(run: RunDirectory, versions: Versions): object {

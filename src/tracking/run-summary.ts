@@ -9,6 +9,7 @@ import { aboutFile } from "../storage/file-fault.js";
 import { expectObject, parseJson, readJson } from "../storage/json-file.js";
 import { recordOfLine, type MetricsRecord } from "./metrics-log.js";
 import { runPlaces, type RunDirectory } from "./run-directory.js";
+import { isSweepFolder } from "./run-folder.js";
 import { readStatus, type RunState } from "./run-status.js";
 
 /** Names and their numbers; null where nothing could be measured. */
@@ -43,13 +44,13 @@ export interface RowFigures {
 /** The end of a log that surely holds its last line. */
 const TAIL = 64 * 1024;
 
-/** The runs in a folder, the oldest first. @throws UserError when the folder can't be read */
+/** The runs in a folder, the oldest first; a sweep's runs stand where the sweep does. @throws UserError when the folder can't be read */
 export function runsIn(root: string): RunDirectory[] {
   if (!existsSync(root)) throw new UserError({ where: root, what: "no such folder", remedy: "name the folder that holds the runs" });
   return aboutFile(root, () => readdirSync(root))
     .filter((name) => !name.startsWith("."))
     .sort(byTime)
-    .map((name) => runPlaces(join(root, name)))
+    .flatMap((name) => (isSweepFolder(join(root, name)) ? runsIn(join(root, name)) : [runPlaces(join(root, name))]))
     .filter(({ environment }) => existsSync(environment));
 }
 

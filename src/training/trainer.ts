@@ -4,6 +4,7 @@
  */
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { clipGradientNorm, gradientNorm } from "../engine/clip.js";
+import { profiledStep, span } from "../engine/profiler.js";
 import { scope } from "../engine/scope.js";
 import { UserError } from "../errors.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
@@ -67,17 +68,18 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
       hooks.save(state);
       return "stopped";
     }
-    if (position.phase === "refresh") await hooks.refresh(state);
+    if (position.phase === "refresh") await span("refresh", () => hooks.refresh(state));
     else {
       if (entered?.phaseIndex !== position.phaseIndex)
-        entered = { phaseIndex: position.phaseIndex, trained: hooks.phaseAt(position, state) };
-      const record = trainStep(entered.trained, position, state);
-      await hooks.stepped(record, position, state);
+        entered = { phaseIndex: position.phaseIndex, trained: span("phase begins", () => hooks.phaseAt(position, state)) };
+      const { trained } = entered;
+      const record = profiledStep(trained.phase.name, () => trainStep(trained, position, state));
+      await span("log", () => hooks.stepped(record, position, state));
     }
     progress.step++;
     progress.isPhaseEndDue = position.stepInPhase + 1 === position.steps;
     if (progress.isPhaseEndDue || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0))
-      hooks.save(state);
+      span("save", () => hooks.save(state));
     // What follows the phase may take long, and a resumed run does it first.
     if (progress.isPhaseEndDue && hooks.stopRequested()) return "stopped";
     if (progress.isPhaseEndDue) await endPhase(options, hooks, state);
@@ -89,9 +91,9 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
 async function endPhase({ schedule }: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<void> {
   const { progress } = state;
   const position = positionAt(schedule, progress.step - 1);
-  if (position !== undefined) await hooks.phaseEnded(position, state);
+  if (position !== undefined) await span("phase ends", () => hooks.phaseEnded(position, state));
   progress.isPhaseEndDue = false;
-  hooks.save(state);
+  span("save", () => hooks.save(state));
 }
 
 /** Forward, backward, clip, update: one step of the current phase. @throws UserError when the loss or a gradient is no number. */
@@ -103,14 +105,15 @@ function trainStep(trained: TrainedPhase, position: SchedulePosition, state: Run
   const step = state.progress.step + 1;
   return scope(() => {
     target.optimiser.zeroGrad();
-    const batch = phase.batch(position.stepOfKind);
-    const terms = phase.step(batch);
+    const batch = span("batch", () => phase.batch(position.stepOfKind));
+    const terms = span("forward and backward", () => phase.step(batch));
     const loss = totalLoss(terms);
     const parameters = target.parameters.values();
-    const norm = trained.clip === undefined ? gradientNorm(parameters) : clipGradientNorm(parameters, trained.clip);
+    const { clip } = trained;
+    const norm = span("gradient norm", () => (clip === undefined ? gradientNorm(parameters) : clipGradientNorm(parameters, clip)));
     requireFinite(step, phase.name, loss, norm, terms);
     const rate = trained.rate(position.stepOfKind, position.stepsOfKind);
-    target.optimiser.step(rate);
+    span("optimiser", () => target.optimiser.step(rate));
     const seconds = (performance.now() - start) / 1000;
     return { step, phase: phase.name, loss, terms: termValues(terms), rate, gradientNorm: norm, tokens: phase.tokens(batch), seconds };
   });

@@ -79,7 +79,9 @@ describe("a mistake on the command line", () => {
     [["config"], /^tandem config: command line: say what to print: show or schema; see tandem config --help$/],
     [["config", "show", "--jsn"], /^tandem config: command line: no option --jsn; did you mean --json\?$/],
     [["config", "show", "--zzz=1"], /^tandem config: command line: no option --zzz; see tandem config show --help$/],
-    [["config", "show", "--config-dir"], /^tandem config: command line: Not enough arguments following: config-dir/],
+    [["config", "show", "--config-dir"], /^tandem config: command line: --config-dir needs a value; see tandem config show --help$/],
+    [["ask"], /^tandem ask: command line: words are missing; expected tandem ask <run> \[question\.\.\]; see tandem ask --help$/],
+    [["corpus", "show", "x", "--zzz"], /^tandem corpus: command line: no option --zzz; see tandem corpus show --help$/],
     [["config", "schema", "extra"], /^tandem config: command line: 'extra' means nothing here/],
     [
       ["config", "show", "train.lrr=1"],

@@ -32,6 +32,21 @@ const listed = async (folder: string, ...words: string[]): Promise<RunSummary[]>
   JSON.parse((await run("list", folder, "--json", ...words)).out) as RunSummary[];
 
 describe("tandem runs list", () => {
+  it("names a sweep's runs with the sweep, where it stands in time", async () => {
+    const root = fresh();
+    const sweep = path.join(root, "20260102-000000-s-multirun");
+    place("20260103-000000-z", root);
+    place("20260102-000000-s", sweep);
+    place("20260102-000000-s+2", sweep);
+    place("20260101-000000-a", root);
+    writeFileSync(path.join(sweep, "sweep.json"), "{}");
+    const names = ["20260101-000000-a", "20260102-000000-s", "20260102-000000-s+2", "20260103-000000-z"];
+    expect((await listed(root)).map(({ run: folder }) => path.basename(folder))).toEqual(names);
+    const lines = (await run("list", root)).out.split("\n");
+    expect(lines[2]).toContain(path.join("20260102-000000-s-multirun", "20260102-000000-s "));
+    expect(lines[1]).not.toContain("multirun");
+  });
+
   it("tells finished, stopped, failed, killed and running runs apart, the oldest first", async () => {
     const root = fresh();
     finishRun(place("20260101-000000-a", root));

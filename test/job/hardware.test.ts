@@ -18,7 +18,9 @@ describe("the device", () => {
   it("that isn't there is refused, naming what is", () => {
     const line = faultOf(() => runDevice(`cuda:${cudaDevices}`));
     expect(line).toContain(
-      cudaDevices === 0 ? "expected cpu, got cuda:0; device=auto" : `expected cuda:0 to cuda:${cudaDevices - 1}, got cuda:${cudaDevices}`,
+      cudaDevices === 0
+        ? "expected cpu, got cuda:0; set device=auto, or another device of this machine"
+        : `expected cuda:0 to cuda:${cudaDevices - 1}, got cuda:${cudaDevices}`,
     );
     expect(faultOf(() => runDevice("cuda:99"))).toContain("got cuda:99");
   });

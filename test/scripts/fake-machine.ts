@@ -32,6 +32,7 @@ esac`,
   "g++": `echo "\${FAKE_COMPILER:-g++ 12}"`,
   make: "exit 0",
   "clang-format": "exit 0",
+  shellcheck: "exit 0",
   cmake: `echo "cmake $*" >>"$calls"
 [ "$1" = --build ] || exit 0
 [ -z "\${FAKE_COMPILE_ERROR:-}" ] || { echo "addon.cc:3: error: expected ';'"; exit 1; }

@@ -1,0 +1,46 @@
+/**
+ * The name of a run's or a sweep's folder, `<time>-<name>`, and its claim. What stands in it is run-directory.ts. The trap: several jobs start within one second, so a folder is claimed by making it, and a
+ * taken name gets a number.
+ */
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { UserError } from "../errors.js";
+import { aboutFile, systemCode } from "../storage/file-fault.js";
+import { makeFolder } from "../storage/make-folder.js";
+
+/** What the name of a sweep's folder ends with, before the number that sets it apart. */
+export const SWEEP_SUFFIX = "-multirun";
+
+/** The file that says how a sweep stands; a folder without it is no sweep. */
+export const SWEEP_STATE = "sweep.json";
+
+export function isSweepFolder(path: string): boolean {
+  return existsSync(join(path, SWEEP_STATE));
+}
+
+/** A run's name among others: its folder's, behind the sweep's where it belongs to one. */
+export function runLabel(path: string): string {
+  const folder = dirname(path);
+  return isSweepFolder(folder) ? join(basename(folder), basename(path)) : basename(path);
+}
+
+/** Year to second in UTC, so that names sort by time on every machine: `20260314-150926`. */
+export function timeStamp(time: Date): string {
+  const digits = time.toISOString().replaceAll(/\D/g, "");
+  return `${digits.slice(0, 8)}-${digits.slice(8, 14)}`;
+}
+
+/** Makes the folder, or the next one with a number when the name is taken. */
+export function claimFolder(root: string, name: string): string {
+  aboutFile(root, () => makeFolder(root));
+  for (let number = 1; ; number++) {
+    const path = join(root, number === 1 ? name : `${name}+${number}`);
+    try {
+      aboutFile(path, () => mkdirSync(path));
+      return path;
+    } catch (error) {
+      const isTaken = error instanceof UserError && systemCode(error.cause) === "EEXIST" && statSync(path).isDirectory();
+      if (!isTaken) throw error;
+    }
+  }
+}

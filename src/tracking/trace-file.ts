@@ -1,0 +1,76 @@
+/**
+ * A trace of a run as Perfetto and chrome://tracing read it: a JSON array of complete events, a line each, in the Trace Event Format. It measures nothing; src/engine/profiler.ts does. The trap: a process that is
+ * killed never writes the closing bracket, which the format allows to be missing; what was flushed ends with a whole event and can be opened.
+ * Source: "Trace Event Format" (Google, 2016), JSON Array Format and "X" events.
+ */
+import { closeSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { aboutFile } from "../storage/file-fault.js";
+
+/** An event of the trace; times in microseconds. */
+export interface TracedEvent {
+  readonly name: string;
+  readonly category: string;
+  readonly start: number;
+  readonly duration: number;
+  readonly thread: number;
+  /** The number of a graphics card; undefined: the processor. */
+  readonly device?: number;
+}
+
+/** Characters that are held back before they are written. */
+const HELD = 1 << 16;
+
+export class TraceFile {
+  readonly path: string;
+  readonly #file: number;
+  readonly #named = new Set<number>();
+  #held: string;
+  #isEmpty = true;
+
+  private constructor(path: string) {
+    this.path = path;
+    this.#file = aboutFile(path, () => openSync(path, "wx"));
+    this.#held = "[";
+  }
+
+  /** Starts `trace-<n>.json` in a folder, which is made; a resumed run has one for each time it was taken up. @throws UserError when nothing can be written there */
+  static open(folder: string): TraceFile {
+    aboutFile(folder, () => mkdirSync(folder, { recursive: true }));
+    const numbers = readdirSync(folder).map((name) => Number(/^trace-(\d+)\.json$/.exec(name)?.[1] ?? 0));
+    return new TraceFile(join(folder, `trace-${Math.max(0, ...numbers) + 1}.json`));
+  }
+
+  write({ name, category, start, duration, thread, device }: TracedEvent): void {
+    const pid = process.pid + (device === undefined ? 0 : device + 1);
+    if (!this.#named.has(pid)) {
+      this.#named.add(pid);
+      const title = device === undefined ? "training process" : `cuda:${device}`;
+      this.#line({ name: "process_name", ph: "M", pid, tid: 0, args: { name: title } });
+    }
+    this.#line({ name, cat: category, ph: "X", ts: rounded(start), dur: rounded(duration), pid, tid: thread });
+  }
+
+  /** Ends the array. */
+  close(): void {
+    this.#held += "\n]\n";
+    this.#flush();
+    closeSync(this.#file);
+  }
+
+  #line(event: object): void {
+    this.#held += `${this.#isEmpty ? "" : ","}\n${JSON.stringify(event)}`;
+    this.#isEmpty = false;
+    if (this.#held.length > HELD) this.#flush();
+  }
+
+  #flush(): void {
+    aboutFile(this.path, () => writeSync(this.#file, this.#held));
+    this.#held = "";
+  }
+}
+
+/** To the nanosecond. */
+function rounded(microseconds: number): number {
+  return Math.round(1000 * microseconds) / 1000;
+}
