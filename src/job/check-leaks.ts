@@ -28,8 +28,9 @@ export async function checkLeaks(
     if (store !== undefined) return aligned(set, named, store, file, report);
     return withDocuments(set.questions, (id) => (set.gold.get(id) ?? named.get(id))?.document);
   });
-  const { valid, test } = data.questions;
-  if (store === undefined && (valid === null || test === null))
+  const { valid, test, split } = data.questions;
+  const isDivided = (valid === null && split.valid > 0) || (test === null && split.test > 0);
+  if (store === undefined && isDivided)
     report({
       type: "warning",
       text: "one file is divided by the documents that it names itself; with --store by those of the passages, as training does",

@@ -121,6 +121,7 @@ describe("tandem corpus check", () => {
     const { out, error } = await check(...words({ train: many }));
     expect(out).toMatch(/^train: \d+ questions\nvalid: /);
     expect(error).toMatch(/warning: one file is divided by the documents that it names itself; with --store/);
+    expect((await check(...words({ train, valid: clean }), "data.questions.split.test=0")).error).toBe("");
     const shared = await check(...words({ train, valid: clean, test: clean }));
     expect(shared.error).toMatch(/validation and test are one file/);
     expect(shared.out).not.toContain("valid and test");
