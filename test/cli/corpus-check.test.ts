@@ -67,7 +67,7 @@ describe("tandem corpus check", () => {
     const leaking = asked("leaking", [{ question: "What else?", document: "b" }]);
     const printed = { out: "" };
     const write = process.stdout.write.bind(process.stdout);
-    process.stdout.write = ((text: string) => (printed.out += text) !== "");
+    process.stdout.write = (text: string) => (printed.out += text) !== "";
     try {
       const given = ["corpus", "check", "data=files", ...words({ train, valid: leaking, test: clean })];
       const fault = await faultOf(async () => {
