@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { CommandModule } from "yargs";
+import { requireOneProcess } from "../config/launch-environment.js";
 import type { LoadedConfig } from "../config/load-config.js";
 import { renderYaml } from "../config/render.js";
 import type { TandemConfig } from "../config/schema.js";
@@ -60,6 +61,7 @@ export const command: CommandModule<object, TrainArguments> = {
         "SIGTERM, SIGUSR2 and Ctrl-C save the state and leave with exit code 75: run the same command with --resume auto to go on. The run directory (runs/<time>-<name>/) holds config, log, checkpoints, models, index, answers and report.",
       ),
   handler: async (command_) => {
+    requireOneProcess(process.env);
     const signals = catchSignals();
     if (command_.multirun || namesSweep(command_.resume)) {
       process.exitCode = await trainSweep(command_, signals).finally(() => signals.release());

@@ -166,6 +166,12 @@ function checkSchedule({ config, refuse }: Check): void {
       refuse(`${key}.steps`, `is 0: the ${phase} phase does nothing`, "give it steps or take the phase out");
     if (phase !== "generator" && contexts !== null) refuse(`${key}.contexts`, `means nothing in a ${phase} phase`, "take it out");
   });
+  for (const kind of ["generator", "contrastive"] as const) {
+    const total = schedule.reduce((sum, { phase, steps }) => sum + (phase === kind ? steps : 0), 0);
+    const { warmup } = config.train[kind];
+    if (total > 0 && warmup > total)
+      refuse(`train.${kind}.warmup`, `is ${warmup} of the schedule's ${total} ${kind} steps`, `train.${kind}.warmup=<at most ${total}>`);
+  }
 }
 
 function checkBatches({ config, refuse }: Check): void {

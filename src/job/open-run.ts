@@ -60,7 +60,6 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await sameData(config, places, report);
   const { encoder, generator, closedBook } = openModels(config, folder, device);
-  requireIndexSettings(config.index, encoder.dimension);
   const schedule = scheduleOf(config, closedBook !== undefined);
   const state = newRunState(
     trainables(config, encoder, generator, closedBook),
@@ -156,10 +155,12 @@ async function prepareData(config: TandemConfig, folder: string, report: Report)
     () => questionTexts(config.data),
     report,
   );
+  const encoder = Encoder.load(start.retriever, encoderOverrides(config.retriever));
+  const { maxTokens: longest } = encoder.settings;
+  encoder.dispose();
+  // Before hours are spent on a corpus.
+  requireIndexSettings(config.index, encoder.dimension);
   report({ type: "stage", name: "corpus", detail: config.data.corpus.path ?? "" });
-  const maxTokens = Encoder.load(start.retriever, encoderOverrides(config.retriever));
-  const { maxTokens: longest } = maxTokens.settings;
-  maxTokens.dispose();
   const store = await prepareStore(config.data, path.join(folder, "corpus"), start.retriever, longest, report);
   return { store, sets: await prepareQuestions(config.data, store, report) };
 }

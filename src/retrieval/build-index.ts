@@ -98,7 +98,7 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
     return folder;
   }
   const { approximate, metric, progress, warn } = options;
-  if (approximate !== undefined) requireFaissSettings(approximate, provenance.dimension, metric);
+  if (approximate !== undefined) requireFaissSettings(approximate, provenance.dimension, metric, provenance.size);
   await writeFolderAtomic(folder, async (temporary) => {
     const vectors = path.join(temporary, "vectors.npy");
     const same = vectorsBeside(options.parent, provenance);

@@ -56,9 +56,23 @@ export function emptyIndex(
   return index;
 }
 
-/** Refuses settings that can't become an index. Costs microseconds, however large the corpus. @throws UserError as {@link emptyIndex} */
-export function requireFaissSettings(settings: FaissSettings, dimension: number, metric: Metric): void {
-  emptyIndex(settings, dimension, metric).dispose();
+/**
+ * Refuses settings that can't become an index. Costs microseconds, however large the corpus.
+ *
+ * @param size how many vectors there will be, where that is known
+ * @throws UserError as {@link emptyIndex}, and when there will be fewer vectors than FAISS must train centroids from
+ */
+export function requireFaissSettings(settings: FaissSettings, dimension: number, metric: Metric, size = Infinity): void {
+  const index = emptyIndex(settings, dimension, metric);
+  const { centroids } = index.facts();
+  index.dispose();
+  if (size >= centroids) return;
+  throw new UserError({
+    where: `index.factory "${settings.factory}"`,
+    what: `trains ${centroids} centroids from ${size} vectors`,
+    expected: `at least ${centroids}`,
+    remedy: "choose fewer centroids, or index.factory=null for exact search",
+  });
 }
 
 function refusing<T>(where: string, what: string, body: () => T): T {

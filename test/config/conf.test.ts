@@ -17,7 +17,7 @@ const choices = groups
 
 describe("conf/", () => {
   it("has an experiment of each name that the manual gives", () => {
-    expect(optionsOf("experiment")).toEqual(expect.arrayContaining(["quickstart", "squad", "cozyrag", "tiny"]));
+    expect(optionsOf("experiment")).toEqual(expect.arrayContaining(["quickstart", "squad", "cozyrag", "tiny", "wikipedia"]));
   });
 
   it.each(optionsOf("experiment"))("experiment=%s loads, and is the run's name", (name) => {

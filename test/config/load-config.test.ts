@@ -184,7 +184,7 @@ describe("a bad file", () => {
     [
       "a missing option",
       "defaults:\n  - data: squat\n",
-      /config\.yaml:2: no 'squat' in group data; expected files, quickstart, squad; did you mean squad\?/,
+      /config\.yaml:2: no 'squat' in group data; expected files, quickstart, squad, wikipedia; did you mean squad\?/,
     ],
   ])("%s", (_, text, line) => {
     const configDir = configFolder({ config: text });

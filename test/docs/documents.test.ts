@@ -42,6 +42,17 @@ describe.each(documents)("%s", (document) => {
   });
 });
 
+describe("the predecessor's defects", () => {
+  it("are each named by a test", () => {
+    const tests = trackedFiles().filter((file) => file.endsWith(".test.ts"));
+    const named = tests.flatMap((file) =>
+      [...read(file).matchAll(/\bcozyrag ((?:\d+(?:, )?)+)/g)].flatMap((match) => (match[1] ?? "").split(", ")),
+    );
+    const missing = Array.from({ length: 45 }, (_, i) => String(i + 1)).filter((row) => !named.includes(row));
+    expect(missing).toEqual([]);
+  });
+});
+
 describe("licences", () => {
   const manifest = json("package.json") as { version: string; license: string; dependencies: object; devDependencies: object };
   const packages = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.devDependencies)];

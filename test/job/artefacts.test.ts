@@ -136,7 +136,7 @@ describe.skipIf(faissMissing !== undefined)(`an index of FAISS's${faissMissing =
 });
 
 describe("what an index found for the training questions", () => {
-  it("is kept under a name made of index, questions and k, and read back row for row", async () => {
+  it("cozyrag 15: is kept under a name made of index, questions and k, and read back row for row", async () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
     const made = await searchTraining(parts, retriever, indexName, searched());
     expect(made.index).toBe(indexName);

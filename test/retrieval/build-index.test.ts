@@ -73,7 +73,7 @@ describe("buildIndex", () => {
     expect(namesIn(parent).length).toBe(2);
   });
 
-  it("leaves nothing when it fails half-way, no tensor either, and works afterwards", async () => {
+  it("cozyrag 11: leaves nothing when it fails half-way, no tensor either, and works afterwards", async () => {
     const parent = temporaryFolder();
     const failing = letterEncoder("letters", (vector, place) => {
       if (place === 4) throw new Error("the power went");

@@ -6,6 +6,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config/load-config.js";
 import { fromBytes, toFloat32Array } from "../../src/engine/tensor.js";
 import { UserError } from "../../src/errors.js";
 import { searchAllowed } from "../../src/retrieval/allowed-search.js";
@@ -13,7 +14,7 @@ import { ExactIndex } from "../../src/retrieval/exact-index.js";
 import { buildFaissFile, sampledRows } from "../../src/retrieval/faiss-build.js";
 import { FaissIndex } from "../../src/retrieval/faiss-index.js";
 import { FaissError, nativeFaiss } from "../../src/retrieval/faiss-native.js";
-import { emptyIndex } from "../../src/retrieval/faiss-settings.js";
+import { emptyIndex, requireFaissSettings } from "../../src/retrieval/faiss-settings.js";
 import type { Metric } from "../../src/retrieval/index-contract.js";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { NpyWriter } from "../../src/storage/npy.js";
@@ -200,6 +201,21 @@ print(json.dumps(out))`;
       const build = (): Promise<void> =>
         buildFaissFile({ file: file("never.faiss"), vectors: source, metric: "l2", settings: settingsOf(factory) });
       expect(await refusal(build)).toMatch(message);
+    });
+
+    it("for fewer vectors than centroids is refused before anything is embedded", async () => {
+      const settings = settingsOf("IVF64_HNSW32,SQ8", "nprobe=4,quantizer_efSearch=16");
+      expect(await refusal(() => Promise.resolve().then(() => requireFaissSettings(settings, 32, "l2", 63)))).toMatch(
+        /trains 64 centroids from 63 vectors; .*choose fewer/,
+      );
+      expect(() => requireFaissSettings(settings, 32, "l2", 64)).not.toThrow();
+      expect(() => requireFaissSettings(settings, 32, "l2")).not.toThrow();
+    });
+
+    it("is never what conf/experiment/wikipedia.yaml asks for", () => {
+      const { index } = loadConfig({ overrides: ["experiment=wikipedia"], needed: [], environment: {} }).config;
+      const settings = settingsOf(index.factory ?? "", index.search);
+      expect(() => requireFaissSettings(settings, 384, index.metric, 21e6)).not.toThrow();
     });
 
     it.each([

@@ -204,7 +204,7 @@ describe("the checkpoints of a run", () => {
     expect(listCheckpoints(folder).map(({ step }) => step)).toEqual([2, 10, 100000000]);
   });
 
-  it("are kept by age and by name, and what goes is told", () => {
+  it("cozyrag 35: are kept by age and by name, and what goes is told", () => {
     const folder = temporaryFolder();
     const state = stateOf(1, "m");
     for (const step of [1, 2, 3, 4, 5]) {
