@@ -1,16 +1,17 @@
 /**
- * `tandem corpus`: builds a passage store alone and reports what became of the text; checks question files; shows passages of a store. Training builds the same store by itself. The trap: a question file's
+ * `tandem corpus`: builds a passage store alone and reports what became of the text; checks question files; shows passages of a store; `corpus check` is corpus-check.ts. Training builds the same store by itself. The trap: a question file's
  * rejected lines are the report's most useful part, so all of them are printed, not the first few.
  */
 import path from "node:path";
-import { existsSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
 import type { CorpusReport } from "../corpus/build-corpus.js";
 import type { PassageStore } from "../corpus/passage-store.js";
-import type { readQuestions as readQuestionFile } from "../corpus/questions.js";
+import type { RejectedQuestion } from "../corpus/question-set.js";
 import { UserError } from "../errors.js";
+import { check } from "./corpus-check.js";
 import { plain } from "./hit-text.js";
 import { jobDisplay } from "./job-display.js";
+import { openNamedStore } from "./named-store.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
 
 interface CorpusArguments extends OverrideArguments {
@@ -29,7 +30,8 @@ interface ShowArguments {
 interface QuestionsReport {
   readonly file: string;
   readonly questions: number;
-  readonly rejected: ReturnType<typeof readQuestionFile>["rejected"];
+  readonly rejected: readonly RejectedQuestion[];
+  readonly unanswerable: number;
 }
 
 const show: CommandModule<object, ShowArguments> = {
@@ -49,9 +51,7 @@ const show: CommandModule<object, ShowArguments> = {
       .example("$0 corpus show stores/wiki 0", "the first passage")
       .example("$0 corpus show runs/<run> 4f2c09a1b3d8e7560f1a2b3c4d5e6f70", "a passage that tandem search has named"),
   handler: async ({ store: folder, passages, json }) => {
-    const { PassageStore: Store } = await import("../corpus/passage-store.js");
-    const inRun = path.join(folder, "corpus");
-    const store = Store.open(existsSync(path.join(inRun, "manifest.json")) ? inRun : folder);
+    const store = await openNamedStore(folder);
     if (passages.length === 0) {
       const { shards, rowsById, ...facts } = store.manifest;
       const files = [...shards, rowsById].map(({ file }) => file);
@@ -66,17 +66,17 @@ const show: CommandModule<object, ShowArguments> = {
   },
 };
 
-/** Keeps these options from being offered by `corpus show`, where they mean nothing. yargs knows the second argument, its types don't. */
-function notOfShow(yargs: Argv): Argv {
+/** Keeps these options from being offered by the commands below this one, where they mean nothing or are declared again. yargs knows the second argument, its types don't. */
+function notBelow(yargs: Argv): Argv {
   const parser = yargs as unknown as { global: (names: readonly string[], isGlobal: boolean) => Argv };
   return parser.global(["overrides", "config-dir", "output", "questions", "quiet"], false);
 }
 
 export const command: CommandModule<object, CorpusArguments> = {
   command: "corpus [overrides..]",
-  describe: "build a passage store alone, check question files, show passages",
+  describe: "build a passage store alone, check question files and what they share, show passages",
   builder: (yargs: Argv) =>
-    withOverrides(notOfShow(yargs.command(show)))
+    withOverrides(notBelow(yargs.command(show).command(check)))
       .option("output", { type: "string", requiresArg: true, describe: "the store's folder; a store that is there is replaced" })
       .option("questions", {
         type: "string",
@@ -94,6 +94,7 @@ export const command: CommandModule<object, CorpusArguments> = {
       )
       .example("$0 corpus --questions qa.tsv", "which lines of a question file can't be used")
       .example("$0 corpus show stores/wiki 17", "passage 17")
+      .example("$0 corpus check experiment=quickstart", "what training, validation and test questions share")
       .epilogue(
         "Passages are measured in tokens of retriever.path; without one, a tokenizer is trained on the corpus, as tandem train does.",
       ),
@@ -108,12 +109,15 @@ export const command: CommandModule<object, CorpusArguments> = {
       });
     // Bad question files are cheap to find; a corpus may take hours.
     const { readQuestions } = await import("../corpus/questions.js");
+    const { placeOf } = await import("../corpus/question-set.js");
     const questions = given.questions.map((file): QuestionsReport => {
-      const { questions: usable, rejected } = readQuestions(file);
-      return { file, questions: usable.length, rejected };
+      const { questions: usable, rejected, unanswerable } = readQuestions(file);
+      return { file, questions: usable.length, rejected, unanswerable };
     });
     const corpus = output === undefined ? undefined : await build(given, output, quiet);
-    process.stdout.write(json ? `${JSON.stringify({ corpus: corpus ?? null, questions }, null, 2)}\n` : reportText(corpus, questions));
+    process.stdout.write(
+      json ? `${JSON.stringify({ corpus: corpus ?? null, questions }, null, 2)}\n` : reportText(corpus, questions, placeOf),
+    );
   },
 };
 
@@ -128,10 +132,14 @@ async function build(given: OverrideArguments, output: string, quiet: boolean): 
   }
 }
 
-function reportText(corpus: CorpusReport | undefined, questions: readonly QuestionsReport[]): string {
-  const checked = questions.flatMap(({ file, questions: usable, rejected }) => [
-    `${file}: ${usable} questions, ${rejected.length} lines left out`,
-    ...rejected.map(({ line, reason }) => `${file}:${line}: ${reason}`),
+function reportText(
+  corpus: CorpusReport | undefined,
+  questions: readonly QuestionsReport[],
+  placeOf: (file: string, rejected: RejectedQuestion) => string,
+): string {
+  const checked = questions.flatMap(({ file, questions: usable, rejected, unanswerable }) => [
+    `${file}: ${usable} questions, ${rejected.length} ${rejected[0]?.place === undefined ? "lines" : "bad ones"} left out${unanswerable === 0 ? "" : `, ${unanswerable} unanswerable left out`}`,
+    ...rejected.map((each) => `${placeOf(file, each)}: ${each.reason}`),
   ]);
   return [...(corpus === undefined ? [] : corpusLines(corpus)), ...checked, ""].join("\n");
 }
@@ -142,8 +150,13 @@ function corpusLines({ folder, passages, documents, duplicates, source, text, se
     `${folder}: ${passages} passages from ${documents} documents in ${source.files} files (${seconds.toFixed(1)} s)`,
     `  exact duplicates left out: ${duplicates}`,
     `  documents without text: ${skipped.empty}, redirects: ${skipped.redirects}, files of another format: ${ignoredFiles}`,
-    `  short paragraphs joined to a neighbour: ${text.mergedParagraphs}`,
-    `  long paragraphs split: ${text.splitParagraphs} into ${text.splitPassages} passages, ${text.cutSentences} cuts inside a sentence, ${text.tokensSaved} tokens saved from truncation`,
+    // Windows know no paragraphs.
+    ...(text.paragraphs === 0
+      ? [`  passages that begin inside a sentence: ${text.cutSentences}`]
+      : [
+          `  short paragraphs joined to a neighbour: ${text.mergedParagraphs}`,
+          `  long paragraphs split: ${text.splitParagraphs} into ${text.splitPassages} passages, ${text.cutSentences} cuts inside a sentence, ${text.tokensSaved} tokens saved from truncation`,
+        ]),
     `  passages still too long for the retriever: ${text.truncatedPassages} (${text.truncatedTokens} tokens unread)`,
     `  tokens: ${text.tokens}, longest passage ${text.longestPassage}`,
   ];

@@ -38,13 +38,13 @@ export const command: CommandModule<object, InitArguments> = {
         type: "string",
         requiresArg: true,
         demandOption: true,
-        describe: "a wikiextractor folder, or {id, title, text} lines in a file or a folder of *.jsonl",
+        describe: "a wikiextractor folder, {id, title, text} lines in a file or a folder of *.jsonl, or SQuAD's JSON",
       })
       .option("questions", {
         type: "string",
         requiresArg: true,
         demandOption: true,
-        describe: "training questions: JSON lines {id, question, answers, passage_ids}, or question<TAB>answer lines",
+        describe: "training questions: JSON lines {id, question, answers, passage_ids}, question<TAB>answer lines, or SQuAD's JSON",
       })
       .option("valid", { type: "string", requiresArg: true, describe: "validation questions; else a tenth of the documents" })
       .option("test", { type: "string", requiresArg: true, describe: "test questions; else a tenth of the documents" })
@@ -93,6 +93,7 @@ export const command: CommandModule<object, InitArguments> = {
 
 async function described(file: string, findings: DataFindings, next: string): Promise<string> {
   const { articles, questions } = await import("../job/starter-config.js");
+  const { placeOf } = await import("../corpus/question-set.js");
   const { corpus, train, valid, test, gold } = findings;
   const sets = [train, valid, test].flatMap((set) => (set === undefined ? [] : [set]));
   const held =
@@ -100,7 +101,7 @@ async function described(file: string, findings: DataFindings, next: string): Pr
       ? []
       : ["validation and test questions without a file of their own are taken from the training file, by document"];
   const rejected = sets.flatMap((set) => [
-    ...set.rejected.slice(0, REJECTED_SHOWN).map(({ line, reason }) => `  ${set.path}:${line}: left out: ${reason}`),
+    ...set.rejected.slice(0, REJECTED_SHOWN).map((each) => `  ${placeOf(set.path, each)}: left out: ${each.reason}`),
     ...(set.rejected.length > REJECTED_SHOWN
       ? [`  and ${set.rejected.length - REJECTED_SHOWN} more; tandem corpus --questions lists them`]
       : []),
@@ -120,6 +121,8 @@ async function described(file: string, findings: DataFindings, next: string): Pr
 
 function goldLine(gold: DataFindings["gold"]): string {
   switch (gold.kind) {
+    case "own":
+      return "the questions stand beside the passages that answer them";
     case "file":
       return `passage ids lead to ${gold.path}`;
     case "store":

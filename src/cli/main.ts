@@ -27,7 +27,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     describe: "train a retriever and a generator together, evaluate them, write the report",
     load: () => import("./train.js"),
   },
-  corpus: { describe: "build a passage store alone, check question files, show passages", load: () => import("./corpus.js") },
+  corpus: {
+    describe: "build a passage store alone, check question files and what they share, show passages",
+    load: () => import("./corpus.js"),
+  },
   index: { describe: "build, verify or rebuild the index of a retriever over a corpus", load: () => import("./index.js") },
   search: { describe: "the passages that a run's retriever finds, with their scores", load: () => import("./search.js") },
   ask: { describe: "ask a finished run: answer, passages, scores, titles", load: () => import("./ask.js") },

@@ -5,13 +5,29 @@
 import { choice, flag, integer, number, path, section, text } from "./leaf.js";
 
 const corpus = section("The texts that are searched.", {
-  format: choice(["wikiextractor", "jsonl"], {
-    doc: "wikiextractor: a folder of its output, plain, --json or .gz; jsonl: one {id, title, text} a line.",
+  format: choice(["wikiextractor", "jsonl", "squad"], {
+    doc: "wikiextractor: a folder of its output, plain, --json or .gz; jsonl: one {id, title, text} a line; squad: the paragraphs of SQuAD's JSON, a file or a folder of them.",
     default: "jsonl",
   }),
-  path: path({ doc: "The wikiextractor folder or the JSONL file.", default: null }),
+  path: path({ doc: "The wikiextractor folder, the JSONL file or folder, or SQuAD's.", default: null }),
+  chunker: choice(["paragraphs", "sentences", "tokens", "recursive"], {
+    doc: "How articles become passages: paragraphs; windows of whole sentences; windows of tokens, cut between words; recursive: at blank lines, then line breaks, sentences, words.",
+    default: "paragraphs",
+  }),
+  size: integer({
+    doc: "Longest passage of the chunkers but paragraphs: sentences for sentences; for tokens and recursive tokens of the text, without title and special tokens. null: all that max_tokens leaves.",
+    default: null,
+    minimum: 1,
+    unit: "sentences or tokens",
+  }),
+  overlap: integer({
+    doc: "How much of a passage the next one repeats at most, in the unit of size: less than size in sentences, at most half a passage in tokens, there in whole sentences or words.",
+    default: 0,
+    minimum: 0,
+    unit: "sentences or tokens",
+  }),
   split: choice(["blank", "line"], {
-    doc: "What ends a paragraph: a blank line, or every line break (as wikiextractor writes).",
+    doc: "What ends a paragraph: a blank line, or every line break (as wikiextractor writes). Chunker paragraphs only.",
     default: "blank",
   }),
   max_tokens: integer({
@@ -21,7 +37,7 @@ const corpus = section("The texts that are searched.", {
     unit: "tokens",
   }),
   min_characters: integer({
-    doc: "A shorter passage is merged with its neighbour; no text is lost.",
+    doc: "A shorter paragraph is merged with its neighbour, a heading with what follows it; no text is lost. Windows of sentences and tokens are as long as they come.",
     default: 30,
     minimum: 0,
     unit: "characters",
@@ -42,7 +58,10 @@ const corpus = section("The texts that are searched.", {
 });
 
 const questions = section("The questions with their answers.", {
-  train: path({ doc: "Training questions: JSONL {id, question, answers[], passage_ids[]}, or question<TAB>answer lines.", default: null }),
+  train: path({
+    doc: "Training questions: JSONL {id, question, answers[], passage_ids[]}, question<TAB>answer lines, or SQuAD's JSON, v1.1 or v2.0, whose paragraphs are the gold passages.",
+    default: null,
+  }),
   valid: path({ doc: "Validation questions. null: taken from the training file by questions.split.", default: null }),
   test: path({ doc: "Test questions. null: taken from the training file by questions.split.", default: null }),
   gold_passages: path({

@@ -7,7 +7,10 @@ import { choice, integer, list, number, path, section } from "./leaf.js";
 const rowNames = ["closed-book", "random-passage", "bm25", "base-pair", "trained-pair", "gold-passage"] as const;
 
 export const evaluation = section("Evaluation and the report.", {
-  questions: path({ doc: "Questions to score instead of the run's own, JSONL. null: the split below.", default: null }),
+  questions: path({
+    doc: "Questions to score instead of the run's own, in any form that training reads. null: the split below.",
+    default: null,
+  }),
   passages: path({
     doc: "Passages to search instead of the run's own, JSONL; an index is built for them. null: the run's.",
     default: null,

@@ -19,7 +19,7 @@ export interface SkippedArticles {
 }
 
 export interface ArticleSource {
-  readonly format: "wikiextractor" | "jsonl";
+  readonly format: "wikiextractor" | "jsonl" | "squad";
   /** Absolute or relative paths in reading order. */
   readonly files: readonly string[];
   /** Files of the folder that don't look like the format's. */

@@ -15,17 +15,16 @@ import type { ChunkOptions } from "./chunk-options.js";
 import type { ChunkFacts } from "./chunk-paragraphs.js";
 import chunkGroup, { openTokenizer } from "./chunk-worker.js";
 import type { ChunkedGroup, ChunkTask } from "./chunk-worker.js";
-import { openJsonl } from "./jsonl-reader.js";
+import { openArticles } from "./article-formats.js";
 import { orderedMap } from "./ordered-map.js";
 import { makeManifest, MANIFEST_FILE } from "./passage-manifest.js";
 import type { SourceFacts } from "./passage-manifest.js";
 import { hashSourceFiles } from "./source-files.js";
 import { StoreWriter } from "./store-writer.js";
 import type { WrittenStore } from "./store-writer.js";
-import { openWikiextractor } from "./wikiextractor-reader.js";
 
 export interface CorpusSpec {
-  source: { format: "wikiextractor" | "jsonl"; path: string; /** The first so many articles only. */ limit?: number };
+  source: { format: ArticleSource["format"]; path: string; /** The first so many articles only. */ limit?: number };
   chunk: ChunkOptions;
   /** The encoder's tokenizer: a folder, or a tokenizer.json. */
   tokenizer: string;
@@ -109,7 +108,7 @@ export async function buildCorpus(options: BuildCorpusOptions): Promise<CorpusRe
 export function corpusKey(spec: CorpusSpec): string {
   const source = hashSourceFiles(openSource(spec.source).files);
   const tokenizer = openTokenizer(spec.tokenizer).hash;
-  return hashJson({ version: 1, format: spec.source.format, limit: spec.source.limit ?? null, source, chunk: spec.chunk, tokenizer });
+  return hashJson({ version: 2, format: spec.source.format, limit: spec.source.limit ?? null, source, chunk: spec.chunk, tokenizer });
 }
 
 function openSource({ format, path: root, limit }: CorpusSpec["source"]): ArticleSource {
@@ -121,7 +120,7 @@ function openSource({ format, path: root, limit }: CorpusSpec["source"]): Articl
       got: String(limit),
     });
   }
-  return format === "wikiextractor" ? openWikiextractor(root) : openJsonl(root);
+  return openArticles(format, root);
 }
 
 function describeSource(source: ArticleSource, hash: string, limit: number | undefined): SourceFacts {

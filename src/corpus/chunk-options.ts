@@ -5,8 +5,16 @@
 import { UserError } from "../errors.js";
 import { checkTitleTemplate } from "./passage.js";
 
+export type ChunkerName = "paragraphs" | "sentences" | "tokens" | "recursive";
+
 export interface ChunkOptions {
-  /** Paragraphs end at an empty line (`blank`) or at every line break (`line`: what today's wikiextractor writes). */
+  /** Absent: paragraphs, as all stores of format version 1. */
+  chunker?: ChunkerName;
+  /** What a window holds at most: sentences for `sentences`, tokens of the text (no title, no special tokens) for `tokens` and `recursive`. Absent: all that `maxTokens` leaves. */
+  size?: number;
+  /** What a window repeats of the one before it at most, in the unit of `size`. Absent: nothing. */
+  overlap?: number;
+  /** Chunker `paragraphs`: they end at an empty line (`blank`) or at every line break (`line`: what today's wikiextractor writes). */
   split: "blank" | "line";
   /** Upper limit in the encoder's tokens, title and special tokens included. At least 16. */
   maxTokens: number;
@@ -41,7 +49,33 @@ export function checkChunkOptions(options: ChunkOptions, where: string): void {
       got: String(options.minCharacters),
     });
   }
+  checkWindow(options, where);
   checkTitleTemplate(options.titleTemplate, `${where}.title_template`);
+}
+
+function checkWindow({ chunker = "paragraphs", size, overlap = 0, maxTokens }: ChunkOptions, where: string): void {
+  if (chunker === "paragraphs" && (size !== undefined || overlap !== 0)) {
+    throw new UserError({
+      where: `${where}.${overlap === 0 ? "size" : "overlap"}`,
+      what: "means nothing to the chunker of paragraphs, which never overlap",
+      expected: "size null and overlap 0",
+      got: String(overlap === 0 ? size : overlap),
+      remedy: "choose chunker sentences, tokens or recursive, or take it out",
+    });
+  }
+  if (size !== undefined && (!Number.isInteger(size) || size < 1)) {
+    throw new UserError({ where: `${where}.size`, what: "not a length", expected: "a whole number ≥ 1", got: String(size) });
+  }
+  // Tokens: no more than half a passage, or most of the store would be repetition.
+  const most = chunker === "sentences" ? (size ?? Infinity) - 1 : Math.floor(Math.min(size ?? maxTokens, maxTokens) / 2);
+  if (!Number.isInteger(overlap) || overlap < 0 || overlap > most) {
+    throw new UserError({
+      where: `${where}.overlap`,
+      what: "not an overlap",
+      expected: `a whole number from 0${most === Infinity ? "" : ` to ${most} (${chunker === "sentences" ? "less than size" : "half of a passage"})`}`,
+      got: String(overlap),
+    });
+  }
 }
 
 /** Fewer code points than the minimum; counted only where the UTF-16 length leaves it open. */

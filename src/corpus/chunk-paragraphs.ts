@@ -10,6 +10,8 @@ import { passageContentKey, passageId, passageText } from "./passage.js";
 import type { Passage } from "./passage.js";
 import { splitParagraphs } from "./split-paragraphs.js";
 import type { SplitParagraph } from "./split-paragraphs.js";
+import { trimmedSpan } from "./token-ruler.js";
+import type { Span } from "./token-ruler.js";
 
 /** What happened to the text, summed over articles. Everything here is independent of order and threads. */
 export interface ChunkFacts {
@@ -75,7 +77,12 @@ export async function chunkArticles(
 ): Promise<{ passages: ChunkedPassage[]; facts: ChunkFacts }> {
   const facts = noFacts();
   const flat = articles.flatMap((article) =>
-    articleParagraphs(article.text, options, facts).map((text) => ({ article, title: article.title, text })),
+    articleParagraphs(article.text, options, facts).map(([start, end]) => ({
+      article,
+      title: article.title,
+      text: article.text.slice(start, end),
+      start,
+    })),
   );
   const embedded = flat.map((passage) => passageText(passage, options.titleTemplate));
   const lengths = (await tokenizer.encodeBatchAsync(embedded, { specialTokens: true })).map((ids) => ids.length);
@@ -83,23 +90,25 @@ export async function chunkArticles(
   const split = await splitParagraphs(long, options, tokenizer);
   const passages: ChunkedPassage[] = [];
   let nextSplit = 0;
-  flat.forEach(({ article, text }, i) => {
+  flat.forEach(({ article, text, start }, i) => {
     const length = lengths[i] ?? 0;
     const cut = length > options.maxTokens ? split[nextSplit++] : undefined;
     countPassages(cut?.lengths ?? [length], options.maxTokens, facts);
     if (cut !== undefined) countSplit(cut, length, options.maxTokens, facts);
-    for (const piece of cut?.pieces ?? [text]) passages.push(finished(article, piece));
+    for (const [from, to] of cut?.spans ?? [[0, text.length] as const]) passages.push(finishPassage(article, [start + from, start + to]));
   });
   facts.articles += articles.length;
   return { passages, facts };
 }
 
-function finished(article: Article, text: string): ChunkedPassage {
-  const passage = { title: article.title, text, document: article.document };
-  return { id: passageId(passage), ...passage, contentKey: passageContentKey(passage) };
+/** A stretch of an article as a passage. */
+export function finishPassage(article: Article, [start, end]: Span): ChunkedPassage {
+  const passage = { title: article.title, text: article.text.slice(start, end), document: article.document };
+  return { id: passageId(passage), ...passage, start, end, contentKey: passageContentKey(passage) };
 }
 
-function countPassages(lengths: readonly number[], maxTokens: number, facts: ChunkFacts): void {
+/** Counts the passages' tokens as embedded. */
+export function countPassages(lengths: readonly number[], maxTokens: number, facts: ChunkFacts): void {
   for (const tokens of lengths) {
     facts.tokens += tokens;
     facts.longestPassage = Math.max(facts.longestPassage, tokens);
@@ -115,25 +124,42 @@ function countSplit({ pieces, cutSentences }: SplitParagraph, length: number, ma
   facts.tokensSaved += length - maxTokens;
 }
 
-/** The paragraphs of a text, trimmed, the short ones merged: a heading belongs to what follows it, the last line to what stands before it. */
-function articleParagraphs(text: string, options: ChunkOptions, facts: ChunkFacts): string[] {
-  const boundary = options.split === "blank" ? /\r?\n[^\S\n]*\r?\n/ : /\r?\n/;
-  const raw = text
-    .split(boundary)
-    .map((paragraph) => paragraph.trim())
-    .filter((paragraph) => paragraph !== "");
+/**
+ * The paragraphs of a text without the white space around them, the short ones merged: a heading belongs to what follows it, the last line to what
+ * stands before it. What was merged is one stretch of the text, line breaks included.
+ */
+function articleParagraphs(text: string, options: ChunkOptions, facts: ChunkFacts): Span[] {
+  const raw = rawParagraphs(text, options.split === "blank" ? /\r?\n[^\S\n]*\r?\n/g : /\r?\n/g);
   facts.paragraphs += raw.length;
-  const merged: string[] = [];
-  let pending = "";
-  for (const paragraph of raw) {
-    const joined = pending === "" ? paragraph : `${pending}\n${paragraph}`;
-    pending = isShort(joined, options.minCharacters) ? joined : "";
-    if (pending === "") merged.push(joined);
+  const merged: [number, number][] = [];
+  let pending: number | undefined;
+  for (const [start, end] of raw) {
+    const from: number = pending ?? start;
+    const short = isShort(text.slice(from, end), options.minCharacters);
+    pending = short ? from : undefined;
+    if (!short) merged.push([from, end]);
   }
   const last = merged.at(-1);
-  if (pending !== "" && last !== undefined) merged[merged.length - 1] = `${last}\n${pending}`;
-  else if (pending !== "") merged.push(pending);
+  const end = raw.at(-1)?.[1] ?? 0;
+  if (pending !== undefined && last !== undefined) last[1] = end;
+  else if (pending !== undefined) merged.push([pending, end]);
   facts.mergedParagraphs += raw.length - merged.length;
-  if (merged.length === 1 && isShort(merged[0] ?? "", options.minCharacters)) facts.shortArticles += 1;
+  const [first] = merged;
+  if (first !== undefined && merged.length === 1 && isShort(text.slice(...first), options.minCharacters)) facts.shortArticles += 1;
   return merged;
+}
+
+function rawParagraphs(text: string, boundary: RegExp): Span[] {
+  const spans: Span[] = [];
+  let start = 0;
+  const add = (end: number): void => {
+    const span = trimmedSpan(text, [start, end]);
+    if (span[1] > span[0]) spans.push(span);
+  };
+  for (const { index, 0: between } of text.matchAll(boundary)) {
+    add(index);
+    start = index + between.length;
+  }
+  add(text.length);
+  return spans;
 }

@@ -4,8 +4,8 @@
  * in its own thread.
  */
 import type { ChunkOptions } from "./chunk-options.js";
-import { chunkArticles } from "./chunk-paragraphs.js";
 import type { ChunkedPassage, ChunkFacts } from "./chunk-paragraphs.js";
+import { CHUNKERS } from "./chunkers.js";
 import type { Article } from "./article.js";
 import { Tokenizer } from "../text/tokenizer.js";
 
@@ -30,7 +30,7 @@ export default async function chunkGroup(task: ChunkTask): Promise<ChunkedGroup>
     tokenizer = openTokenizer(task.tokenizer);
     tokenizers.set(task.tokenizer, tokenizer);
   }
-  return chunkArticles(task.articles, task.options, tokenizer);
+  return CHUNKERS[task.options.chunker ?? "paragraphs"](task.articles, task.options, tokenizer);
 }
 
 /** A folder with a tokenizer.json, or the file itself. */

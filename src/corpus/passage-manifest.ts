@@ -11,7 +11,9 @@ import type { ChunkOptions } from "./chunk-options.js";
 
 export const MANIFEST_FILE = "manifest.json";
 const FORMAT = "tandem-passages";
-const VERSION = 1;
+/** Version 2 added the passages' places in their articles; stores of version 1 are read as they are. */
+const VERSION = 2;
+const READABLE: readonly unknown[] = [1, VERSION];
 
 export interface StoreFile {
   /** A plain name inside the store's folder. */
@@ -40,7 +42,7 @@ export interface SourceFacts {
 
 export interface PassageManifest {
   format: typeof FORMAT;
-  version: typeof VERSION;
+  version: 1 | typeof VERSION;
   /** sha256 over the ids in row order: names the corpus in the provenance of indexes. */
   hash: string;
   passages: number;
@@ -66,7 +68,7 @@ export function readManifest(folder: string): PassageManifest {
   if (typeof value !== "object" || value === null || value.format !== FORMAT) {
     throw broken(where, "not the manifest of a passage store", `"format": "${FORMAT}"`, JSON.stringify(value).slice(0, 60));
   }
-  if (value.version !== VERSION) throw broken(where, "another format version", String(VERSION), String(value.version));
+  if (!READABLE.includes(value.version)) throw broken(where, "another format version", READABLE.join(" or "), String(value.version));
   const shards = value.shards;
   if (!Array.isArray(shards) || typeof value.hash !== "string") throw broken(where, "incomplete", "hash and shards", "not both");
   for (const shard of shards) {

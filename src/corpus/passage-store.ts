@@ -6,16 +6,17 @@
 import { statSync } from "node:fs";
 import path from "node:path";
 import { DataType, tableFromIPC } from "apache-arrow";
-import type { Utf8, Vector } from "apache-arrow";
+import type { Field, Int32, Utf8, Vector } from "apache-arrow";
 import { hashFile } from "../storage/content-hash.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { mapFile } from "../storage/memory-map.js";
 import type { Passage } from "./passage.js";
 import { broken, readManifest } from "./passage-manifest.js";
 import type { PassageManifest, ShardFile, StoreFile } from "./passage-manifest.js";
-import { COLUMNS } from "./passage-shards.js";
+import { COLUMNS, PLACES } from "./passage-shards.js";
 
-type Columns = Record<(typeof COLUMNS)[number], Vector<Utf8>>;
+/** The places are missing in stores of format version 1. */
+type Columns = Record<(typeof COLUMNS)[number], Vector<Utf8>> & Partial<Record<(typeof PLACES)[number], Vector<Int32>>>;
 
 /** Row ranges of a shard's record batches and their column views. */
 interface OpenShard {
@@ -56,11 +57,15 @@ export class PassageStore {
   /** @throws RangeError for a row that isn't there: a −1 of an index must never become a passage. */
   get(row: number): Passage {
     const [columns, at] = this.locate(row);
-    return { id: cell(columns.id, at), title: cell(columns.title, at), text: cell(columns.text, at), document: cell(columns.document, at) };
+    const { id, title, text, document } = columns;
+    const passage = { id: cell(id, at), title: cell(title, at), text: cell(text, at), document: cell(document, at) };
+    const start = columns.start?.get(at);
+    const end = columns.end?.get(at);
+    return typeof start === "number" && typeof end === "number" ? { ...passage, start, end } : passage;
   }
 
   /** One field of a row, without decoding the others. */
-  field(row: number, name: keyof Passage): string {
+  field(row: number, name: (typeof COLUMNS)[number]): string {
     const [columns, at] = this.locate(row);
     return cell(columns[name], at);
   }
@@ -145,10 +150,20 @@ function mapShard(file: string): OpenShard {
     throw broken(file, "not an Arrow IPC file", "the columns id, title, text, document", (error as Error).message);
   }
   const { fields } = table.schema;
-  const plain = fields.length === COLUMNS.length && COLUMNS.every((name, i) => fields[i]?.name === name && DataType.isUtf8(fields[i].type));
-  if (!plain) throw broken(file, "other columns", `plain Utf8 ${COLUMNS.join(", ")}`, fields.map(({ name }) => name).join(", "));
-  const batches = table.batches.map((batch) => Object.fromEntries(COLUMNS.map((name) => [name, batch.getChild(name)])) as Columns);
+  if (!areColumns(fields)) {
+    const expected = `plain Utf8 ${COLUMNS.join(", ")}, and since format version 2 Int32 ${PLACES.join(", ")}`;
+    throw broken(file, "other columns", expected, fields.map(({ name }) => name).join(", "));
+  }
+  const names = fields.map(({ name }) => name as keyof Columns);
+  const batches = table.batches.map((batch) => Object.fromEntries(names.map((name) => [name, batch.getChild(name)])) as Columns);
   return { starts: cumulative(table.batches.map((batch) => batch.numRows)), batches };
+}
+
+function areColumns(fields: readonly Field[]): boolean {
+  const texts = COLUMNS.every((name, i) => fields[i]?.name === name && DataType.isUtf8(fields[i].type));
+  const places = fields.slice(COLUMNS.length);
+  const numbers = PLACES.every((name, i) => places[i]?.name === name && DataType.isInt(places[i].type) && places[i].type.bitWidth === 32);
+  return texts && (places.length === 0 || (places.length === PLACES.length && numbers));
 }
 
 function checkSize(folder: string, { file, bytes }: StoreFile): void {

@@ -13,6 +13,12 @@ export interface Passage {
   text: string;
   /** The article it comes from. Splits are made by document, so that nothing leaks. */
   document: string;
+  /**
+   * Where it stands in its article's text as the reader gave it: `article.text.slice(start, end)` is `text`. UTF-16 units. Absent in stores of
+   * format version 1. Passages may overlap. Of exact duplicates it is the place of the first.
+   */
+  start?: number;
+  end?: number;
 }
 
 /** How title and text are joined unless the config says otherwise. */

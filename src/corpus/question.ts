@@ -23,6 +23,13 @@ export interface HistoryTurn {
   readonly answer: string;
 }
 
+/** Where an answer stands in a gold passage as the question's file has it: `[start, end)` in UTF-16 units. */
+export interface AnswerPlace {
+  passageId: string;
+  start: number;
+  end: number;
+}
+
 export interface Question {
   id: string;
   question: string;
@@ -33,6 +40,8 @@ export interface Question {
   /** The article; splits are made by it. */
   document?: string;
   entities?: QuestionEntities;
+  /** Known only to formats with offsets (SQuAD), and gone when gold passages have been mapped to the store's. */
+  answerPlaces?: AnswerPlace[];
   /** What was asked and answered before, oldest first. */
   history?: HistoryTurn[];
 }

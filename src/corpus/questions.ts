@@ -1,5 +1,5 @@
 /**
- * Question sets: `question<TAB>answer` lines, or JSON lines `{id, question, answers[], passage_ids[], document?, entities?}`. A bad line never
+ * Question sets: `question<TAB>answer` lines, JSON lines `{id, question, answers[], passage_ids[], document?, entities?}`, or SQuAD's JSON. A bad line never
  * stops the reading and never vanishes: it is returned with its number and the reason. The trap: CoZyRAG trained on one-column lines as on empty
  * answers and dropped three-column lines without a word; both are rejected lines here.
  */
@@ -8,29 +8,27 @@ import { UserError } from "../errors.js";
 import { aboutFile } from "../storage/file-fault.js";
 import type { Question } from "./question.js";
 import { parseQuestionFields, parseQuestionObject, Rejection } from "./question-line.js";
+import { placeOf, type QuestionSet } from "./question-set.js";
+import { looksLikeSquad } from "./squad-file.js";
+import { parseSquadQuestions } from "./squad-questions.js";
 
 export type { EntitySpan, Question } from "./question.js";
 
-interface RejectedLine {
-  /** 1-based. */
-  line: number;
-  reason: string;
-}
-
-export interface QuestionSet {
-  questions: Question[];
-  rejected: RejectedLine[];
-}
-
 /**
- * Reads a whole set; it is JSON lines if the first line that isn't blank begins with `{`, else tab-separated. Blank lines are passed over.
+ * Reads a whole set. It is SQuAD's if it begins with `{"data": [` or `{"version": …, "data": [`, JSON lines if the first line that isn't blank begins with `{`, else tab-separated. Blank lines are passed over.
  * Tab-separated lines have no id of their own: theirs is the hash of the text, with a counter where a line repeats.
  * @throws UserError if the file is missing, empty, not text at all, or has no usable line (then with the first reason).
  */
 export function readQuestions(file: string): QuestionSet {
   const bytes = aboutFile(file, () => readFileSync(file));
   refuseForeignBytes(bytes, file);
-  const set: QuestionSet = { questions: [], rejected: [] };
+  const set = looksLikeSquad(bytes) ? parseSquadQuestions(bytes, file) : parseLines(bytes);
+  if (set.questions.length === 0) throw nothingUsable(file, set);
+  return set;
+}
+
+function parseLines(bytes: Buffer): QuestionSet {
+  const set: QuestionSet = { questions: [], rejected: [], unanswerable: 0, gold: new Map() };
   const firstLineOf = new Map<string, number>();
   let parse: ((line: string) => Question) | undefined;
   for (const { line, number } of decodeLines(bytes)) {
@@ -48,17 +46,21 @@ export function readQuestions(file: string): QuestionSet {
       set.rejected.push({ line: number, reason: error.message });
     }
   }
-  if (set.questions.length === 0) throw nothingUsable(file, set.rejected);
   return set;
 }
 
-function nothingUsable(file: string, rejected: readonly RejectedLine[]): UserError {
+function nothingUsable(file: string, { rejected, unanswerable }: QuestionSet): UserError {
   const first = rejected[0];
+  const what = first?.place === undefined ? "line" : "question";
   return new UserError({
-    where: first === undefined ? file : `${file}:${first.line}`,
-    what: first === undefined ? "no question in this file" : `no usable line in this file; the first reason: ${first.reason}`,
-    expected: "question<TAB>answer, or a JSON object with id, question and answers, on each line",
-    got: first === undefined ? "nothing" : `${rejected.length} rejected lines`,
+    where: first === undefined ? file : placeOf(file, first),
+    what: first === undefined ? "no question in this file" : `no usable ${what} in this file; the first reason: ${first.reason}`,
+    expected: "question<TAB>answer, or a JSON object with id, question and answers, on each line; or SQuAD's JSON",
+    got:
+      [
+        ...(rejected.length === 0 ? [] : [`${rejected.length} rejected ${what}s`]),
+        ...(unanswerable === 0 ? [] : [`${unanswerable} marked as unanswerable`]),
+      ].join(" and ") || "nothing",
   });
 }
 

@@ -6,12 +6,14 @@
 import { isShort } from "./chunk-options.js";
 import type { ChunkOptions, ChunkTokenizer } from "./chunk-options.js";
 import { passageText } from "./passage.js";
-import { TokenRuler } from "./token-ruler.js";
+import { TokenRuler, trimmedSpan } from "./token-ruler.js";
 import type { Span } from "./token-ruler.js";
 
 export interface SplitParagraph {
   /** In order; together all characters but white space. */
   pieces: string[];
+  /** Where each stands in the paragraph, UTF-16 units. */
+  spans: Span[];
   /** Tokens of each as embedded. */
   lengths: number[];
   /** Cuts that are not at a sentence's start. */
@@ -49,7 +51,13 @@ export async function splitParagraphs(
   const overheads = await measure(passages.map(({ title }) => ({ title, text: "" })));
   const works = rulers.map((ruler, i): Work => {
     const room = Math.max(floor, options.maxTokens - (overheads[i] ?? 0));
-    return { title: passages[i]?.title ?? "", ruler, room, result: { pieces: [], lengths: [], cutSentences: 0 }, settled: false };
+    return {
+      title: passages[i]?.title ?? "",
+      ruler,
+      room,
+      result: { pieces: [], spans: [], lengths: [], cutSentences: 0 },
+      settled: false,
+    };
   });
   for (let open = works; open.length > 0; open = open.filter(({ settled }) => !settled)) {
     for (const work of open) work.result = cut(work, options.minCharacters);
@@ -67,8 +75,9 @@ export async function splitParagraphs(
 
 function cut({ ruler, room }: Work, minCharacters: number): SplitParagraph {
   const spans = keepMinimum(ruler, packSentences(ruler, room), room, minCharacters);
-  const pieces = spans.map(([start, end]) => ruler.text.slice(start, end).trim()).filter((piece) => piece !== "");
-  return { pieces, lengths: [], cutSentences: ruler.cutsInside(spans) };
+  const trimmed = spans.map((span) => trimmedSpan(ruler.text, span)).filter(([start, end]) => end > start);
+  const pieces = trimmed.map((span) => ruler.text.slice(...span));
+  return { pieces, spans: trimmed, lengths: [], cutSentences: ruler.cutsInside(spans) };
 }
 
 /** Sentences packed into spans of at most `room` tokens, each as near to an even share of what is left as its sentences allow. */

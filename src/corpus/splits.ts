@@ -1,6 +1,6 @@
 /**
  * Training, validation and test by document, so that no article is on both sides. Not by question: two questions about one paragraph would leak it.
- * The trap: files that somebody split before may leak all the same; {@link checkNoLeak} says so before a figure is believed.
+ * The trap: files that somebody split before may leak all the same; leaks.ts says so before a figure is believed.
  */
 import { UserError } from "../errors.js";
 import { hashBytes } from "../storage/content-hash.js";
@@ -83,53 +83,6 @@ export function withDocuments(questions: readonly Question[], documentOf: (passa
     const document = question.passageIds.map(documentOf).find((found) => found !== undefined);
     return document === undefined ? question : { ...question, document };
   });
-}
-
-/** What two sets have in common. */
-export interface Leak {
-  sets: [string, string];
-  what: "document" | "passage" | "question";
-  shared: string[];
-}
-
-/** All documents, gold passages and questions (letter case and white space aside) that two of the named sets share. */
-export function findLeaks(sets: Readonly<Record<string, readonly Question[]>>): Leak[] {
-  const names = Object.keys(sets);
-  const aspects = {
-    document: (question: Question) => (question.document === undefined ? [] : [question.document]),
-    passage: (question: Question) => question.passageIds,
-    question: (question: Question) => [sameWording(question.question)],
-  };
-  const leaks: Leak[] = [];
-  for (const what of ["document", "passage", "question"] as const) {
-    const values = names.map((name) => new Set((sets[name] ?? []).flatMap(aspects[what])));
-    names.forEach((name, i) => {
-      for (let j = i + 1; j < names.length; j++) {
-        const shared = [...(values[i] ?? [])].filter((value) => values[j]?.has(value) === true);
-        if (shared.length > 0) leaks.push({ sets: [name, names[j] ?? ""], what, shared });
-      }
-    });
-  }
-  return leaks;
-}
-
-/**
- * Refuses sets that share a document or a gold passage. Shared wording alone is no proof of a leak ("When was it built?"), so it is returned.
- * @throws UserError naming the two sets and one of the shared documents.
- */
-export function checkNoLeak(sets: Readonly<Record<string, readonly Question[]>>): Leak[] {
-  const leaks = findLeaks(sets);
-  const worst = leaks.find(({ what }) => what !== "question");
-  if (worst !== undefined) {
-    const { sets: names, what, shared } = worst;
-    throw new UserError({
-      where: names.join(" and "),
-      what: `the sets share ${shared.length} ${what}${shared.length === 1 ? "" : "s"}, for example ${JSON.stringify(shared[0])}`,
-      expected: `each ${what} in one set only`,
-      remedy: "split by document: give one file and data.questions.split, or mend the files",
-    });
-  }
-  return leaks;
 }
 
 function sameWording(text: string): string {

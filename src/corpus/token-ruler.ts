@@ -3,6 +3,7 @@
  * inside a sentence asks for them, since offsets cost a call of their own. The trap: counts of parts are those of the whole only where
  * white space parts them, so whoever cuts elsewhere counts the pieces again.
  */
+import { graphemeEnd, graphemeStart } from "../text/grapheme-boundary.js";
 import { splitSentences } from "../text/sentence-split.js";
 import type { ChunkTokenizer } from "./chunk-options.js";
 
@@ -53,7 +54,10 @@ export class TokenRuler {
       const at = starts[index];
       if (at !== undefined && at > start && at < end && /\s/.test(this.text.slice(at - 1, at + 1))) return at;
     }
-    const at = starts[wanted] ?? end;
+    // A token may begin inside a letter with accents or an emoji.
+    const token = starts[wanted] ?? end;
+    const before = graphemeStart(this.text, token);
+    const at = before > start ? before : graphemeEnd(this.text, token);
     return at > start && at < end ? at : end;
   }
 
@@ -84,11 +88,24 @@ export class TokenRuler {
 /** The first sentence begins at 0 whatever stands before it, so that the spans between starts cover the text. */
 function sentenceStarts(text: string): number[] {
   const later = splitSentences(text).slice(1);
-  return [0, ...later.map(({ start }) => start)].filter((start, i, all) => i === 0 || start > (all[i - 1] ?? 0));
+  return [0, ...later.map(({ start }) => sentenceStart(text, start))].filter((start, i, all) => i === 0 || start > (all[i - 1] ?? 0));
+}
+
+/** A mark that joins what stands before it stays there. White space alone before it may be parted from it. */
+function sentenceStart(text: string, start: number): number {
+  return /\s/.test(text.charAt(start - 1)) ? start : graphemeEnd(text, start);
+}
+
+/** The stretch without the white space at its ends; empty at its start if it is nothing else. */
+export function trimmedSpan(text: string, [start, end]: Span): Span {
+  const piece = text.slice(start, end);
+  const from = start + piece.length - piece.trimStart().length;
+  const to = end - (piece.length - piece.trimEnd().length);
+  return to <= from ? [start, start] : [from, to];
 }
 
 /** How many of the ascending values are below a limit. */
-function countBelow(values: readonly number[], limit: number): number {
+export function countBelow(values: readonly number[], limit: number): number {
   let low = 0;
   let high = values.length;
   while (low < high) {

@@ -6,14 +6,15 @@ import { existsSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { DataConfig } from "../config/schema.js";
+import { openArticles } from "../corpus/article-formats.js";
 import { buildCorpus, type BuildCorpusOptions, type CorpusReport, type CorpusSpec } from "../corpus/build-corpus.js";
 import { alignGold, readGoldPassages } from "../corpus/gold-alignment.js";
-import { openJsonl } from "../corpus/jsonl-reader.js";
 import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
 import { PassageStore } from "../corpus/passage-store.js";
+import { placeOf, type GoldPassage, type QuestionSet } from "../corpus/question-set.js";
 import { readQuestions, type Question } from "../corpus/questions.js";
-import { checkNoLeak, questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
-import { openWikiextractor } from "../corpus/wikiextractor-reader.js";
+import { checkNoLeak } from "../corpus/leaks.js";
+import { questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
 import { UserError } from "../errors.js";
 import type { Report } from "./reporter.js";
 
@@ -42,7 +43,7 @@ export function corpusSource(data: DataConfig): CorpusSpec["source"] {
     throw new UserError({
       where: "data.corpus.path",
       what: "is not set",
-      expected: "a wikiextractor folder or a JSONL file",
+      expected: "a wikiextractor folder, a JSONL file or SQuAD's JSON",
       remedy: "set data.corpus.path=… or choose data=quickstart",
     });
   return { format, path: source, ...(limit === null ? {} : { limit }) };
@@ -51,7 +52,7 @@ export function corpusSource(data: DataConfig): CorpusSpec["source"] {
 /** Titles and texts of the corpus, for training a tokenizer. */
 export async function corpusTexts(data: DataConfig): Promise<string[]> {
   const { format, path: source } = corpusSource(data);
-  const reader = format === "wikiextractor" ? openWikiextractor(source) : openJsonl(source);
+  const reader = openArticles(format, source);
   const texts: string[] = [];
   let characters = 0;
   for await (const { title, text } of reader.articles()) {
@@ -95,6 +96,9 @@ export function corpusJob(
   return {
     source: corpusSource(data),
     chunk: {
+      ...(corpus.chunker === "paragraphs" ? {} : { chunker: corpus.chunker }),
+      ...(corpus.size === null ? {} : { size: corpus.size }),
+      ...(corpus.overlap === 0 ? {} : { overlap: corpus.overlap }),
       split: corpus.split,
       maxTokens: corpus.max_tokens ?? maxTokens,
       minCharacters: corpus.min_characters,
@@ -121,7 +125,18 @@ export function describeCorpus(built: CorpusReport): string {
  * @throws UserError when a file is missing, splits leak, or a split is empty
  */
 export async function prepareQuestions(data: DataConfig, store: PassageStore, report: Report): Promise<QuestionSets> {
-  const { questions } = data;
+  const gold = await namedGold(data);
+  const sets = splitSets(data, (file) => aligned(readReported(file, report), gold, store, file, report));
+  checkNoLeak(comparedSets(data, sets));
+  report({
+    type: "note",
+    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions, no document in two of them`,
+  });
+  return sets;
+}
+
+/** Reads the files of the config by `read` and takes validation and test from the training file where they have none. @throws UserError when no training file is named */
+export function splitSets({ questions }: DataConfig, read: (file: string) => Question[]): QuestionSets {
   if (questions.train === null)
     throw new UserError({
       where: "data.questions.train",
@@ -129,8 +144,6 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
       expected: "a file of questions",
       remedy: "set data.questions.train=…",
     });
-  const gold = questions.gold_passages === null ? new Map<string, never>() : await readGoldPassages(questions.gold_passages);
-  const read = (file: string): Question[] => aligned(readReported(file, report), gold, store, file, report);
   const given = read(questions.train);
   const fractions = {
     valid: questions.valid === null ? questions.split.valid : 0,
@@ -139,43 +152,52 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
   };
   const split =
     fractions.valid + fractions.test === 0 ? { train: given, valid: [], test: [] } : splitByDocument(given, questionGroup, fractions);
-  const sets = {
+  return {
     train: questions.limit === null ? split.train : split.train.slice(0, questions.limit),
     valid: questions.valid === null ? split.valid : read(questions.valid),
     test: questions.test === null ? split.test : read(questions.test),
   };
-  // One file may serve as validation and as test; it must not share a document with training.
-  const compared: Record<string, readonly Question[]> =
-    questions.valid === questions.test ? { train: sets.train, valid: sets.valid } : sets;
-  checkNoLeak(compared);
-  report({
-    type: "note",
-    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions, no document in two of them`,
-  });
-  return sets;
 }
 
-/** Reads a question file and reports every rejected line with its number. */
-export function readReported(file: string, report: Report): Question[] {
-  const { questions, rejected } = readQuestions(file);
-  for (const { line, reason } of rejected.slice(0, REJECTED_SHOWN))
-    report({ type: "warning", text: `${file}:${line}: left out: ${reason}` });
+/** The sets that must have nothing in common. One file may serve as validation and as test; it must not share a document with training. */
+export function comparedSets({ questions }: DataConfig, sets: QuestionSets): Record<string, readonly Question[]> {
+  const isOneFile = questions.valid !== null && questions.valid === questions.test;
+  return isOneFile ? { train: sets.train, valid: sets.valid } : { ...sets };
+}
+
+/** The passages of `data.questions.gold_passages`, none if it isn't set. */
+export async function namedGold({ questions }: DataConfig): Promise<ReadonlyMap<string, GoldPassage>> {
+  return questions.gold_passages === null ? new Map() : await readGoldPassages(questions.gold_passages);
+}
+
+/** Reads a question file and reports what is left out: the first rejected lines with number and reason, the number of the others, that of unanswerable questions. */
+export function readReported(file: string, report: Report): QuestionSet {
+  const set = readQuestions(file);
+  const { rejected, unanswerable } = set;
+  for (const each of rejected.slice(0, REJECTED_SHOWN))
+    report({ type: "warning", text: `${placeOf(file, each)}: left out: ${each.reason}` });
   if (rejected.length > REJECTED_SHOWN)
     report({
       type: "warning",
-      text: `${file}: ${rejected.length - REJECTED_SHOWN} more lines left out; tandem corpus --questions lists them`,
+      text: `${file}: ${rejected.length - REJECTED_SHOWN} more ${rejected[0]?.line === undefined ? "questions" : "lines"} left out; tandem corpus --questions lists them`,
     });
-  return questions;
+  if (unanswerable > 0)
+    report({
+      type: "warning",
+      text: `${file}: ${unanswerable} left out that are marked as unanswerable: nothing here trains or scores no answer`,
+    });
+  return set;
 }
 
-function aligned(
-  questions: readonly Question[],
-  gold: Awaited<ReturnType<typeof readGoldPassages>>,
+/** A set's questions with passages and documents of the store; what isn't found is reported. */
+export function aligned(
+  { questions, gold: own }: QuestionSet,
+  named: ReadonlyMap<string, GoldPassage>,
   store: PassageStore,
   file: string,
   report: Report,
 ): Question[] {
-  const { questions: mapped, report: alignment } = alignGold(questions, gold, store);
+  const { questions: mapped, report: alignment } = alignGold(questions, new Map([...named, ...own]), store);
   if (alignment.unmapped.length > 0) {
     const [first] = alignment.unmapped;
     report({

@@ -12,6 +12,7 @@ import { alignGold, readGoldPassages } from "../corpus/gold-alignment.js";
 import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
 import { PassageStore } from "../corpus/passage-store.js";
 import type { Question } from "../corpus/question.js";
+import type { QuestionSet } from "../corpus/question-set.js";
 import { setThreads } from "../engine/info.js";
 import { UserError } from "../errors.js";
 import { Generator } from "../generation/generator.js";
@@ -140,8 +141,8 @@ async function scoredQuestions(config: TandemConfig, store: PassageStore, report
   }
   const read = file === null ? ownQuestionFile(config, report) : readReported(file, report);
   const goldFile = passages ?? config.data.questions.gold_passages;
-  const gold = goldFile === null || !existsSync(goldFile) ? new Map<string, never>() : await readGoldPassages(goldFile);
-  const { questions, report: alignment } = alignGold(read.slice(0, most), gold, store);
+  const named = goldFile === null || !existsSync(goldFile) ? new Map<string, never>() : await readGoldPassages(goldFile);
+  const { questions, report: alignment } = alignGold(read.questions.slice(0, most), new Map([...named, ...read.gold]), store);
   const [lost] = alignment.unmapped;
   if (lost !== undefined)
     report({
@@ -152,7 +153,7 @@ async function scoredQuestions(config: TandemConfig, store: PassageStore, report
 }
 
 /** The run's questions over other passages: its split must be a file of its own. */
-function ownQuestionFile(config: TandemConfig, report: Report): Question[] {
+function ownQuestionFile(config: TandemConfig, report: Report): QuestionSet {
   const { split } = config.eval;
   const file = config.data.questions[split];
   if (file !== null) return readReported(file, report);

@@ -5,11 +5,13 @@
 import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Article, ArticleSource } from "../corpus/article.js";
-import { parseJsonlRecord, openJsonl } from "../corpus/jsonl-reader.js";
-import { readQuestions, type Question } from "../corpus/questions.js";
+import { openArticles } from "../corpus/article-formats.js";
+import { parseJsonlRecord } from "../corpus/jsonl-reader.js";
+import type { QuestionSet, RejectedQuestion } from "../corpus/question-set.js";
+import { readQuestions } from "../corpus/questions.js";
 import { readSourceLines } from "../corpus/source-lines.js";
-import { questionGroup } from "../corpus/splits.js";
-import { openWikiextractor } from "../corpus/wikiextractor-reader.js";
+import { questionGroup, withDocuments } from "../corpus/splits.js";
+import { beginsLikeSquad } from "../corpus/squad-file.js";
 import { UserError } from "../errors.js";
 
 /** Articles that are read of a corpus. */
@@ -19,7 +21,7 @@ const STORE_ID = /^[0-9a-f]{32}$/;
 
 interface CorpusFindings {
   readonly path: string;
-  readonly format: "wikiextractor" | "jsonl";
+  readonly format: ArticleSource["format"];
   readonly files: number;
   readonly bytes: number;
   /** Articles read, at most 2,000. */
@@ -34,15 +36,18 @@ interface CorpusFindings {
 export interface QuestionFindings {
   readonly path: string;
   readonly questions: number;
-  readonly rejected: readonly { readonly line: number; readonly reason: string }[];
+  readonly rejected: readonly RejectedQuestion[];
+  /** Marked as having no answer, and left out. */
+  readonly unanswerable: number;
   /** Questions that name a passage. */
   readonly withIds: number;
   /** What a split keeps together: documents, passages, wordings. */
   readonly groups: number;
 }
 
-/** Where the questions' passage ids lead: to hashes of a store, to the ids of a JSONL file, to no known place, or there are none. */
+/** Where the questions' passage ids lead: to passages of the question files themselves, to hashes of a store, to the ids of a JSONL file, to no known place, or there are none. */
 export type GoldFindings =
+  | { readonly kind: "own" }
   | { readonly kind: "store" }
   | { readonly kind: "file"; readonly path: string }
   | { readonly kind: "lost"; readonly example: string }
@@ -78,9 +83,8 @@ export async function lookAtData(files: DataFiles): Promise<DataFindings> {
       remedy: "give more questions, or files of their own: --valid and --test",
     });
   const corpus = await lookAtCorpus(files.corpus);
-  const asked = [sets.train, sets.valid, sets.test].flatMap((set) => set?.questions ?? []);
   const gold = await lookForGold(
-    asked,
+    [sets.train, sets.valid, sets.test].flatMap((looked) => looked?.set ?? []),
     files.goldPassages ?? (corpus.format === "jsonl" ? corpus.path : undefined),
     files.goldPassages !== undefined,
   );
@@ -103,7 +107,7 @@ async function lookAtCorpus(given: string): Promise<CorpusFindings> {
     throw new UserError({
       where: given,
       what: "holds no article with text",
-      expected: "wikiextractor's <doc> blocks, or {id, title, text} a line",
+      expected: "wikiextractor's <doc> blocks, {id, title, text} a line, or SQuAD's JSON",
     });
   const split = paragraphEnd(articles);
   const ends = split === "blank" ? /\n\s*\n/ : /\n/;
@@ -112,39 +116,34 @@ async function lookAtCorpus(given: string): Promise<CorpusFindings> {
   return { path: place, format, files: files.length, bytes, articles: articles.length, isSample, split, paragraphs };
 }
 
-/** A folder is wikiextractor's if it holds such files, a file if it begins with `<doc`. */
+/** A folder is wikiextractor's if it holds such files, else of JSON lines, else SQuAD's; a file is known by its beginning. */
 async function openCorpus(place: string): Promise<ArticleSource> {
   if (!existsSync(place))
     throw new UserError({
       where: place,
       what: "no such file or folder",
-      expected: "a wikiextractor folder, or a file or folder of JSON lines",
+      expected: "a wikiextractor folder, a file or folder of JSON lines, or SQuAD's JSON",
       remedy: "mend --corpus",
     });
   if (statSync(place).isFile()) {
+    if (beginsLikeSquad(place)) return openArticles("squad", place);
     for await (const { line } of readSourceLines(place))
-      if (line.trim() !== "") return line.startsWith("<doc") ? openWikiextractor(place) : openJsonl(place);
+      if (line.trim() !== "") return openArticles(line.startsWith("<doc") ? "wikiextractor" : "jsonl", place);
     throw new UserError({ where: place, what: "is empty", expected: "{id, title, text} a line" });
   }
-  try {
-    return openWikiextractor(place);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+  for (const format of ["wikiextractor", "jsonl", "squad"] as const) {
+    try {
+      return openArticles(format, place);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+    }
   }
-  try {
-    return openJsonl(place);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(
-      {
-        where: place,
-        what: "no corpus in this folder",
-        expected: "wikiextractor's files (wiki_00, …) or *.jsonl",
-        remedy: "mend --corpus",
-      },
-      { cause: error },
-    );
-  }
+  throw new UserError({
+    where: place,
+    what: "no corpus in this folder",
+    expected: "wikiextractor's files (wiki_00, …), *.jsonl, or SQuAD's *.json",
+    remedy: "mend --corpus",
+  });
 }
 
 /** Blank lines where most articles with several lines have them, else line breaks, as wikiextractor writes. */
@@ -156,7 +155,7 @@ function paragraphEnd(articles: readonly Article[]): "blank" | "line" {
 
 interface Looked {
   readonly found: QuestionFindings;
-  readonly questions: readonly Question[];
+  readonly set: QuestionSet;
 }
 
 function lookedAt(file: string | undefined): Looked | undefined {
@@ -164,17 +163,20 @@ function lookedAt(file: string | undefined): Looked | undefined {
 }
 
 function lookAtQuestions(file: string): Looked {
-  const { questions, rejected } = readQuestions(file);
+  const set = readQuestions(file);
+  const { questions, rejected, unanswerable, gold } = set;
   const withIds = questions.filter(({ passageIds }) => passageIds.length > 0).length;
-  const groups = new Set(questions.map(questionGroup)).size;
-  return { found: { path: path.resolve(file), questions: questions.length, rejected, withIds, groups }, questions };
+  const groups = new Set(withDocuments(questions, (id) => gold.get(id)?.document).map(questionGroup)).size;
+  return { found: { path: path.resolve(file), questions: questions.length, rejected, unanswerable, withIds, groups }, set };
 }
 
 /** @param isGiven the file was named for this, so an id that isn't in it is a mistake */
-async function lookForGold(questions: readonly Question[], file: string | undefined, isGiven: boolean): Promise<GoldFindings> {
-  const wanted = new Set(questions.flatMap(({ passageIds }) => passageIds));
+async function lookForGold(sets: readonly QuestionSet[], file: string | undefined, isGiven: boolean): Promise<GoldFindings> {
+  const named = sets.flatMap(({ questions }) => questions.flatMap(({ passageIds }) => passageIds));
+  if (named.length === 0) return { kind: "none" };
+  const wanted = new Set(named.filter((id) => !sets.some(({ gold }) => gold.has(id))));
   const [example] = wanted;
-  if (example === undefined) return { kind: "none" };
+  if (example === undefined) return { kind: "own" };
   const lost = new Set(wanted);
   if (file !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile() !== false) {
     for await (const { line, number } of readSourceLines(file)) {

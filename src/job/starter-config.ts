@@ -14,7 +14,7 @@ export type StarterModel = (typeof STARTER_MODELS)[number];
 export function starterConfig(name: string, found: DataFindings, model: StarterModel, command: string): string {
   const { corpus, gold } = found;
   // A schedule needs the training questions' own; those of validation and test only measure.
-  const hasGold = (gold.kind === "store" || gold.kind === "file") && found.train.withIds > 1;
+  const hasGold = (gold.kind === "own" || gold.kind === "store" || gold.kind === "file") && found.train.withIds > 1;
   return `# ${command}
 # Written by tandem init. tandem config show prints what it resolves to, tandem config schema explains every key. Paths are absolute.
 defaults:
@@ -99,6 +99,8 @@ function heldOut({ valid, test }: DataFindings): string {
 
 function goldLines(gold: GoldFindings): string {
   switch (gold.kind) {
+    case "own":
+      return "    # The questions stand beside their passages in the same file; these are mapped onto the passages that are searched.\n    gold_passages: null\n";
     case "file":
       return `    # The questions' passage_ids are ids of this file; they are mapped onto the passages that are searched.\n    gold_passages: ${scalar(gold.path)}\n`;
     case "store":
@@ -116,8 +118,9 @@ export function articles({ corpus }: DataFindings): string {
 }
 
 /** `200 questions, 2 lines left out`. */
-export function questions({ questions: usable, rejected, withIds }: QuestionFindings): string {
-  const left = rejected.length === 0 ? "" : `, ${count(rejected.length, "line")} left out`;
+export function questions({ questions: usable, rejected, unanswerable, withIds }: QuestionFindings): string {
+  const bad = rejected.length === 0 ? "" : `, ${count(rejected.length, rejected[0]?.line === undefined ? "bad one" : "line")} left out`;
+  const left = bad + (unanswerable === 0 ? "" : `, ${unanswerable.toLocaleString("en-US")} unanswerable left out`);
   const named = withIds === 0 ? "none names its passage" : `${withIds === usable ? "each names" : `${withIds} name`} a passage`;
   return `${count(usable, "question")}${left}; ${named}`;
 }

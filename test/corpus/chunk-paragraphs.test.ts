@@ -47,8 +47,8 @@ describe("paragraphs", () => {
 
   it("merges what is under 30 characters into the next paragraph, the last into the one before", async () => {
     expect(await texts(`History.\n\n${long("a")}\n\nShort.\n\nToo.\n\n${long("b")}\n\nEnd.`)).toEqual([
-      `History.\n${long("a")}`,
-      `Short.\nToo.\n${long("b")}\nEnd.`,
+      `History.\n\n${long("a")}`,
+      `Short.\n\nToo.\n\n${long("b")}\n\nEnd.`,
     ]);
     expect(await texts("Only this.")).toEqual(["Only this."]);
     expect(await texts("")).toEqual([]);
@@ -154,6 +154,7 @@ describe("properties", () => {
           expect(tight(passages.map((passage) => passage.text).join(""))).toBe(tight(text));
           for (const passage of passages) {
             expect(passage.text).toBe(passage.text.trim());
+            expect(text.slice(passage.start, passage.end)).toBe(passage.text);
             expect(passage.text).not.toMatch(/\p{Surrogate}/u);
             expect(library.encode(passageText(passage)).length).toBeLessThanOrEqual(maxTokens);
           }

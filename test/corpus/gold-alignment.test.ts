@@ -12,7 +12,7 @@ import { alignGold, readGoldPassages } from "../../src/corpus/gold-alignment.js"
 import { PassageStore } from "../../src/corpus/passage-store.js";
 import type { Question } from "../../src/corpus/question.js";
 import { readQuestions } from "../../src/corpus/questions.js";
-import { checkNoLeak } from "../../src/corpus/splits.js";
+import { checkNoLeak } from "../../src/corpus/leaks.js";
 import { UserError } from "../../src/errors.js";
 import { temporaryFolder } from "./temporary-folder.js";
 import { writeTinyTokenizer } from "./tiny-tokenizer.js";

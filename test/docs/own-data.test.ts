@@ -1,5 +1,5 @@
 /**
- * Proves that docs/own-data.md leads from files to a report: its examples of lines are lines that are read, and its commands run in their order on a made-up corpus, with question<TAB>answer lines too. Only
+ * Proves that docs/own-data.md leads from files to a report: its examples of lines are lines that are read, and its commands run in their order on a made-up corpus, with question<TAB>answer lines and SQuAD's JSON too. Only
  * the models and the steps are made small. Alone: npx vitest run test/docs/own-data.test.ts
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -69,7 +69,7 @@ function shorten(name: string): void {
 
 describe("the page's commands", () => {
   it("are those that lead to a report", () => {
-    expect(commands.map(([name]) => name)).toEqual(["init", "config", "audit", "train", "ask", "search", "eval"]);
+    expect(commands.map(([name]) => name)).toEqual(["init", "corpus", "config", "audit", "train", "ask", "search", "eval"]);
   });
 
   it("run in their order, from the files to the report and beyond", () => {
@@ -92,5 +92,29 @@ describe("the page's commands", () => {
     run(["train", "--config-dir", "tsv-pair"]);
     const made = readdirSync(path.join(folder, "runs")).find((name) => name.endsWith("tsv-pair")) ?? "";
     expect(existsSync(path.join(folder, "runs", made, "report.html"))).toBe(true);
+  }, 600_000);
+
+  it("run with one SQuAD file as corpus and questions, the page's own article among its articles", () => {
+    const own = JSON.parse(blocks("text")[2] ?? "") as { version: string; data: object[] };
+    const data = ARTICLES.map(({ id, title, text }) => {
+      const mayor = /mayor is (\w+),/.exec(text)?.[1] ?? "";
+      const answers = [{ text: mayor, answer_start: text.indexOf(mayor, text.indexOf("mayor is")) }];
+      return { title, paragraphs: [{ context: text, qas: [{ id, question: `Who is the mayor of ${title}?`, answers }] }] };
+    });
+    writeFileSync(path.join(folder, "squad.json"), JSON.stringify({ ...own, data: [...own.data, ...data] }));
+    expect(run(["init", "squad-pair", "--corpus", "squad.json", "--questions", "squad.json"]).out).toContain(
+      "31 questions; each names a passage",
+    );
+    expect(run(["corpus", "check", "--config-dir", "squad-pair"]).out).toContain("train and test\n  no documents\n  no gold passages\n");
+    run(["train", "--config-dir", "squad-pair"]);
+    const made = readdirSync(path.join(folder, "runs")).find((name) => name.endsWith("squad-pair")) ?? "";
+    const report = JSON.parse(readFileSync(path.join(folder, "runs", made, "report.json"), "utf8")) as {
+      rows: { name: string; questions: number; with_gold: number }[];
+    };
+    const row = report.rows.find(({ name }) => name === "trained-pair");
+    expect(row?.with_gold).toBeGreaterThan(0);
+    expect(row?.with_gold).toBe(row?.questions);
+    // A run's store looks documents up as its training did.
+    expect(run(["corpus", "check", "--config-dir", "squad-pair", "--store", path.join("runs", made)]).error).toBe("");
   }, 600_000);
 });

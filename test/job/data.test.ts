@@ -47,10 +47,25 @@ describe("rejected lines", () => {
   it("are reported with file, number and reason; the others are read", () => {
     const { said, report } = notebook();
     const target = file("some.jsonl", [question(0), "{", question(1), { id: "x", question: "", answers: ["a"] }]);
-    expect(readReported(target, report).map(({ id }) => id)).toEqual(["q0", "q1"]);
+    expect(readReported(target, report).questions.map(({ id }) => id)).toEqual(["q0", "q1"]);
     expect(said).toHaveLength(2);
     expect(said[0]).toContain(`warning: ${target}:2: left out: `);
     expect(said[1]).toContain(`warning: ${target}:4: left out: `);
+  });
+
+  it("of SQuAD's JSON are named by their place, and unanswerable ones counted", () => {
+    const { said, report } = notebook();
+    const context = "Alder lies on the Minn.";
+    const qas = [
+      { id: "a", question: "Where is Alder?", answers: [{ text: "on the Minn", answer_start: 11 }] },
+      { id: "b", question: "Where is Birch?", answers: [], is_impossible: true },
+      { id: "c", question: "Where is Cedar?", answers: [{ text: "Minn", answer_start: 3 }] },
+    ];
+    const target = file("squad.json", [{ version: "v2.0", data: [{ title: "Alder", paragraphs: [{ context, qas }] }] }]);
+    expect(readReported(target, report).questions.map(({ id }) => id)).toEqual(["a"]);
+    expect(said).toHaveLength(2);
+    expect(said[0]).toContain(`warning: ${target}:data[0].paragraphs[0].qas[2]: left out: answers[0]: "Minn" doesn't stand at`);
+    expect(said[1]).toContain(`${target}: 1 left out that are marked as unanswerable`);
   });
 
   it("beyond the first few are counted", () => {
@@ -105,6 +120,23 @@ describe("prepareQuestions", () => {
     expect(documents.reduce((sum, set) => sum + set.size, 0)).toBe(12);
     expect(Math.min(...documents.map(({ size }) => size))).toBeGreaterThan(0);
     expect(await prepareQuestions(data, store, notebook().report)).toEqual(made);
+  });
+
+  it("takes SQuAD's JSON, whose paragraphs are the gold passages; an article on two sides is refused by the store's name for it", async () => {
+    const squad = (name: string, numbers: number[]): string => {
+      const data = numbers.map((i) => {
+        const context = `Passage ${i} says number${i}.`;
+        const answers = [{ text: `number${i}`, answer_start: context.indexOf("number") }];
+        return { title: `T${i}`, paragraphs: [{ context, qas: [{ id: `${name}${i}`, question: `What does ${i} say?`, answers }] }] };
+      });
+      return file(name, [{ version: "1.1", data }]);
+    };
+    const rest = [file("valid.jsonl", range(6, 9)), file("test.jsonl", range(9, 12))] as const;
+    const made = await prepareQuestions(sets(squad("squad-train.json", [0, 1, 2]), ...rest), store, notebook().report);
+    expect(made.train.map(({ passageIds, document }) => [passageIds, document])).toEqual(
+      [0, 1, 2].map((i) => [[store.get(row(i)).id], `d${i}`]),
+    );
+    await expect(prepareQuestions(sets(squad("leaking.json", [0, 7]), ...rest), store, notebook().report)).rejects.toThrow(/d7/);
   });
 
   it("says when gold passages are not in the corpus", async () => {

@@ -70,6 +70,26 @@ describe("a corpus", () => {
     expect((await look(wiki, tsv)).corpus).toMatchObject({ format: "wikiextractor", articles: 4 });
   });
 
+  it("of SQuAD's JSON, whose questions stand beside their passages", async () => {
+    const data = TOWNS.map((title, i) => {
+      const context = `${title} is a town that sells rope.`;
+      return {
+        title,
+        paragraphs: [{ context, qas: [{ id: `s${i}`, question: `Where is ${title}?`, answers: [{ text: title, answer_start: 0 }] }] }],
+      };
+    });
+    const squad = file("squad/dev.json", JSON.stringify({ version: "1.1", data }, null, 1));
+    const found = await look(squad, squad);
+    expect(found.corpus).toMatchObject({ format: "squad", files: 1, articles: 4, split: "blank", paragraphs: 4 });
+    expect(found.train).toMatchObject({ questions: 4, withIds: 4, groups: 4, unanswerable: 0 });
+    expect(found.gold).toEqual({ kind: "own" });
+    expect((await look(path.dirname(squad), named)).corpus.format).toBe("squad");
+    const config = starterConfig("x", found, "small", "tandem train");
+    expect(config).toContain("format: squad");
+    expect(config).toContain("contexts: gold");
+    expect(config).toContain("gold_passages: null");
+  });
+
   it("of a folder of JSON lines; of a large one the first 2,000 articles are read", async () => {
     const many = Array.from({ length: 2001 }, (_, i) => ({ id: `a${i}`, title: `T${i}`, text: "One paragraph." }));
     file("many/a.jsonl", jsonLines(many));
