@@ -8,9 +8,13 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { renderYaml } from "../../src/config/render.js";
+import { evaluateTrained } from "../../src/job/evaluate-trained.js";
+import { findTrainedRun } from "../../src/job/find-run.js";
 import { closeRun, openRun, type OpenRun } from "../../src/job/open-run.js";
 import type { GeneratorBatch } from "../../src/training/phases/generator.js";
 import type { Phase } from "../../src/training/phase.js";
+import type { Report } from "../../src/job/reporter.js";
+import { trainJob } from "../../src/job/train-job.js";
 import { createRunDirectory } from "../../src/tracking/run-directory.js";
 import { collectVersions } from "../../src/tracking/versions.js";
 import { ARTICLES, idOf, jsonLines, makeFiles, tinyWords } from "./trained-run.js";
@@ -93,5 +97,43 @@ describe("the lengths of follow-up questions", () => {
       expect(largest(phases.generator(undefined, 20, null)).tokens).toBeGreaterThan(0.6 * budget);
       expect(largest(phases.closedBook()).prompts).toBe(20);
     });
+  }, 60_000);
+});
+
+/** Trains and evaluates on the training questions, which have a history; gives what training warned of, and what evaluation did. */
+async function trainedAndScored(words: readonly string[]): Promise<{ training: string[]; evaluation: string[] }> {
+  const folder = filesWithHistory(1);
+  const { config } = loadConfig({ overrides: [...tinyWords(folder), ...words] });
+  const versions = collectVersions();
+  const { path: run } = createRunDirectory(config.run.dir, { name: config.name, configYaml: renderYaml(config), overrides: [], versions });
+  const warnings =
+    (into: string[]): Report =>
+    (message) =>
+      message.type === "warning" ? into.push(message.text) : undefined;
+  const [training, evaluation]: string[][] = [[], []];
+  await trainJob({ config, run, report: warnings(training!), stopRequested: () => false, unsaved: () => undefined });
+  const trained = findTrainedRun(run, [`eval.questions=${path.join(folder, "train.jsonl")}`]);
+  await evaluateTrained(trained, { report: warnings(evaluation!) });
+  return { training: training!, evaluation: evaluation! };
+}
+
+describe("a template that shows no earlier turns", () => {
+  const about = (warnings: readonly string[]): string[] => warnings.filter((text) => text.includes("{history}"));
+
+  it("is named once in training and once in evaluation, with the number of questions and the mend", async () => {
+    const { training, evaluation } = await trainedAndScored([]);
+    expect(about(training)).toEqual([
+      "20 of 30 questions have a history, which prompt.template and prompt.closed_book_template don't show: each is asked as if it were the first; train with {history} in the template, or take history out of the questions",
+    ]);
+    // eval.limit of the tiny experiment is 16.
+    expect(about(evaluation)).toEqual([about(training)[0]?.replace("20 of 30", "16 of 16")]);
+  }, 60_000);
+
+  it("is named alone when the other shows them, and nothing is said when both do", async () => {
+    const some = await trainedAndScored(SHOWING.slice(0, 1));
+    expect(about(some.training)).toEqual([expect.stringContaining("which prompt.closed_book_template doesn't show: each")]);
+    expect(about(some.evaluation)).toHaveLength(1);
+    const none = await trainedAndScored(SHOWING);
+    expect([...about(none.training), ...about(none.evaluation)]).toEqual([]);
   }, 60_000);
 });
