@@ -92,6 +92,7 @@ export function finishRun(run: RunDirectory): void {
     },
   };
   writeFileSync(run.reportText, "trained-pair 0.5\n");
+  writeFileSync(run.reportHtml, "<!doctype html>\n");
   writeFileSync(run.reportJson, JSON.stringify({ name: "made", split: "test", questions: 4, rows: [row], more: [], seconds: {} }));
   noteStatus(run, "finished");
 }
