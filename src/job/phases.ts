@@ -140,7 +140,10 @@ export class PhaseMaker {
       ...(curriculum.share > 0 ? { curriculum } : {}),
       totalSteps,
     });
-    const length = (example: number, step: number): number => this.#lengths.copying(examples, questions[example], step);
+    const askedOf = new Map<number, number>();
+    for (const { goldRows } of questions) for (const row of goldRows) askedOf.set(row, (askedOf.get(row) ?? 0) + 1);
+    const length = (example: number, step: number): number =>
+      this.#lengths.copying(examples, questions[example], step, askedOf.get(questions[example]?.goldRows[0] ?? 0) ?? 1);
     return this.#generatorPhase(generator.model, examples, length, "open", {});
   }
 

@@ -6,6 +6,7 @@ import type { PromptConfig, TandemConfig } from "../config/schema.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import type { HistoryTurn, Question } from "../corpus/question.js";
 import { renderTurn } from "../generation/prompt-template.js";
+import { splitSentences } from "../text/sentence-split.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import type { GeneratorExamples, GeneratorQuestion } from "../training/generator-examples.js";
 
@@ -28,6 +29,7 @@ export interface PromptLengthParts {
 export class PromptLengths {
   readonly #parts: PromptLengthParts;
   readonly #lengths = new Map<string, number>();
+  readonly #sentences = new Map<number, number>();
   /** How many questions that may share a context have a row as a gold passage. */
   readonly #askedOf = new Map<number, number>();
 
@@ -52,12 +54,20 @@ export class PromptLengths {
     return Math.ceil(filtered + turns * this.#turn(asked) + this.#history(config.prompt.template, asked?.history));
   }
 
-  /** A question about one passage that is asked for its own words. */
-  copying(examples: GeneratorExamples, question: GeneratorQuestion | undefined, step: number): number {
+  /**
+   * A question about one passage that is asked for its own words, with others about it.
+   *
+   * @param asked how many questions ask about the passage, this one included
+   */
+  copying(examples: GeneratorExamples, question: GeneratorQuestion | undefined, step: number, asked: number): number {
     const { goldRows: [row = 0] = [], question: text = "", answer = "" } = question ?? {};
-    const passage = this.#tokens(this.#parts.store.field(row, "text")) * examples.shareShown(SENTENCES, step);
+    const whole = this.#parts.store.field(row, "text");
+    // Passage and questions both shrink by this share: a rule of thumb for it would be wrong twice.
+    const share = examples.shareShown(this.#sentencesOf(row, whole), step);
+    const passage = this.#tokens(whole) * share;
     const turn = this.#tokens(text) + this.#tokens(answer) + AROUND_TURN;
-    return Math.ceil(passage + AROUND_PASSAGE + this.#parts.config.train.generator.questions_per_context * turn);
+    const turns = 1 + Math.min(this.#parts.config.train.generator.questions_per_context - 1, Math.max(0, asked - 1) * share);
+    return Math.ceil(passage + AROUND_PASSAGE + turns * turn);
   }
 
   /** A question without passages, with the turns before it. */
@@ -93,6 +103,12 @@ export class PromptLengths {
       shown = longer;
     }
     return shown;
+  }
+
+  #sentencesOf(row: number, text: string): number {
+    const count = this.#sentences.get(row) ?? splitSentences(text).length;
+    this.#sentences.set(row, count);
+    return count;
   }
 
   #tokens(text: string): number {

@@ -122,7 +122,9 @@ describe("questions", () => {
     expect(starterConfig("x", found, "small", "tandem train")).toContain(`gold_passages: ${corpus}\n`);
     // What the config then names is read as the corpus is.
     expect([...(await readGoldPassages(corpus)).keys()]).toEqual(["p0", "p1", "p2", "p3"]);
-    const { config } = loadConfig({ overrides: [`data.questions.train=${named}`, `data.questions.gold_passages=${corpus}`] });
+    const { config } = loadConfig({
+      overrides: [`data.corpus.path=${corpus}`, `data.questions.train=${named}`, `data.questions.gold_passages=${corpus}`],
+    });
     noteInputs(folder, config.data);
     requireSameInputs(folder, config.data);
     writeFileSync(parts[1]!, jsonLines([{ id: "p1", title: "Birch", text: "It sells cheese." }]));
