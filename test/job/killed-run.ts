@@ -36,7 +36,7 @@ export async function trainFully(words: readonly string[]): Promise<Finished> {
 }
 
 /** Trains until `isTime` says so and kills the whole group with SIGKILL; undefined: it ended before. */
-export async function trainAndKill(words: readonly string[], isTime: () => boolean): Promise<Finished> {
+async function trainAndKill(words: readonly string[], isTime: () => boolean): Promise<Finished> {
   const { process: child, ended } = startTraining(words);
   const timer = setInterval(() => {
     if (!isTime() || child.pid === undefined) return;
@@ -58,7 +58,7 @@ export function runFolder(runs: string): string | undefined {
 }
 
 /** The lines of metrics.jsonl without what a clock decides. */
-export function lossLines(run: string): Record<string, unknown>[] {
+function lossLines(run: string): Record<string, unknown>[] {
   return readFileSync(path.join(run, "metrics.jsonl"), "utf8")
     .trimEnd()
     .split("\n")

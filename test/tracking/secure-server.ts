@@ -7,8 +7,10 @@ import { connect, type AddressInfo } from "node:net";
 import path from "node:path";
 import { TLSSocket } from "node:tls";
 
+const openssl = process.env["OPENSSL"] ?? "openssl";
+
 /** Why these tests can't run, or undefined when they can. */
-export const opensslMissing = spawnSync("openssl", ["version"]).status === 0 ? undefined : "no openssl";
+export const opensslMissing = spawnSync(openssl, ["version"]).status === 0 ? undefined : `no ${openssl}`;
 
 interface Signed {
   readonly certificate: string;
@@ -83,7 +85,7 @@ export class Authority {
   }
 
   #openssl(...words: string[]): void {
-    execFileSync("openssl", words, { cwd: this.#folder, stdio: ["ignore", "ignore", "pipe"] });
+    execFileSync(openssl, words, { cwd: this.#folder, stdio: ["ignore", "ignore", "pipe"] });
   }
 
   #read(name: string): string {
