@@ -31,7 +31,7 @@ const phase = contrastivePhase({
 });
 let step = 0;
 
-compete({
+await compete({
   name: "contrastive step of MiniLM (32 x 32)",
   peer: "contrastive-step",
   folder,

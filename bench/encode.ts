@@ -14,7 +14,7 @@ if (folder === undefined) {
 }
 const encoder = Encoder.load(folder);
 const texts = mixedTexts(256);
-compete({
+await compete({
   name: "encoding 256 passages with MiniLM",
   peer: "encode",
   folder,

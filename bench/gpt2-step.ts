@@ -17,7 +17,7 @@ const ids = Int32Array.from({ length: BATCH * LENGTH }, (_, i) => (i * 7919) % 5
 const rows = Array.from({ length: BATCH }, (_, b) => Array.from({ length: LENGTH - FIRST }, (_, i) => b * LENGTH + FIRST + i)).flat();
 let step = 0;
 
-compete({
+await compete({
   name: "GPT-2 training step (distilGPT2's size, 4 x 170 tokens)",
   peer: "gpt2-step",
   repeats: 6,

@@ -6,7 +6,7 @@ import { compete } from "./peer.js";
 
 const a = ops.randn([2048, 768]);
 const b = ops.randn([768, 3072]);
-compete({
+await compete({
   name: "matmul 2048x768x3072",
   peer: "matmul",
   repeats: 60,

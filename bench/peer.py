@@ -1,13 +1,15 @@
-"""The named peers of the benchmarks: the same work in Python on the same libtorch. Prints seconds as JSON, one list of timings.
+"""The named peers of the benchmarks: the same work in Python, on the same libtorch or on the same FAISS index file. Prints seconds as JSON, one list of timings.
 
-usage: peer.py matmul|gpt2-step|encode|contrastive-step THREADS REPEATS [FOLDER]
+usage: peer.py matmul|gpt2-step|encode|contrastive-step|faiss-search THREADS REPEATS [FOLDER]
 """
-import json, sys, time
-import torch
+import json, os, sys, time
 
 what, threads, repeats = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-torch.set_num_threads(threads)
-torch.manual_seed(0)
+if what != "faiss-search":
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
 
 
 def timed(body, warm=2):
@@ -24,6 +26,17 @@ def timed(body, warm=2):
 if what == "matmul":
     a, b = torch.randn(2048, 768), torch.randn(768, 3072)
     times = timed(lambda: a.mm(b))
+elif what == "faiss-search":
+    import faiss, numpy
+
+    asked = json.load(sys.stdin)
+    faiss.omp_set_num_threads(threads)
+    print(f"Python: faiss {faiss.__version__}, {threads} threads", file=sys.stderr)
+    index = faiss.read_index(os.path.join(sys.argv[4], "index.faiss"))
+    if asked["search"]:
+        faiss.ParameterSpace().set_index_parameters(index, asked["search"])
+    queries = numpy.load(os.path.join(sys.argv[4], "queries.npy"))
+    times = timed(lambda: index.search(queries, asked["k"]))
 elif what == "gpt2-step":
     from transformers import GPT2Config, GPT2LMHeadModel
 

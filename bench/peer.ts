@@ -21,8 +21,8 @@ export interface Contest {
   readonly name: string;
   /** What `bench/peer.py` calls it. */
   readonly peer: string;
-  /** One piece of work; timed. */
-  readonly ours: () => void;
+  /** One piece of work; timed, to the end of its promise where it gives one. */
+  readonly ours: () => void | Promise<void>;
   readonly repeats: number;
   /** Rounds of ours and peer in turn. */
   readonly rounds?: number;
@@ -32,15 +32,15 @@ export interface Contest {
 }
 
 /** Prints `name: ours … ms, Python … ms, ratio …` (ratio = ours / Python of the medians; below 1 is faster). */
-export function compete({ name, peer, ours, repeats, rounds = 3, folder = "", input }: Contest): void {
+export async function compete({ name, peer, ours, repeats, rounds = 3, folder = "", input }: Contest): Promise<void> {
   const own: number[] = [];
   const theirs: number[] = [];
-  ours();
-  ours();
+  await ours();
+  await ours();
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < repeats; i++) {
       const start = performance.now();
-      ours();
+      await ours();
       own.push((performance.now() - start) / 1000);
     }
     theirs.push(...peerTimes(peer, repeats, folder, input));

@@ -65,7 +65,7 @@ const questions = section("The questions with their answers.", {
   valid: path({ doc: "Validation questions. null: taken from the training file by questions.split.", default: null }),
   test: path({ doc: "Test questions. null: taken from the training file by questions.split.", default: null }),
   gold_passages: path({
-    doc: "JSONL passages whose ids the questions use, when they aren't the corpus's own; mapped onto the corpus by title and text. null: the ids are the corpus's.",
+    doc: "JSONL passages, a file or a folder, whose ids the questions use, when they aren't the corpus's own; mapped onto the corpus by title and text. null: the ids are the corpus's.",
     default: null,
   }),
   hold_out_passages: flag({

@@ -26,7 +26,10 @@ export const tracking = section("An MLflow server that follows the run. The run 
   run_name: text({ doc: "Name of the MLflow run. null: the run directory's.", default: null }),
   tags: freeKeys({ doc: "Tags of the MLflow run: +tracking.tags.team=x." }),
   artefacts: section("Files that go into the server's artefact store, through the server.", {
-    files: flag({ doc: "Config, versions, hashes, validation answers, report.", default: true }),
+    files: flag({
+      doc: "Config, versions, the patch of uncommitted changes to Tandem's sources, hashes, validation answers, report. false: none of these.",
+      default: true,
+    }),
     models: flag({ doc: "Also retriever/ and generator/ once they are trained.", default: false }),
   }),
   every: number({ doc: "Time between two batches.", default: 2, minimum: 0.05, maximum: 3600, unit: "seconds" }),

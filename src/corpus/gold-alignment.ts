@@ -5,7 +5,7 @@
  */
 import { UserError } from "../errors.js";
 import { hasAnswer } from "../text/token-match.js";
-import { parseJsonlRecord } from "./jsonl-reader.js";
+import { jsonlFiles, parseJsonlRecord } from "./jsonl-reader.js";
 import type { JsonlRecord } from "./jsonl-reader.js";
 import type { PassageStore } from "./passage-store.js";
 import type { Question } from "./question.js";
@@ -27,17 +27,19 @@ export interface AlignmentReport {
   unmapped: { question: string; passageId: string; reason: string }[];
 }
 
-/** Reads `{id, title, text}` lines by id. @throws UserError for a bad line or an id that comes twice. */
-export async function readGoldPassages(file: string): Promise<Map<string, JsonlRecord>> {
+/** Reads `{id, title, text}` lines by id, of a file or of a folder of them. @throws UserError for a bad line or an id that comes twice. */
+export async function readGoldPassages(root: string): Promise<Map<string, JsonlRecord>> {
   const passages = new Map<string, JsonlRecord>();
-  for await (const { line, number } of readSourceLines(file)) {
-    if (line.trim() === "") continue;
-    const where = `${file}:${number}`;
-    const record = parseJsonlRecord(line, where);
-    if (passages.has(record.sourceId)) {
-      throw new UserError({ where, what: `passage id ${JSON.stringify(record.sourceId)} comes twice`, expected: "each id once" });
+  for (const file of jsonlFiles(root).files) {
+    for await (const { line, number } of readSourceLines(file)) {
+      if (line.trim() === "") continue;
+      const where = `${file}:${number}`;
+      const record = parseJsonlRecord(line, where);
+      if (passages.has(record.sourceId)) {
+        throw new UserError({ where, what: `passage id ${JSON.stringify(record.sourceId)} comes twice`, expected: "each id once" });
+      }
+      passages.set(record.sourceId, record);
     }
-    passages.set(record.sourceId, record);
   }
   return passages;
 }

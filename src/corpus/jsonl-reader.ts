@@ -7,7 +7,7 @@ import { UserError } from "../errors.js";
 import { wellFormed } from "./article.js";
 import type { Article, ArticleSource, SkippedArticles } from "./article.js";
 import { parseJsonObject } from "./json-object.js";
-import { listSourceFiles } from "./source-files.js";
+import { listSourceFiles, type SourceFiles } from "./source-files.js";
 import { readSourceLines } from "./source-lines.js";
 
 /** A line of such a file, its own id kept: question sets refer to it. */
@@ -15,9 +15,14 @@ export interface JsonlRecord extends Article {
   sourceId: string;
 }
 
+/** `root` itself if it is a file, else the `*.jsonl` and `*.jsonl.gz` below it, in the order in which they are read. @throws UserError if there is none */
+export function jsonlFiles(root: string): SourceFiles {
+  return listSourceFiles(root, (name) => /\.(jsonl|ndjson)(\.gz|\.bz2)?$/.test(name), "JSON lines (*.jsonl, *.jsonl.gz)");
+}
+
 /** One file (any name), or a folder of `*.jsonl` and `*.jsonl.gz`. @throws UserError if there is none; reading throws on the first bad line. */
 export function openJsonl(root: string): ArticleSource {
-  const listed = listSourceFiles(root, (name) => /\.(jsonl|ndjson)(\.gz|\.bz2)?$/.test(name), "JSON lines (*.jsonl, *.jsonl.gz)");
+  const listed = jsonlFiles(root);
   const skipped: SkippedArticles = { empty: 0, redirects: 0 };
   let bytesRead = 0;
   async function* articles(): AsyncGenerator<Article> {

@@ -93,7 +93,7 @@ export function renderParts(parts: readonly Part[], question: string, history: r
   };
   for (const part of parts) {
     if (part.kind === "literal") write(part.text);
-    else if (part.kind === "history") for (const turn of history) write(turnText(turn, format.historyTemplate));
+    else if (part.kind === "history") for (const turn of history) write(renderTurn(turn, format.historyTemplate));
     else {
       pieces.push(space + question.trim());
       space = "";
@@ -102,6 +102,7 @@ export function renderParts(parts: readonly Part[], question: string, history: r
   return { pieces, space };
 }
 
-function turnText(turn: HistoryTurn, template = DEFAULT_HISTORY_TEMPLATE): string {
+/** An earlier question with its answer, as a template shows it. */
+export function renderTurn(turn: HistoryTurn, template = DEFAULT_HISTORY_TEMPLATE): string {
   return template.replace(/\{(question|answer)\}/g, (_, name: "question" | "answer") => turn[name].trim());
 }

@@ -126,9 +126,10 @@ function scorer(parts: ReportParts, seconds: Record<string, number>): (evidence:
   const filter = filterOf(parts, parts.encoder);
   return async (evidence) => {
     const start = performance.now();
+    const shown = evidence.shown ?? (await shownHits(filter, questions, evidence.hits, passages, contexts(evidence.name, report)));
     const scored = await evaluateRow(
       questions,
-      { ...evidence, shown: evidence.shown ?? shownHits(filter, questions, evidence.hits, passages) },
+      { ...evidence, shown },
       {
         passages,
         recallKs,
@@ -185,12 +186,19 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
       try {
         const hits = await searchHits(parts.artefacts, encoder, questions, depth);
         // Its sentences are chosen by the retriever of this row too, which is gone when the others are scored.
-        return { ...base, hits, shown: shownHits(filterOf(parts, encoder), questions, hits, config.prompt.passages), isSearch: true };
+        const filter = filterOf(parts, encoder);
+        const shown = await shownHits(filter, questions, hits, config.prompt.passages, contexts(name, parts.report));
+        return { ...base, hits, shown, isSearch: true };
       } finally {
         encoder.dispose();
       }
     }
   }
+}
+
+/** A bar of its own: the answers to the same row have another. */
+function contexts(row: string, report: ReportParts["report"]): (done: number, total: number) => void {
+  return (done, total) => report({ type: "progress", name: `sentences of ${row}`, done, total, detail: "questions" });
 }
 
 function filterOf({ config, generator, artefacts }: ReportParts, encoder: Encoder): SentenceFilter | undefined {

@@ -26,6 +26,7 @@ import { describeCorpus, prepareQuestions, readReported } from "./data.js";
 import { makeReport, writeReport, type MadeReport, type ReportParts } from "./evaluate-run.js";
 import type { TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
+import { lostHistory } from "./lost-history.js";
 import { generatorFormat } from "./models.js";
 import { scheduleOf } from "./open-run.js";
 import type { PageRun } from "./report-page.js";
@@ -54,6 +55,7 @@ export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedO
     const store = await searchedStore(run, encoder, options.report);
     const questions = await scoredQuestions(run.config, store, options.report);
     const config = withPossibleRows(run.config, questions, options.report);
+    for (const text of lostHistory(config.prompt, questions)) options.report({ type: "warning", text });
     const generator = openGenerator(run, device);
     const closedBook = openClosedBook(run, device);
     models = [generator.model, closedBook];

@@ -6,7 +6,9 @@ import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Article, ArticleSource } from "../corpus/article.js";
 import { openArticles } from "../corpus/article-formats.js";
-import { parseJsonlRecord } from "../corpus/jsonl-reader.js";
+import { jsonlFiles, parseJsonlRecord } from "../corpus/jsonl-reader.js";
+import { checkNoLeak } from "../corpus/leaks.js";
+import type { Question } from "../corpus/question.js";
 import type { QuestionSet, RejectedQuestion } from "../corpus/question-set.js";
 import { readQuestions } from "../corpus/questions.js";
 import { readSourceLines } from "../corpus/source-lines.js";
@@ -45,7 +47,7 @@ export interface QuestionFindings {
   readonly groups: number;
 }
 
-/** Where the questions' passage ids lead: to passages of the question files themselves, to hashes of a store, to the ids of a JSONL file, to no known place, or there are none. */
+/** Where the questions' passage ids lead: to passages of the question files themselves, to hashes of a store, to the ids of a JSONL file or folder, to no known place, or there are none. */
 export type GoldFindings =
   | { readonly kind: "own" }
   | { readonly kind: "store" }
@@ -83,11 +85,10 @@ export async function lookAtData(files: DataFiles): Promise<DataFindings> {
       remedy: "give more questions, or files of their own: --valid and --test",
     });
   const corpus = await lookAtCorpus(files.corpus);
-  const gold = await lookForGold(
-    [sets.train, sets.valid, sets.test].flatMap((looked) => looked?.set ?? []),
-    files.goldPassages ?? (corpus.format === "jsonl" ? corpus.path : undefined),
-    files.goldPassages !== undefined,
-  );
+  const asked = [sets.train, sets.valid, sets.test].flatMap((looked) => looked?.set ?? []);
+  const own = corpus.format === "jsonl" ? corpus.path : undefined;
+  const { gold, documents } = await lookForGold(asked, files.goldPassages ?? own, files.goldPassages !== undefined);
+  refuseLeaks(sets, files.goldPassages === undefined ? documents : new Map());
   return { corpus, train: sets.train.found, valid: sets.valid?.found, test: sets.test?.found, gold };
 }
 
@@ -170,28 +171,58 @@ function lookAtQuestions(file: string): Looked {
   return { found: { path: path.resolve(file), questions: questions.length, rejected, unanswerable, withIds, groups }, set };
 }
 
-/** @param isGiven the file was named for this, so an id that isn't in it is a mistake */
-async function lookForGold(sets: readonly QuestionSet[], file: string | undefined, isGiven: boolean): Promise<GoldFindings> {
+/**
+ * What one file asks about must not be in another: training would refuse it too, but only once the corpus is read.
+ *
+ * @param documents of passage ids, where they are the corpus's
+ */
+function refuseLeaks(
+  { train, valid, test }: Record<"train" | "valid" | "test", Looked | undefined>,
+  documents: ReadonlyMap<string, string>,
+): void {
+  const sets: Record<string, readonly Question[]> = {};
+  const add = (option: string, { found, set }: Looked): void => {
+    sets[`${option} ${found.path}`] = withDocuments(set.questions, (id) => set.gold.get(id)?.document ?? documents.get(id));
+  };
+  if (train !== undefined) add("--questions", train);
+  if (valid !== undefined) add("--valid", valid);
+  // One file may serve as validation and as test.
+  if (test !== undefined && test.found.path !== valid?.found.path) add("--test", test);
+  checkNoLeak(sets);
+}
+
+/**
+ * Where the ids lead, and the documents of those that were found.
+ *
+ * @param isGiven the file was named for this, so an id that isn't in it is a mistake
+ */
+async function lookForGold(
+  sets: readonly QuestionSet[],
+  root: string | undefined,
+  isGiven: boolean,
+): Promise<{ gold: GoldFindings; documents: Map<string, string> }> {
+  const documents = new Map<string, string>();
   const named = sets.flatMap(({ questions }) => questions.flatMap(({ passageIds }) => passageIds));
-  if (named.length === 0) return { kind: "none" };
+  if (named.length === 0) return { gold: { kind: "none" }, documents };
   const wanted = new Set(named.filter((id) => !sets.some(({ gold }) => gold.has(id))));
   const [example] = wanted;
-  if (example === undefined) return { kind: "own" };
+  if (example === undefined) return { gold: { kind: "own" }, documents };
   const lost = new Set(wanted);
-  if (file !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile() !== false) {
+  for (const file of root === undefined ? [] : jsonlFiles(root).files) {
     for await (const { line, number } of readSourceLines(file)) {
       if (line.trim() === "") continue;
-      lost.delete(parseJsonlRecord(line, `${file}:${number}`).sourceId);
-      if (lost.size === 0) return { kind: "file", path: path.resolve(file) };
+      const { sourceId, document } = parseJsonlRecord(line, `${file}:${number}`);
+      if (lost.delete(sourceId)) documents.set(sourceId, document);
+      if (lost.size === 0) return { gold: { kind: "file", path: path.resolve(root ?? file) }, documents };
     }
   }
   const [missing = example] = lost;
   if (isGiven)
     throw new UserError({
-      where: file ?? "",
+      where: root ?? "",
       what: `has no passage ${JSON.stringify(missing)}, which a question names`,
       remedy: "mend --gold-passages",
     });
-  if ([...wanted].every((id) => STORE_ID.test(id))) return { kind: "store" };
-  return { kind: "lost", example: missing };
+  if ([...wanted].every((id) => STORE_ID.test(id))) return { gold: { kind: "store" }, documents };
+  return { gold: { kind: "lost", example: missing }, documents };
 }

@@ -113,7 +113,7 @@ export class Pair {
     const questions = asked.map((one) => (typeof one === "string" ? one : one.question));
     requireQuestions(questions);
     const found = options.retrieval === false ? questions.map(() => []) : await this.search(questions, options.k);
-    const hits = options.retrieval === false ? found : this.#shown(questions, found);
+    const hits = options.retrieval === false ? found : await this.#shown(questions, found);
     const items = questions.map((question, i) => ({
       question,
       history: histories[i] ?? [],
@@ -153,7 +153,7 @@ export class Pair {
     this.#generator = undefined;
   }
 
-  #shown(questions: readonly string[], found: readonly (readonly Hit[])[]): readonly (readonly Hit[])[] {
+  #shown(questions: readonly string[], found: readonly (readonly Hit[])[]): Promise<readonly (readonly Hit[])[]> {
     const { prompt, search } = this.folders;
     const filter = sentenceFilterOf(prompt, search.template, this.encoder, this.generator.tokenizer);
     return shownHits(

@@ -23,6 +23,7 @@ import type { SchedulePosition } from "../training/schedule.js";
 import type { TrainedPhase } from "../training/trainer.js";
 import { openRetrieved, type RetrievedRows } from "./artefacts.js";
 import { sentenceFilterOf } from "./context-filter.js";
+import { PromptLengths } from "./prompt-lengths.js";
 import type { Renaming } from "./rename.js";
 
 /** Phases that the schedule may name, and the closed-book one that the report needs. */
@@ -44,9 +45,6 @@ export interface PhaseParts {
   readonly device: string;
 }
 
-/** Sentences of a passage, about: all that a curriculum's estimate needs. */
-const SENTENCES = 4;
-
 /** Filtered contexts that are kept in memory: some tens of megabytes. */
 const REMEMBERED = 20_000;
 
@@ -54,9 +52,7 @@ const REMEMBERED = 20_000;
 export class PhaseMaker {
   readonly #parts: PhaseParts;
   readonly #goldRows: readonly (readonly number[])[];
-  readonly #lengths = new Map<string, number>();
-  /** How many questions have a row as a gold passage. */
-  readonly #askedOf = new Map<number, number>();
+  readonly #lengths: PromptLengths;
   #weight: WordWeight | undefined;
   #copying: readonly GeneratorQuestion[] | undefined;
 
@@ -65,7 +61,7 @@ export class PhaseMaker {
     this.#goldRows = parts.questions.map(({ passageIds }) =>
       passageIds.map((id) => parts.store.rowOf(id)).filter((row) => row !== undefined),
     );
-    for (const row of this.#goldRows.flat()) this.#askedOf.set(row, (this.#askedOf.get(row) ?? 0) + 1);
+    this.#lengths = new PromptLengths({ ...parts, goldRows: this.#goldRows, tokenizer: parts.generator.tokenizer });
   }
 
   /** The phase at a place in the schedule. @throws UserError when the data can't feed it */
@@ -103,13 +99,12 @@ export class PhaseMaker {
     const { generator, penalties } = config.train;
     const k = generator.passages ?? config.prompt.passages;
     const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
+    const rowsOf = (question: number): readonly number[] =>
+      (retrieved === undefined ? (this.#goldRows[question] ?? []) : retrieved.rowsOf(question)).slice(0, k);
     const examples = generatorExamples({
       seed: config.seed,
       questions: usable.map((question) => this.#generatorQuestion(question)),
-      contexts: (example) => {
-        const question = usable[example] ?? 0;
-        return retrieved === undefined ? (this.#goldRows[question] ?? []).slice(0, k) : retrieved.rowsOf(question).slice(0, k);
-      },
+      contexts: (example) => rowsOf(usable[example] ?? 0),
       passage: (row) => store.get(row),
       questionsPerContext: generator.questions_per_context,
       otherQuestions: generator.other_questions,
@@ -121,7 +116,8 @@ export class PhaseMaker {
       filter: filter ?? undefined,
       ...(renaming === undefined ? {} : { transform: (context, step) => renaming.context(originals(context, usable), step) }),
     });
-    const length = (example: number, step: number): number => this.#contextLength(examples, usable[example] ?? 0, step, retrieved, k);
+    const length = (example: number, step: number): number =>
+      this.#lengths.open(examples, usable[example] ?? 0, step, rowsOf(usable[example] ?? 0));
     return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penaltyOptions(penalties));
   }
 
@@ -144,18 +140,16 @@ export class PhaseMaker {
       ...(curriculum.share > 0 ? { curriculum } : {}),
       totalSteps,
     });
-    const length = (example: number, step: number): number => {
-      const { question = "", answer = "", goldRows: [row = 0] = [] } = questions[example] ?? {};
-      const share = examples.shareShown(SENTENCES, step);
-      const turn = this.#textLength(question, generator) + this.#textLength(answer, generator) + 6;
-      return Math.ceil(this.#textLength(store.field(row, "text"), generator) * share + 4 + most * turn);
-    };
+    const askedOf = new Map<number, number>();
+    for (const { goldRows } of questions) for (const row of goldRows) askedOf.set(row, (askedOf.get(row) ?? 0) + 1);
+    const length = (example: number, step: number): number =>
+      this.#lengths.copying(examples, questions[example], step, askedOf.get(questions[example]?.goldRows[0] ?? 0) ?? 1);
     return this.#generatorPhase(generator.model, examples, length, "open", {});
   }
 
   /** The same kind of generator, taught to answer without contexts: the closed-book row's. */
   closedBook(): Phase {
-    const { questions, closedBook, generator } = this.#parts;
+    const { questions, closedBook } = this.#parts;
     if (closedBook === undefined) throw new Error("no closed-book generator was made");
     const examples: GeneratorExamples = {
       size: questions.length,
@@ -165,10 +159,7 @@ export class PhaseMaker {
       },
       shareShown: () => 1,
     };
-    const length = (example: number): number =>
-      this.#textLength(questions[example]?.question ?? "", generator) +
-      this.#textLength(questions[example]?.answers[0] ?? "", generator) +
-      8;
+    const length = (example: number): number => this.#lengths.closed(questions[example]);
     return { ...this.#generatorPhase(closedBook, examples, length, "closed", {}), name: CLOSED_BOOK };
   }
 
@@ -274,32 +265,6 @@ export class PhaseMaker {
   #generatorQuestion(question: number): GeneratorQuestion {
     const asked = this.#parts.questions[question];
     return { ...answeredQuestion(asked), goldRows: this.#goldRows[question] ?? [], history: asked?.history };
-  }
-
-  /** Tokens of a context with the questions that will be asked about it, as batches are planned by it. */
-  #contextLength(examples: GeneratorExamples, question: number, step: number, retrieved: RetrievedRows | undefined, k: number): number {
-    const { store, generator, questions, config } = this.#parts;
-    const rows = retrieved === undefined ? (this.#goldRows[question] ?? []).slice(0, k) : retrieved.rowsOf(question).slice(0, k);
-    const share = examples.shareShown(SENTENCES, step);
-    const shown = rows.reduce((sum, row) => sum + this.#textLength(store.field(row, "text"), generator) * share + 4, 0);
-    const { sentences, tokens } = config.prompt.sentence_filter;
-    const filtered = Math.min(shown * Math.min(1, (sentences ?? Infinity) / (SENTENCES * rows.length)), tokens ?? Infinity);
-    const gold = this.#goldRows[question] ?? [];
-    const asking = config.train.generator.other_questions === "passage" ? rows.filter((row) => gold.includes(row)) : rows;
-    const others = Math.max(0, asking.reduce((sum, row) => sum + (this.#askedOf.get(row) ?? 0), 0) - 1);
-    // Of the other questions a shortened context still answers about its share.
-    const turns = 1 + Math.max(0, Math.min(config.train.generator.questions_per_context - 1, others * share));
-    const { question: text = "", answers: [answer = ""] = [] } = questions[question] ?? {};
-    return Math.ceil(filtered + turns * (this.#textLength(text, generator) + this.#textLength(answer, generator) + 6));
-  }
-
-  #textLength(text: string, { tokenizer }: Generator): number {
-    let length = this.#lengths.get(text);
-    if (length === undefined) {
-      length = tokenizer.encode(text, { specialTokens: false }).length;
-      this.#lengths.set(text, length);
-    }
-    return length;
   }
 
   #wordWeight(): WordWeight {

@@ -3,9 +3,11 @@
  * changed question changes every batch after it. Corpus and models aren't here: the run directory holds its own. The trap: a file that was broken at the first start may be mended, so nothing is held to
  * its hash before a checkpoint was trained on it.
  */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import type { DataConfig } from "../config/schema.js";
+import { jsonlFiles } from "../corpus/jsonl-reader.js";
+import { hashSourceFiles } from "../corpus/source-files.js";
 import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { hashFile } from "../storage/content-hash.js";
@@ -49,6 +51,11 @@ function hashes({ questions, rename }: DataConfig): Record<string, { path: strin
     "rename.entities": rename.enabled ? rename.entities : null,
   };
   const found: Record<string, { path: string; sha256: string }> = {};
-  for (const [key, file] of Object.entries(read)) if (file !== null) found[key] = { path: file, sha256: hashFile(file) };
+  for (const [key, file] of Object.entries(read)) if (file !== null) found[key] = { path: file, sha256: hashOf(file) };
   return found;
+}
+
+/** Gold passages may be a folder of JSON lines. */
+function hashOf(file: string): string {
+  return statSync(file, { throwIfNoEntry: false })?.isDirectory() === true ? hashSourceFiles(jsonlFiles(file).files) : hashFile(file);
 }

@@ -12,6 +12,7 @@ import { checkTraining } from "./check-training.js";
 import { searchTraining, currentRetriever } from "./artefacts.js";
 import { heldOutDocuments } from "./data.js";
 import { evaluateRun } from "./evaluate-run.js";
+import { lostHistory } from "./lost-history.js";
 import { exportPair } from "./models.js";
 import { CLOSED_BOOK, PHASES } from "./phases.js";
 import { profileRun } from "./profile-run.js";
@@ -64,7 +65,9 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
       run.generator.tokenizer,
       run.phases.goldCount,
     );
-    for (const warning of [...warnings, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
+    const { train: learned, valid, test } = run.sets;
+    const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
+    for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
     if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
     const outcome = await trainRun(run, log, options);
     if (outcome === "stopped") return outcome;

@@ -46,7 +46,9 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   retriever.index.dispose();
   state.progress.artefacts = { ...state.progress.artefacts, validated: indexName };
   const filter = sentenceFilterOf(config.prompt, run.artefacts.template, run.encoder, run.generator.tokenizer);
-  const shown = shownHits(filter, questions, hits, passages);
+  const shown = await shownHits(filter, questions, hits, passages, (done, total) =>
+    report({ type: "progress", name: "sentences of validation", done, total, detail: "questions" }),
+  );
   const evidence = { name: "validation", meaning: "the pair being trained", generator: run.generator, hits, shown, isSearch: true };
   const { bootstrap, batch, max_new_tokens: maxNewTokens } = config.eval;
   const { row, answered } = await evaluateRow(questions, evidence, {

@@ -6,7 +6,7 @@
 import { loadConfig } from "../config/load-config.js";
 import { UserError } from "../errors.js";
 import { runPlaces, type RunDirectory } from "../tracking/run-directory.js";
-import { noteEnd, noteStatus } from "../tracking/run-status.js";
+import { isFinished, noteEnd, noteStatus } from "../tracking/run-status.js";
 import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
 import { lockRun } from "./run-lock.js";
@@ -20,6 +20,8 @@ let isStopping = false;
 let hasUnsaved = false;
 /** True once the end was told: a signal that comes while the message is under way changes nothing any more. */
 let isLeaving = false;
+/** True while a run that came to its end before is only scored again. */
+let wasFinished = false;
 /** The run directory, once this process has it for itself. */
 let held: RunDirectory | undefined;
 
@@ -34,6 +36,11 @@ function send(message: JobMessage): void {
 
 function unsaved(is: boolean): void {
   hasUnsaved = is;
+  // A finished run whose training goes on after all (its schedule was made longer) isn't finished any more.
+  if (is && wasFinished && held !== undefined) {
+    wasFinished = false;
+    noteStatus(held, "running");
+  }
   if (!is && isStopping) stop();
 }
 
@@ -50,7 +57,8 @@ function leave(message: JobMessage, code: number): void {
 async function work(folder: string): Promise<void> {
   await lockRun(folder, (text) => send({ type: "warning", text }));
   held = runPlaces(folder);
-  noteStatus(held, "running");
+  wasFinished = isFinished(held);
+  if (!wasFinished) noteStatus(held, "running");
   send({ type: "run", folder });
   const { config } = loadConfig({ base: held.config });
   const outcome = await trainJob({

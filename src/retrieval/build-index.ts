@@ -18,7 +18,7 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { hashFile } from "../storage/content-hash.js";
 import { aboutFile } from "../storage/file-fault.js";
-import { NpyWriter } from "../storage/npy.js";
+import { NpyWriter, openNpy } from "../storage/npy.js";
 import { ExactIndex, unitRows } from "./exact-index.js";
 import { buildFaissFile } from "./faiss-build.js";
 import { FaissIndex } from "./faiss-index.js";
@@ -101,7 +101,7 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
   if (approximate !== undefined) requireFaissSettings(approximate, provenance.dimension, metric, provenance.size);
   await writeFolderAtomic(folder, async (temporary) => {
     const vectors = path.join(temporary, "vectors.npy");
-    const same = vectorsBeside(options.parent, provenance);
+    const same = vectorsBeside(options.parent, provenance, warn);
     if (same === undefined) await writeVectors(vectors, options);
     else shareFile(same, vectors);
     if (approximate !== undefined)
@@ -122,7 +122,7 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
 }
 
 /** The vectors of another index of `parent` with the same ones, however it is searched. */
-function vectorsBeside(parent: string, provenance: Provenance): string | undefined {
+function vectorsBeside(parent: string, provenance: Provenance, warn?: (text: string) => void): string | undefined {
   if (!existsSync(parent)) return undefined;
   const name = indexName({ ...provenance, faiss: undefined });
   for (const entry of readdirSync(parent)
@@ -130,9 +130,24 @@ function vectorsBeside(parent: string, provenance: Provenance): string | undefin
     .sort()) {
     const folder = path.join(parent, entry);
     const vectors = path.join(folder, "vectors.npy");
-    if (existsSync(vectors) && nameOfVectors(folder) === name) return vectors;
+    if (!existsSync(vectors) || nameOfVectors(folder) !== name) continue;
+    const fault = faultOf(vectors, provenance);
+    if (fault === undefined) return vectors;
+    warn?.(`${fault}; the passages are embedded anew`);
   }
   return undefined;
+}
+
+/** What is wrong with a neighbour's vectors, or undefined where they have the shape that the provenance gives them. */
+function faultOf(vectors: string, { size, dimension }: Provenance): string | undefined {
+  try {
+    const { dtype, shape } = openNpy(vectors);
+    if (dtype === "float32" && shape.length === 2 && shape[0] === size && shape[1] === dimension) return undefined;
+    return `${vectors}: the vectors don't fit their provenance; expected float32 (${size}, ${dimension}), got ${dtype} (${shape.join(", ")})`;
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
 }
 
 /** What a neighbour's vectors are, or undefined where it doesn't say so readably: a damaged neighbour is no reason not to build. */

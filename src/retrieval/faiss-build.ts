@@ -6,7 +6,7 @@
  */
 import { seededRandom } from "../corpus/seeded-random.js";
 import { UserError } from "../errors.js";
-import { openNpy, type NpyFile } from "../storage/npy.js";
+import { NpyReader } from "../storage/npy-reader.js";
 import { FaissError, type NativeIndex } from "./faiss-native.js";
 import { emptyIndex, type FaissSettings } from "./faiss-settings.js";
 import type { Metric } from "./index-contract.js";
@@ -35,16 +35,20 @@ const LEAST_SAMPLE = 65536;
  */
 export async function buildFaissFile({ file, vectors, metric, settings, progress, warn }: BuildFaissOptions): Promise<void> {
   const npy = openVectors(vectors);
-  const [size, dimension] = [npy.shape[0] ?? 0, npy.shape[1] ?? 0];
-  const index = emptyIndex(settings, dimension, metric);
+  const { shape, rowBytes } = npy.file;
+  const [size, dimension] = [shape[0] ?? 0, shape[1] ?? 0];
+  let index: NativeIndex | undefined;
   try {
+    index = emptyIndex(settings, dimension, metric);
     const { hasGraph } = index.facts();
     const threads = hasGraph && settings.reproducible ? 1 : settings.threads;
     await train(index, npy, settings, threads, warn);
-    const block = Math.max(1, Math.floor(BLOCK_BYTES / npy.rowBytes));
+    const block = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes));
+    const bytes = new Uint8Array(Math.min(block, size) * rowBytes);
     for (let row = 0; row < size; row += block) {
       const count = Math.min(block, size - row);
-      await index.add(floats(npy.rows(row, count)), threads);
+      // One memory for all blocks: the next is read when FAISS has copied this one.
+      await index.add(floats(npy.read(row, count, bytes)), threads);
       progress?.(row + count, size);
     }
     await index.write(file);
@@ -52,20 +56,21 @@ export async function buildFaissFile({ file, vectors, metric, settings, progress
     if (!(error instanceof FaissError)) throw error;
     throw new UserError({ where: `index.factory "${settings.factory}"`, what: error.message, ...remedyFor(error) }, { cause: error });
   } finally {
-    index.dispose();
+    index?.dispose();
+    npy.close();
   }
 }
 
 async function train(
   index: NativeIndex,
-  npy: NpyFile,
+  npy: NpyReader,
   { factory, trainSample, sampleSeed }: FaissSettings,
   threads: number,
   warn: ((text: string) => void) | undefined,
 ): Promise<void> {
   const { isTrained, centroids } = index.facts();
   if (isTrained) return;
-  const size = npy.shape[0] ?? 0;
+  const size = npy.file.shape[0] ?? 0;
   const wanted = Math.min(size, trainSample ?? Math.max(LEAST_SAMPLE, MOST_A_CENTROID * centroids));
   const rows = sampledRows(size, wanted, sampleSeed);
   if (wanted < LEAST_A_CENTROID * centroids)
@@ -85,21 +90,17 @@ export function sampledRows(size: number, count: number, seed: number): Int32Arr
   return rows;
 }
 
-/** The rows' vectors, mapped a block at a time: a sample of a large file touches most of its pages once. */
-function gathered(npy: NpyFile, rows: Int32Array): Float32Array {
-  const { rowBytes } = npy;
+/** The rows' vectors; rows that follow each other are read at once. */
+function gathered(npy: NpyReader, rows: Int32Array): Float32Array {
+  const { rowBytes } = npy.file;
   const gathered_SD = new Uint8Array(rows.length * rowBytes);
-  const block = Math.max(1, Math.floor(BLOCK_BYTES / rowBytes));
-  const size = npy.shape[0] ?? 0;
-  let start = -block;
-  let mapped: Uint8Array = gathered_SD;
-  rows.forEach((row, place) => {
-    if (row >= start + block) {
-      start = row - (row % block);
-      mapped = npy.rows(start, Math.min(block, size - start));
-    }
-    gathered_SD.set(mapped.subarray((row - start) * rowBytes, (row - start + 1) * rowBytes), place * rowBytes);
-  });
+  for (let place = 0; place < rows.length;) {
+    const first = rows[place] ?? 0;
+    let count = 1;
+    while (rows[place + count] === first + count) count++;
+    npy.read(first, count, gathered_SD.subarray(place * rowBytes));
+    place += count;
+  }
   return floats(gathered_SD);
 }
 
@@ -107,15 +108,12 @@ function floats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
-function openVectors(file: string): NpyFile {
-  const npy = openNpy(file);
-  if (npy.dtype === "float32" && npy.shape.length === 2 && (npy.shape[1] ?? 0) > 0) return npy;
-  throw new UserError({
-    where: file,
-    what: "is no matrix of vectors",
-    expected: "float32 (N, D)",
-    got: `${npy.dtype} (${npy.shape.join(", ")})`,
-  });
+function openVectors(file: string): NpyReader {
+  const npy = new NpyReader(file);
+  const { dtype, shape } = npy.file;
+  if (dtype === "float32" && shape.length === 2 && (shape[1] ?? 0) > 0) return npy;
+  npy.close();
+  throw new UserError({ where: file, what: "is no matrix of vectors", expected: "float32 (N, D)", got: `${dtype} (${shape.join(", ")})` });
 }
 
 /** Too few vectors is the one failure here that the user meets with sound data. */

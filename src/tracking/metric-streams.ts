@@ -10,6 +10,7 @@ import { LineFollower } from "./line-follower.js";
 import { recordOfLine } from "./metrics-log.js";
 import type { MetricPoint } from "./mlflow-client.js";
 import { serverKey } from "./mlflow-limits.js";
+import { rowFigures } from "./report-figures.js";
 import type { RunDirectory } from "./run-directory.js";
 
 /** The points of one step. */
@@ -105,7 +106,7 @@ export class ReportStream implements MetricStream {
     const all = [rows, more].flatMap((some) => (Array.isArray(some) ? (some as unknown[]) : []));
     const points = all.flatMap((row) => {
       const { name, ...values } = expectObject(row, file);
-      return pointsOf(values, `report/${String(name)}`, step, time);
+      return pointsOf(rowFigures(values), `report/${String(name)}`, step, time);
     });
     yield { step, points };
     this.#seen = mark;

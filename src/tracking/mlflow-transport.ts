@@ -6,6 +6,7 @@ import { createReadStream, statSync } from "node:fs";
 import { Readable } from "node:stream";
 import { Agent, EnvHttpProxyAgent, request, type Dispatcher } from "undici";
 import { withoutPasswords } from "../errors.js";
+import { describeCode } from "./tls-fault.js";
 
 /** Where the server is and how it is reached. Holds passwords: only messages made here may speak of it. */
 export interface MlflowServer {
@@ -91,7 +92,7 @@ export class MlflowTransport {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (error instanceof MlflowError) throw error;
-      throw new MlflowError("away", this.#safe(`no answer (${silence.signal.aborted ? silence.reason : reasonOf(error)})`));
+      throw new MlflowError("away", this.#safe(`no answer (${silence.signal.aborted ? silence.reason : reasonOf(error, this.uri)})`));
     } finally {
       silence.stop();
     }
@@ -234,9 +235,10 @@ function pauseOf(header: string | string[] | undefined): number | undefined {
   return Number.isFinite(pause) ? Math.min(Math.max(0, pause), LONGEST_PAUSE) : undefined;
 }
 
-/** `ECONNREFUSED`, or the shortest that says why. */
-function reasonOf(error: unknown): string {
+/** `ECONNREFUSED` with its meaning where that mends something, or the shortest that says why. */
+function reasonOf(error: unknown, uri: string): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;
-  return code ?? (error.cause instanceof Error ? reasonOf(error.cause) : error.message);
+  if (code !== undefined) return describeCode(code, uri);
+  return error.cause instanceof Error ? reasonOf(error.cause, uri) : error.message;
 }

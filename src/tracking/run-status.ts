@@ -31,12 +31,25 @@ export function noteStatus(run: RunDirectory, state: (typeof WRITTEN)[number], r
   );
 }
 
-/** As {@link noteStatus}, but what hinders it (a full disk) is only warned of: it must not hide why a run ended. */
+/**
+ * As {@link noteStatus}, but what hinders it (a full disk) is only warned of: it must not hide why a run ended. A run that is finished stays so until it is noted as running: what ends a second
+ * scoring of it isn't its end.
+ */
 export function noteEnd(run: RunDirectory, state: (typeof WRITTEN)[number], reason?: string): void {
+  if (isFinished(run)) return;
   try {
     noteStatus(run, state, reason);
   } catch (error) {
     process.stderr.write(`warning: the run's end could not be noted: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}
+
+/** Whether the run came to its end; a damaged status says no. */
+export function isFinished(run: RunDirectory): boolean {
+  try {
+    return readStatus(run).state === "finished";
+  } catch {
+    return false;
   }
 }
 

@@ -8,6 +8,7 @@ import { UserError } from "../errors.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { expectObject, parseJson, readJson } from "../storage/json-file.js";
 import { recordOfLine, type MetricsRecord } from "./metrics-log.js";
+import { rowFigures } from "./report-figures.js";
 import { runPlaces, type RunDirectory } from "./run-directory.js";
 import { isSweepFolder } from "./run-folder.js";
 import { readStatus, type RunState } from "./run-status.js";
@@ -86,7 +87,7 @@ export function reportRows(run: RunDirectory): RowFigures[] | undefined {
   const all = [rows, more].flatMap((some) => (Array.isArray(some) ? (some as unknown[]) : []));
   return all.map((row) => {
     const { name, ...values } = expectObject(row, run.reportJson);
-    return { name: String(name), figures: figuresOf(values) };
+    return { name: String(name), figures: figuresOf(rowFigures(values)) };
   });
 }
 

@@ -36,7 +36,7 @@ export function copyingQuestions(options: CopyingOptions): GeneratorQuestion[] {
     if (made.length >= most) break;
     const possible = possibleQuestions(options.text(row));
     for (const { question, answer } of shuffled(possible, [seed, row, 0x637071]).slice(0, Math.min(perPassage, most - made.length))) {
-      made.push({ question, answer, goldRows: [row] });
+      made.push({ question, answer, goldRows: [row], evidence: `${question} ${answer}` });
     }
   }
   if (made.length > 0) return made;
@@ -52,13 +52,15 @@ export function copyingQuestions(options: CopyingOptions): GeneratorQuestion[] {
 /** All questions a text can give. */
 function possibleQuestions(raw: string): { question: string; answer: string }[] {
   const text = raw.replace(/[^\S\n]+/gu, " ");
+  // A line's end is white space to a reader: words that come again across it come again.
+  const flat = raw.replace(/\s+/gu, " ");
   return splitSentences(text).flatMap(({ start, end }) => {
     const words = text.slice(start, end).split(/\s+/u);
     return words.flatMap((_, from) => {
       const asked = words.slice(from, from + ASKED);
       const question = asked.join(" ");
       const answer = answerAfter(words, from + ASKED);
-      if (asked.length < ASKED || answer === "" || text.split(question).length !== 2) return [];
+      if (asked.length < ASKED || answer === "" || flat.split(question).length !== 2) return [];
       return [{ question, answer }];
     });
   });

@@ -29,12 +29,12 @@ export function sentencesShown(curriculum: Curriculum, count: number, growth: nu
 }
 
 /**
- * The text of a passage as it is shown at a growth: the first sentence that holds the answer and others chosen by the key, in an order given by
+ * The text of a passage as it is shown at a growth: the first sentence that holds the answer (with its evidence, where the question names some) and others chosen by the key, in an order given by
  * the key, or as they stand if nothing is shuffled. Sentences are joined by a space. If no single sentence holds the answer, the whole text is shown.
  */
-export function shownText(curriculum: Curriculum, text: string, answer: string, growth: number, key: RandomKey): string {
+export function shownText(curriculum: Curriculum, text: string, question: Answerable, growth: number, key: RandomKey): string {
   const sentences = splitSentences(text).map(({ start, end }) => text.slice(start, end));
-  const needed = sentences.findIndex((sentence) => holds(sentence, answer));
+  const needed = sentences.findIndex((sentence) => showsEvidence(sentence, question));
   const count = needed < 0 ? sentences.length : sentencesShown(curriculum, sentences.length, growth);
   if (count === sentences.length && !curriculum.shuffle) return text;
   const chosen = new Set(needed < 0 ? [] : [needed]);
@@ -44,6 +44,17 @@ export function shownText(curriculum: Curriculum, text: string, answer: string, 
   }
   const shown = [...chosen].sort((a, b) => a - b);
   return (curriculum.shuffle ? shuffled(shown, [...key, 0x73687566]) : shown).map((index) => sentences[index] ?? "").join(" ");
+}
+
+/** What of a question must be shown. */
+export interface Answerable {
+  readonly answer: string;
+  readonly evidence?: string;
+}
+
+/** Whether the text holds the answer, and the words around it that make it one. */
+export function showsEvidence(text: string, { answer, evidence }: Answerable): boolean {
+  return holds(text, answer) && (evidence === undefined || hasAnswer(text, [evidence]));
 }
 
 /** {@link hasAnswer} behind a cheap look for the very characters, which nearly every miss fails. */

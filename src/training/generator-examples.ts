@@ -8,7 +8,7 @@ import type { HistoryTurn } from "../corpus/question.js";
 import type { Passage } from "../corpus/passage.js";
 import { UserError } from "../errors.js";
 import { integerBelow, shuffled, uniform } from "./counter-random.js";
-import { growthAt, holds, sentencesShown, shownText, type Curriculum } from "./curriculum.js";
+import { growthAt, holds, sentencesShown, showsEvidence, shownText, type Curriculum } from "./curriculum.js";
 
 /** A training question as the generator sees it. */
 export interface GeneratorQuestion {
@@ -17,6 +17,8 @@ export interface GeneratorQuestion {
   readonly answer: string;
   /** Rows of its gold passages, best first; may be empty. */
   readonly goldRows: readonly number[];
+  /** Words of the gold passage, the answer among them, without which the answer proves nothing; a shortened context shows them. Default: the answer. */
+  readonly evidence?: string | undefined;
   /** What was asked and answered before. Such a question shares its context with no other: the others weren't asked then. */
   readonly history?: readonly HistoryTurn[] | undefined;
 }
@@ -32,7 +34,14 @@ export interface AskedContext {
   /** What was asked and answered before the lead, oldest first. */
   readonly history?: readonly HistoryTurn[];
   /** The lead first. `index` is the question's number in the data set. */
-  readonly questions: readonly { readonly index: number; readonly question: string; readonly answer: string }[];
+  readonly questions: readonly AskedOne[];
+}
+
+interface AskedOne {
+  readonly index: number;
+  readonly question: string;
+  readonly answer: string;
+  readonly evidence?: string;
 }
 
 export interface GeneratorExamplesOptions {
@@ -146,7 +155,7 @@ function askedAbout(
   rows: readonly number[],
   lead: number,
   step: number,
-): { index: number; question: string; answer: string }[] {
+): AskedOne[] {
   const gold = options.questions[lead]?.goldRows ?? [];
   const counted = options.otherQuestions === "passage" ? rows.filter((row) => gold.includes(row)) : rows;
   const isFollowUp = (index: number): boolean => (options.questions[index]?.history ?? []).length > 0;
@@ -155,7 +164,9 @@ function askedAbout(
   others.delete(lead);
   return [lead, ...shuffled([...others], [options.seed, step, lead, 0x6f7468])].flatMap((index) => {
     const asked = options.questions[index];
-    return asked === undefined ? [] : [{ index, question: asked.question, answer: asked.answer }];
+    if (asked === undefined) return [];
+    const { question, answer, evidence } = asked;
+    return [{ index, question, answer, ...(evidence === undefined ? {} : { evidence }) }];
   });
 }
 
@@ -169,9 +180,9 @@ function narrowed(options: GeneratorExamplesOptions, context: AskedContext, grow
       ? context.passages
       : context.passages.map((passage, rank) => ({
           ...passage,
-          text: shownText(curriculum, passage.text, first.answer, growth, [options.seed, step, lead, rank]),
+          text: shownText(curriculum, passage.text, first, growth, [options.seed, step, lead, rank]),
         }));
-  const answered = others.filter(({ answer }) => passages.some((passage) => holds(passage.text, answer)));
+  const answered = others.filter((question) => passages.some((passage) => showsEvidence(passage.text, question)));
   return { ...context, passages, questions: [first, ...answered.slice(0, options.questionsPerContext - 1)] };
 }
 

@@ -43,7 +43,7 @@ describe("what is offered", () => {
   });
 
   it.each([
-    ["sub-commands", ["config", ""], ["show", "schema"]],
+    ["sub-commands", ["config", ""], ["show", "check", "migrate", "schema"]],
     ["options that begin so", ["train", "--re"], ["--resume"]],
     ["an option's choices", ["init", "mine", "--model", ""], ["small", "minilm-scratch"]],
     ["a place's choices", ["completion", ""], ["bash", "zsh", "fish"]],
@@ -100,7 +100,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
 describe("bash", () => {
   it.each([
     ["a command, closed by a blank", "tandem tra", ["train "]],
-    ["the next word", "tandem config ", ["show ", "schema "]],
+    ["the next word", "tandem config ", ["show ", "check ", "migrate ", "schema "]],
     ["a key, left open", "tandem train train.generator.lr", ["train.generator.lr="]],
     ["only what stands behind =, as readline replaces only that", "tandem train experiment=qu", ["quickstart "]],
     ["nothing, and so files, behind a path's =", "tandem eval latest eval.questions=", []],

@@ -72,4 +72,23 @@ describe("copying as the first phase", () => {
     await trainJob({ config, run: again, report: () => undefined, stopRequested: () => false, unsaved: () => undefined });
     expect(losses(again)).toEqual(losses(run));
   });
+
+  it("plans batches by the questions that a short context answers, not by those of the whole passage", async () => {
+    const budget = 700;
+    const more = [
+      "train.generator.batch=null",
+      `train.generator.batch_tokens=${budget}`,
+      "train.generator.questions_per_context=32",
+      "train.generator.curriculum.share=0.9",
+      "train.generator.curriculum.start=1",
+    ];
+    const { config } = loadConfig({ overrides: [...tinyWords(folder), ...WORDS, ...more] });
+    const opened = await openRun(config, run, () => undefined);
+    const phase = opened.phases.copying(1000);
+    const sizes = Array.from({ length: 30 }, (_, step) => phase.tokens(phase.batch(step)));
+    closeRun(opened);
+    const mean = sizes.reduce((sum, size) => sum + size, 0) / sizes.length;
+    expect(mean, sizes.join(" ")).toBeGreaterThan(0.7 * budget);
+    expect(Math.max(...sizes), sizes.join(" ")).toBeLessThan(1.4 * budget);
+  });
 });

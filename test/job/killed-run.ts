@@ -3,8 +3,11 @@
  * would be another test.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
+import { expect } from "vitest";
+import { hashFile } from "../../src/storage/content-hash.js";
 
 export const ROOT = path.join(import.meta.dirname, "../..");
 
@@ -66,4 +69,45 @@ export function lossLines(run: string): Record<string, unknown>[] {
       delete record["gemm_share"];
       return record;
     });
+}
+
+/** Starts a run of `words(runs)`, kills it when `isTime` says so, up to `kills` times, going on each time, then lets it end. */
+export async function killAndResume(
+  words: (runs: string) => readonly string[],
+  kills: number,
+  isTime: (run: string, kill: number) => boolean,
+): Promise<{ run: string; killed: number }> {
+  const runs = mkdtempSync(path.join(tmpdir(), "tandem-killed-"));
+  let killed = 0;
+  for (let kill = 0; kill < kills; kill++) {
+    const known = runFolder(runs);
+    const start = known === undefined ? words(runs) : ["--resume", known, "--quiet"];
+    const result = await trainAndKill(start, () => {
+      const run = runFolder(runs);
+      return run !== undefined && isTime(run, kill);
+    });
+    if (result.signal === "SIGKILL") killed++;
+    else expect(result.code, result.stderr).toBe(0);
+  }
+  const run = runFolder(runs) ?? "";
+  const last = await trainFully(["--resume", run, "--quiet"]);
+  expect(last.code, last.stderr).toBe(0);
+  return { run, killed };
+}
+
+const WEIGHTS = ["retriever/model.safetensors", "generator/model.safetensors", "closed-book/model.safetensors"];
+
+/** The same loss lines to the last digit, no step twice, the same weights byte for byte, the same report. */
+export function expectEqualRuns(run: string, whole: string): void {
+  const lines = lossLines(run);
+  expect(lines).toEqual(lossLines(whole));
+  expect(new Set(lines.map(({ step }) => step)).size).toBe(lines.length);
+  for (const file of WEIGHTS) expect(hashFile(path.join(run, file)), file).toBe(hashFile(path.join(whole, file)));
+  expect(reportWithoutClock(run)).toEqual(reportWithoutClock(whole));
+}
+
+function reportWithoutClock(run: string): unknown {
+  const report = JSON.parse(readFileSync(path.join(run, "report.json"), "utf8")) as Record<string, unknown>;
+  delete report["seconds"];
+  return report;
 }

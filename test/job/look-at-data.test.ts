@@ -6,6 +6,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config/load-config.js";
+import { readGoldPassages } from "../../src/corpus/gold-alignment.js";
+import { noteInputs, requireSameInputs } from "../../src/job/run-inputs.js";
 import { lookAtData, type DataFindings } from "../../src/job/look-at-data.js";
 import { starterConfig } from "../../src/job/starter-config.js";
 import { faultOf } from "./fault-of.js";
@@ -36,6 +39,14 @@ const named = file(
   "named.jsonl",
   asked((i) => [`p${i}`]),
 );
+/** Questions about two of the four passages. */
+const half = (name: string, from: number): string =>
+  file(
+    `${name}.jsonl`,
+    jsonLines(
+      [0, 1].map((i) => ({ id: `q${from + i}`, question: `Where is ${from + i}?`, answers: ["here"], passage_ids: [`p${from + i}`] })),
+    ),
+  );
 const look = (corpus: string, questions: string, more: object = {}): Promise<DataFindings> => lookAtData({ corpus, questions, ...more });
 
 describe("a corpus", () => {
@@ -122,6 +133,26 @@ describe("questions", () => {
     expect((await look(passages, named)).gold).toEqual({ kind: "file", path: passages });
   });
 
+  it("whose ids are lines of a corpus in a folder, whatever else lies there", async () => {
+    const parts = TOWNS.map((title, i) => file(`parts/part-${i}.jsonl`, jsonLines([{ id: `p${i}`, title, text: "It sells rope." }])));
+    file("parts/README.txt", "not a passage\n");
+    const corpus = path.dirname(parts[0]!);
+    const found = await look(corpus, named);
+    expect(found.gold).toEqual({ kind: "file", path: corpus });
+    expect(starterConfig("x", found, "small", "tandem train")).toContain(`gold_passages: ${corpus}\n`);
+    // What the config then names is read as the corpus is.
+    expect([...(await readGoldPassages(corpus)).keys()]).toEqual(["p0", "p1", "p2", "p3"]);
+    const { config } = loadConfig({
+      overrides: [`data.corpus.path=${corpus}`, `data.questions.train=${named}`, `data.questions.gold_passages=${corpus}`],
+    });
+    noteInputs(folder, config.data);
+    requireSameInputs(folder, config.data);
+    writeFileSync(parts[1]!, jsonLines([{ id: "p1", title: "Birch", text: "It sells cheese." }]));
+    expect(await faultOf(() => Promise.resolve().then(() => requireSameInputs(folder, config.data)))).toMatch(
+      /data\.questions\.gold_passages: .*parts is not the file this run began with/,
+    );
+  });
+
   it("whose ids are another file's", async () => {
     const other = file(
       "other.jsonl",
@@ -150,14 +181,14 @@ describe("questions", () => {
   });
 
   it("in files of their own", async () => {
-    const found = await look(passages, named, { valid: tsv, test: named });
-    expect([found.train.questions, found.valid?.questions, found.test?.withIds]).toEqual([4, 4, 4]);
+    const found = await look(passages, half("first", 0), { valid: tsv, test: half("second", 2) });
+    expect([found.train.questions, found.valid?.questions, found.test?.withIds]).toEqual([2, 4, 2]);
   });
 
   it("of which only those for training decide whether a schedule may want gold passages", async () => {
     const config = (found: Awaited<ReturnType<typeof look>>): string => starterConfig("x", found, "small", "tandem train");
     expect(config(await look(passages, tsv, { test: named }))).not.toContain("contexts: gold");
-    expect(config(await look(passages, named, { test: named }))).toContain("contexts: gold");
+    expect(config(await look(passages, half("first", 0), { test: half("second", 2) }))).toContain("contexts: gold");
   });
 
   it.each([
@@ -167,5 +198,43 @@ describe("questions", () => {
     ["are UTF-16", () => file("wide.tsv", Buffer.from("\ufeffA?\tx\n", "utf16le")), /UTF-16/],
   ])("that %s are refused", async (_, questions, expected) => {
     expect(await faultOf(() => look(passages, questions()))).toMatch(expected);
+  });
+});
+
+describe("question files that leak", () => {
+  const about = (name: string, entries: readonly object[]): string =>
+    file(name, jsonLines(entries.map((entry, i) => ({ id: `${name}${i}`, question: `${name} ${i}?`, answers: ["here"], ...entry }))));
+
+  it.each([
+    [
+      "a passage",
+      [{ passage_ids: ["p0"] }, { passage_ids: ["p1"] }],
+      [{ passage_ids: ["p1"] }],
+      /--questions .*train\.jsonl and --test .*test\.jsonl: the sets share 1 document, for example "Birch"/,
+    ],
+    [
+      "a named document",
+      [{ document: "Alder" }, { document: "Birch" }],
+      [{ document: "Alder" }],
+      /share 1 document, for example "Alder".*mend the files/,
+    ],
+    [
+      "a document by its passages",
+      [{ document: "Alder" }, { document: "Dorn" }],
+      [{ passage_ids: ["p0"] }],
+      /share 1 document, for example "Alder"/,
+    ],
+  ])("share %s, and are refused before anything is written", async (_, train, test, refusal) => {
+    expect(await faultOf(() => look(passages, about("train.jsonl", train), { test: about("test.jsonl", test) }))).toMatch(refusal);
+  });
+
+  it("are one file under two names, unless that is validation and test", async () => {
+    expect(await faultOf(() => look(passages, named, { test: named }))).toMatch(/--questions .*named\.jsonl and --test .*named\.jsonl/);
+    const held = half("held", 2);
+    expect((await look(passages, half("taught", 0), { valid: held, test: held })).test?.questions).toBe(2);
+  });
+
+  it("share wordings alone, which is no leak", async () => {
+    expect((await look(passages, tsv, { valid: named })).train.questions).toBe(4);
   });
 });

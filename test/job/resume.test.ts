@@ -7,20 +7,11 @@ import { mkdtempSync, readdirSync, existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { hashFile } from "../../src/storage/content-hash.js";
-import { lossLines, runFolder, startTraining, trainAndKill, trainFully } from "./killed-run.js";
-
-const WEIGHTS = ["retriever/model.safetensors", "generator/model.safetensors", "closed-book/model.safetensors"];
+import { expectEqualRuns, killAndResume, runFolder, startTraining, trainFully } from "./killed-run.js";
 
 /** All training in small: dropout on, so that its masks must come again too. */
 function words(runs: string): string[] {
   return ["experiment=tiny", `run.dir=${runs}`, "generator.dropout=0.1", "retriever.dropout=0.1", "train.checkpoint.every=3", "--quiet"];
-}
-
-function reportWithoutClock(run: string): unknown {
-  const report = JSON.parse(readFileSync(path.join(run, "report.json"), "utf8")) as Record<string, unknown>;
-  delete report["seconds"];
-  return report;
 }
 
 let whole = "";
@@ -32,40 +23,14 @@ beforeAll(async () => {
   whole = runFolder(runs) ?? "";
 }, 300_000);
 
-function expectEqualToWhole(run: string): void {
-  const lines = lossLines(run);
-  expect(lines).toEqual(lossLines(whole));
-  expect(new Set(lines.map(({ step }) => step)).size).toBe(lines.length);
-  for (const file of WEIGHTS) expect(hashFile(path.join(run, file)), file).toBe(hashFile(path.join(whole, file)));
-  expect(reportWithoutClock(run)).toEqual(reportWithoutClock(whole));
-}
-
-/** Kills when `isTime` says so, up to `kills` times, then lets the run end. */
-async function killAndResume(kills: number, isTime: (run: string, kill: number) => boolean): Promise<{ run: string; killed: number }> {
-  const runs = mkdtempSync(path.join(tmpdir(), "tandem-killed-"));
-  let killed = 0;
-  for (let kill = 0; kill < kills; kill++) {
-    const known = runFolder(runs);
-    const start = known === undefined ? words(runs) : ["--resume", known, "--quiet"];
-    const result = await trainAndKill(start, () => {
-      const run = runFolder(runs);
-      return run !== undefined && isTime(run, kill);
-    });
-    if (result.signal === "SIGKILL") killed++;
-    else expect(result.code, result.stderr).toBe(0);
-  }
-  const run = runFolder(runs) ?? "";
-  const last = await trainFully(["--resume", run, "--quiet"]);
-  expect(last.code, last.stderr).toBe(0);
-  return { run, killed };
-}
+const expectEqualToWhole = (run: string): void => expectEqualRuns(run, whole);
 
 const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder) : []);
 
 describe("a killed run, resumed", () => {
   it("cozyrag 33: equals the uninterrupted one after SIGKILL in training, at the moments that log lines appear", async () => {
     // The first kill comes after so many lines, each later one three lines on.
-    const { run, killed } = await killAndResume(4, (folder, kill) => {
+    const { run, killed } = await killAndResume(words, 4, (folder, kill) => {
       const file = path.join(folder, "metrics.jsonl");
       return existsSync(file) && readFileSync(file, "utf8").split("\n").length - 1 >= 2 + 4 * kill;
     });
@@ -74,7 +39,7 @@ describe("a killed run, resumed", () => {
   }, 400_000);
 
   it("equals the uninterrupted one after SIGKILL inside a checkpoint write and inside a refresh", async () => {
-    const { run, killed } = await killAndResume(2, (folder, kill) => {
+    const { run, killed } = await killAndResume(words, 2, (folder, kill) => {
       const unfinished = (names: string[]): boolean => names.some((name) => name.includes(".tmp"));
       return kill === 0 ? unfinished(namesIn(path.join(folder, "checkpoints"))) : unfinished(namesIn(path.join(folder, "index")));
     });
@@ -83,7 +48,7 @@ describe("a killed run, resumed", () => {
   }, 400_000);
 
   it("equals the uninterrupted one after SIGKILL during the evaluation", async () => {
-    const { run, killed } = await killAndResume(1, (folder) => existsSync(path.join(folder, "generator", "model.safetensors")));
+    const { run, killed } = await killAndResume(words, 1, (folder) => existsSync(path.join(folder, "generator", "model.safetensors")));
     expect(killed).toBe(1);
     expectEqualToWhole(run);
   }, 300_000);

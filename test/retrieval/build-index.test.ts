@@ -3,15 +3,15 @@
  * numbers is refused.
  * Alone: npx vitest run test/retrieval/build-index.test.ts
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { liveTensors } from "../../src/engine/scope.js";
 import { UserError } from "../../src/errors.js";
 import { buildIndex, openIndex, provenanceOf, type BuildIndexOptions } from "../../src/retrieval/build-index.js";
 import { readFlatFile } from "../../src/retrieval/flat-file.js";
-import { indexName, readProvenance } from "../../src/retrieval/provenance.js";
-import { readNpy } from "../../src/storage/npy.js";
+import { indexName, readProvenance, writeProvenance } from "../../src/retrieval/provenance.js";
+import { NpyWriter, readNpy } from "../../src/storage/npy.js";
 import { writtenStore } from "../corpus/written-store.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 import { LETTER_PASSAGES, letterEncoder } from "./letter-encoder.js";
@@ -104,6 +104,36 @@ describe("buildIndex", () => {
     const folder = await buildIndex(optionsIn(parent));
     expect(namesIn(folder)).toContain("vectors.npy");
     openIndex(folder).dispose();
+  });
+
+  it.each([
+    [
+      "another number of rows",
+      [5, 8],
+      "float32",
+      /vectors\.npy: the vectors don't fit their provenance; expected float32 \(6, 8\), got float32 \(5, 8\); the passages are embedded anew$/,
+    ],
+    ["another dimension", [6, 7], "float32", /expected float32 \(6, 8\), got float32 \(6, 7\)/],
+    ["another type", [6, 8], "int32", /expected float32 \(6, 8\), got int32 \(6, 8\)/],
+    ["cut off", [6, 8], "cut", /vectors\.npy: is cut short.*; the passages are embedded anew$/],
+    ["the right shape", [6, 8], "float32", undefined],
+  ] as const)("takes a neighbour's vectors only when they fit, and says so: %s", async (_, [rows, columns], kind, warning) => {
+    const parent = temporaryFolder();
+    const neighbour = path.join(parent, "0123456789abcdef");
+    mkdirSync(neighbour);
+    const file = path.join(neighbour, "vectors.npy");
+    const writer = new NpyWriter(file, { columns, dtype: kind === "int32" ? "int32" : "float32" });
+    writer.append(new Uint8Array(rows * columns * 4));
+    writer.commit();
+    if (kind === "cut") truncateSync(file, 200);
+    const faiss = { factory: "Flat", build: "", trainSample: null, sampleSeed: 0, reproducible: true };
+    writeProvenance(neighbour, provenanceOf({ ...optionsIn(parent), approximate: faiss }));
+    const warnings: string[] = [];
+    const folder = await buildIndex(optionsIn(parent, { warn: (text) => warnings.push(text) }));
+    expect(warnings).toEqual(warning === undefined ? [] : [expect.stringMatching(warning)]);
+    // The neighbour's are zeros: whether they were taken shows.
+    expect(vectorsOf(folder).every((value) => value === 0)).toBe(warning === undefined);
+    expect(vectorsOf(folder)).toHaveLength(48);
   });
 
   it("refuses a folder whose provenance was changed under its name", async () => {

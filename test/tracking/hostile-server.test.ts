@@ -263,7 +263,9 @@ describe("files", () => {
     server.mischief = (asked, response, request) =>
       asked.path.endsWith("report.txt") ? answer(403, "no")(asked, response, request) : undefined;
     const { files } = await sync(run);
-    expect([...server.files.keys()].map((name) => name.replace(/^.*artefacts?\/|^.*artifacts\//, ""))).toContain("report.json");
+    const sent = [...server.files.keys()].map((name) => name.replace(/^.*artefacts?\/|^.*artifacts\//, ""));
+    expect(sent).toEqual(expect.arrayContaining(["config.yaml", "report.json", "report.html"]));
+    expect(sent).not.toContain("report.txt");
     expect(files).toBe(server.files.size);
     expect(warnings()).toEqual([expect.stringMatching(/artefact report\.txt is refused \(status 403, no\) and left out/)]);
   });

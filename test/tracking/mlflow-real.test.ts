@@ -115,6 +115,7 @@ describe.skipIf(mlflowMissing !== undefined)(
         "inputs.json",
         "report.json",
         "report.txt",
+        "report.html",
         "validation/step-00000002-generator.jsonl",
       ])
         expect(names).toContain(name);

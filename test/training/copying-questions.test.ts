@@ -6,7 +6,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/errors.js";
+import { splitSentences } from "../../src/text/sentence-split.js";
 import { copyingQuestions } from "../../src/training/copying-questions.js";
+import { generatorExamples } from "../../src/training/generator-examples.js";
 
 const TEXT = 'The crisis began in October 1973, when members met. Oil rose from three dollars (in "old" money) to twelve within a year.';
 
@@ -33,6 +35,42 @@ describe("copying questions", () => {
     });
     expect(made.map(({ question }) => question)).not.toContain("Seen from the");
     expect(made.map(({ question }) => question)).toContain("from the north");
+  });
+
+  it("leave out words that come again across a line's end: a reader sees them twice", () => {
+    const made = copyingQuestions({
+      seed: 1,
+      rows: [0],
+      text: () => "Seen from the north it falls.\nIt was seen\nSeen from\n the south it rises again.",
+      perPassage: 99,
+    });
+    expect(made.map(({ question }) => question)).not.toContain("Seen from the");
+    expect(made.map(({ question }) => question)).toContain("from the north");
+  });
+
+  it("are shown, where a context is shortened, the sentence that they were taken from, and asked along only where theirs is shown", () => {
+    const text = "Oil rose in October 1973, they say. The war ended in October 1973, too. Nobody saw the  ships that came in October 1973.";
+    const questions = copyingQuestions({ seed: 1, rows: [0], text: () => text, perPassage: 99 });
+    expect(questions.filter(({ answer }) => answer === "October 1973").map(({ question }) => question)).toEqual(
+      expect.arrayContaining(["Oil rose in", "war ended in", "that came in"]),
+    );
+    const examples = generatorExamples({
+      seed: 1,
+      questions,
+      contexts: () => [0],
+      passage: () => ({ title: "War", text }),
+      questionsPerContext: 8,
+      curriculum: { share: 1, start: 1, shuffle: false },
+      totalSteps: 100,
+    });
+    for (let lead = 0; lead < examples.size; lead++) {
+      for (const step of [0, 40]) {
+        const { passages, questions: asked } = examples.at(lead, step);
+        const shown = passages.map((passage) => passage.text.replace(/\s+/g, " ")).join(" ");
+        for (const { question, answer } of asked) expect(shown).toContain(`${question} ${answer}`);
+      }
+      expect(splitSentences(examples.at(lead, 0).passages[0]!.text)).toHaveLength(1);
+    }
   });
 
   it("hold in any text: the question and its answer stand there side by side, in one sentence's words", () => {

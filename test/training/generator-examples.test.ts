@@ -35,7 +35,7 @@ describe("the curriculum", () => {
         fc.integer(),
         fc.constantFrom("Ida Renhan", "1733", "Mire"),
         (growth, key, answer) => {
-          const shown = shownText(curriculum, text, answer, growth, [key]);
+          const shown = shownText(curriculum, text, { answer }, growth, [key]);
           expect(holds(shown, answer)).toBe(true);
           const sentences = sentencesOf(shown);
           expect(sentences).toHaveLength(sentencesShown(curriculum, 3, growth));
@@ -48,12 +48,12 @@ describe("the curriculum", () => {
   it("keeps the text's order unless shuffled, and the whole text if no sentence holds the answer", () => {
     const { text } = PASSAGES[1]!;
     const kept = { ...curriculum, shuffle: false };
-    expect(shownText(kept, text, "Hargik", 1, [1])).toBe(text);
-    const two = sentencesOf(shownText(kept, text, "Hargik", 0.5, [1]));
+    expect(shownText(kept, text, { answer: "Hargik" }, 1, [1])).toBe(text);
+    const two = sentencesOf(shownText(kept, text, { answer: "Hargik" }, 0.5, [1]));
     expect(two).toEqual(sentencesOf(text).filter((sentence) => two.includes(sentence)));
-    expect(shownText(kept, text, "nowhere", 0, [1])).toBe(text);
-    expect(sentencesOf(shownText(curriculum, text, "nowhere", 0, [1])).toSorted()).toEqual(sentencesOf(text).toSorted());
-    expect(shownText(curriculum, "", "x", 0, [1])).toBe("");
+    expect(shownText(kept, text, { answer: "nowhere" }, 0, [1])).toBe(text);
+    expect(sentencesOf(shownText(curriculum, text, { answer: "nowhere" }, 0, [1])).toSorted()).toEqual(sentencesOf(text).toSorted());
+    expect(shownText(curriculum, "", { answer: "x" }, 0, [1])).toBe("");
   });
 
   it("an answer is found by whole tokens", () => {
