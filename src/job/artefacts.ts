@@ -12,8 +12,9 @@ import type { Question } from "../corpus/questions.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { UserError } from "../errors.js";
 import { searchAllowed } from "../retrieval/allowed-search.js";
-import { buildIndex } from "../retrieval/build-index.js";
+import { buildIndex, provenanceOf } from "../retrieval/build-index.js";
 import type { Encoder } from "../retrieval/encoder.js";
+import { indexName } from "../retrieval/provenance.js";
 import { openRetriever, type Retriever } from "../retrieval/retriever.js";
 import { writeFolderAtomic } from "../storage/atomic-write.js";
 import { hashJson } from "../storage/content-hash.js";
@@ -62,6 +63,11 @@ export async function currentRetriever(
     held: { dtype: index.dtype, device: parts.device },
   });
   return { retriever, indexName: path.basename(folder) };
+}
+
+/** What {@link currentRetriever} calls the index of this encoder, whether it is built or not. */
+export function indexNameOf({ store, template, index }: ArtefactParts, encoder: Pick<Encoder, "dimension" | "hash">): string {
+  return indexName(provenanceOf({ encoder, store, template, metric: index.metric, approximate: faissSettings(index) }));
 }
 
 /** The encoder with its hash read once: the weights stand still while an index is built. */
@@ -139,7 +145,7 @@ export function openRetrieved(parts: Pick<ArtefactParts, "retrievalFolder">, nam
   return { k, rowsOf: (question) => Array.from(rows.subarray(question * k, (question + 1) * k)) };
 }
 
-/** Deletes artefacts that no checkpoint refers to. */
+/** Deletes artefacts that no checkpoint refers to, and vectors that a killed build left. */
 export function retainArtefacts(
   parts: Pick<ArtefactParts, "indexFolder" | "retrievalFolder">,
   referred: readonly CurrentArtefacts[],
@@ -147,7 +153,7 @@ export function retainArtefacts(
   const prune = (folder: string, kept: ReadonlySet<string | undefined>): void => {
     if (!existsSync(folder)) return;
     for (const name of readdirSync(folder))
-      if (/^[0-9a-f]{16}$/.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
+      if (/^[0-9a-f]{16}(\.partial)?$/.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
   };
   prune(parts.indexFolder, new Set(referred.flatMap(({ index, validated }) => [index, validated])));
   prune(parts.retrievalFolder, new Set(referred.map(({ retrieval }) => retrieval)));

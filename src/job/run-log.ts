@@ -5,10 +5,12 @@
 import { listCheckpoints, checkpointArtefacts, retainCheckpoints, saveCheckpoint } from "../training/checkpoint.js";
 import { openMetricsLog, type MetricsLog } from "../tracking/metrics-log.js";
 import { probePenalties } from "../training/penalty-probe.js";
-import type { RunState } from "../training/run-state.js";
+import type { CurrentArtefacts, RunState } from "../training/run-state.js";
 import { totalSteps, type SchedulePosition } from "../training/schedule.js";
 import type { StepRecord } from "../training/trainer.js";
-import { retainArtefacts } from "./artefacts.js";
+import { Encoder } from "../retrieval/encoder.js";
+import { indexNameOf, retainArtefacts } from "./artefacts.js";
+import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
 import type { Report } from "./reporter.js";
 
@@ -16,6 +18,7 @@ export class RunLog {
   readonly #run: OpenRun;
   readonly #report: Report;
   readonly #metrics: MetricsLog;
+  #base: string | undefined;
   readonly #alarmed = new Set<string>();
 
   constructor(run: OpenRun, report: Report) {
@@ -44,12 +47,25 @@ export class RunLog {
     if (gone.length > 0)
       retainArtefacts(artefacts, [
         state.progress.artefacts,
+        ...this.#baseIndex(),
         ...listCheckpoints(places.checkpoints).map(({ folder }) => checkpointArtefacts(folder)),
       ]);
   }
 
   close(): void {
     this.#metrics.close();
+  }
+
+  /** The index of the retriever as the run began, which the report's base pair searches: embedding a corpus again costs more than the disk. */
+  #baseIndex(): CurrentArtefacts[] {
+    const { artefacts, config, places } = this.#run;
+    if (!config.eval.rows.includes("base-pair")) return [];
+    if (this.#base === undefined) {
+      const encoder = Encoder.load(startFolders(places.path).retriever, encoderOverrides(config.retriever));
+      this.#base = indexNameOf(artefacts, encoder);
+      encoder.dispose();
+    }
+    return [{ index: this.#base }];
   }
 
   async #probe(): Promise<Record<string, number>> {

@@ -1,6 +1,6 @@
 /**
  * Embeds a corpus and writes an index folder: `vectors.npy`, `provenance.json` and, if asked, FAISS's flat file or a FAISS index of any kind. The folder is named by content, immutable, and appears
- * at once: a build that was killed leaves nothing. The trap: embeddings are streamed to the file chunk by chunk, so memory doesn't grow with the corpus, but lengths are only bucketed
+ * at once; a build that was killed leaves the vectors that it had (partial-vectors.ts), from which the next goes on. The trap: embeddings are streamed to the file chunk by chunk, so memory doesn't grow with the corpus, but lengths are only bucketed
  * within a chunk.
  *
  * N passages, D dimension.
@@ -19,6 +19,7 @@ import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { hashFile } from "../storage/content-hash.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { NpyWriter, openNpy } from "../storage/npy.js";
+import { PartialVectors } from "./partial-vectors.js";
 import { ExactIndex, unitRows } from "./exact-index.js";
 import { buildFaissFile } from "./faiss-build.js";
 import { FaissIndex } from "./faiss-index.js";
@@ -64,7 +65,10 @@ const DIGEST = "index.faiss.sha256";
 
 /** The provenance that an index of this encoder over this corpus has. */
 export function provenanceOf(
-  options: Pick<BuildIndexOptions, "encoder" | "store" | "template" | "metric"> & { readonly approximate?: FaissShape | undefined },
+  options: Pick<BuildIndexOptions, "store" | "template" | "metric"> & {
+    readonly encoder: Pick<PassageEmbedder, "dimension" | "hash">;
+    readonly approximate?: FaissShape | undefined;
+  },
 ): Provenance {
   const { encoder, store, template, metric, approximate } = options;
   return {
@@ -99,11 +103,11 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
   }
   const { approximate, metric, progress, warn } = options;
   if (approximate !== undefined) requireFaissSettings(approximate, provenance.dimension, metric, provenance.size);
+  const embedded = await embeddedFile(options, provenance);
   await writeFolderAtomic(folder, async (temporary) => {
     const vectors = path.join(temporary, "vectors.npy");
-    const same = vectorsBeside(options.parent, provenance, warn);
-    if (same === undefined) await writeVectors(vectors, options);
-    else shareFile(same, vectors);
+    if (embedded === undefined) await writeVectors(new NpyWriter(vectors, { columns: provenance.dimension, dtype: "float32" }), options);
+    else shareFile(embedded.path, vectors);
     if (approximate !== undefined)
       await buildFaissFile({
         file: path.join(temporary, "index.faiss"),
@@ -117,8 +121,33 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
       });
     else if (options.faiss) addFlatFile(temporary, metric);
     writeProvenance(temporary, provenance);
+  }).catch((error: unknown) => {
+    // They cost more than all that follows.
+    embedded?.partial?.leave();
+    throw error;
   });
+  embedded?.partial?.remove();
   return folder;
+}
+
+/** The vectors in a file of their own: another index's, or embedded here, going on from where a killed build was. undefined: another process is at it, or the disk has no locks. */
+async function embeddedFile(
+  options: BuildIndexOptions,
+  provenance: Provenance,
+): Promise<{ path: string; partial?: PartialVectors } | undefined> {
+  const { parent, warn } = options;
+  const same = vectorsBeside(parent, provenance, warn);
+  if (same !== undefined) return { path: same };
+  const shape = { rows: provenance.size, columns: provenance.dimension };
+  const partial = PartialVectors.open(parent, indexName({ ...provenance, faiss: undefined }), shape);
+  if (partial === undefined) return undefined;
+  try {
+    await embedInto(partial, options);
+    return { path: partial.finished(), partial };
+  } catch (error) {
+    partial.remove();
+    throw error;
+  }
 }
 
 /** The vectors of another index of `parent` with the same ones, however it is searched. */
@@ -227,19 +256,27 @@ function openExact(folder: string, provenance: Provenance, { dtype, device }: He
   return index;
 }
 
-async function writeVectors(file: string, { encoder, store, template, metric, progress }: BuildIndexOptions): Promise<void> {
-  const writer = new NpyWriter(file, { columns: encoder.dimension, dtype: "float32" });
+async function writeVectors(writer: NpyWriter, options: BuildIndexOptions): Promise<void> {
   try {
-    for (let start = 0; start < store.size; start += PASSAGES_AT_ONCE) {
-      const end = Math.min(start + PASSAGES_AT_ONCE, store.size);
-      const texts = Array.from({ length: end - start }, (_, i) => passageText(store.get(start + i), template));
-      writer.append(embeddedBytes(encoder, texts, metric, start));
-      progress?.(end, store.size, "passages embedded");
-      await yieldToEvents();
-    }
+    await embedInto(writer, options);
     writer.commit();
   } finally {
     writer.abort();
+  }
+}
+
+/** Embeds the passages that aren't there yet. Blocks begin at the same passages in every build, so that each is padded alike. */
+async function embedInto(
+  rows: Pick<NpyWriter, "rows" | "append">,
+  { encoder, store, template, metric, progress }: BuildIndexOptions,
+): Promise<void> {
+  while (rows.rows < store.size) {
+    const start = rows.rows;
+    const end = Math.min(start - (start % PASSAGES_AT_ONCE) + PASSAGES_AT_ONCE, store.size);
+    const texts = Array.from({ length: end - start }, (_, i) => passageText(store.get(start + i), template));
+    rows.append(embeddedBytes(encoder, texts, metric, start));
+    progress?.(end, store.size, "passages embedded");
+    await yieldToEvents();
   }
 }
 

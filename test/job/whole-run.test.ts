@@ -3,7 +3,7 @@
  * refresh reads what the trained retriever finds; and that a validation costs one search and one generation for all its questions, and the log one whole line a logged step.
  * Alone: npx vitest run test/job/whole-run.test.ts
  */
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startProfiling, stopProfiling, type TraceEvent } from "../../src/engine/profiler.js";
@@ -33,6 +33,9 @@ beforeAll(async () => {
     "train.contrastive.warmup=0",
     "train.validate.after_each_phase=true",
     "train.log.every=2",
+    "train.checkpoint.keep_last=1",
+    "train.checkpoint.keep_best=false",
+    "eval.rows=[closed-book, base-pair, trained-pair]",
   ]);
   stopProfiling();
 }, 300_000);
@@ -72,6 +75,19 @@ describe("validation", () => {
       expect(inside(end).filter((name) => name === "search")).toHaveLength(1);
       expect(inside(end).filter((name) => name === "generate")).toHaveLength(1);
     });
+  });
+});
+
+describe("the index of the retriever as the run began", () => {
+  it("is kept for the report's base pair, though no checkpoint refers to it any more", () => {
+    const encoder = Encoder.load(path.join(run, "start/retriever"));
+    const { hash } = encoder;
+    encoder.dispose();
+    const indexes = readdirSync(path.join(run, "index")).map((name) => path.join(run, "index", name));
+    const first = indexes.find((index) => readProvenance(index).encoder === hash) ?? "";
+    const evaluation = events.find(({ name }) => name === "evaluation")?.start ?? 0;
+    expect(indexes).toHaveLength(2);
+    expect(statSync(first).mtimeMs).toBeLessThan(evaluation / 1000);
   });
 });
 
