@@ -8,7 +8,10 @@ import type { Report } from "./reporter.js";
 
 /** Starts a trace in `<run>/profile/`; the returned function ends it. @throws UserError when it can't be written */
 export function profileRun(run: string, report: Report): () => void {
-  const trace = TraceFile.open(path.join(run, "profile"));
+  const trace = TraceFile.open(path.join(run, "profile"), ({ message }) => {
+    stopProfiling();
+    report({ type: "warning", text: `the profile ends here: ${message}` });
+  });
   startProfiling((event) => trace.write(event));
   let isOpen = true;
   const end = (): void => {

@@ -5,6 +5,7 @@
  */
 import { closeSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { UserError } from "../errors.js";
 import { aboutFile } from "../storage/file-fault.js";
 
 /** An event of the trace; times in microseconds. */
@@ -26,21 +27,31 @@ export class TraceFile {
   readonly #file: number;
   readonly #named = new Set<number>();
   #held: string;
+  #isBroken = false;
   #isEmpty = true;
 
-  private constructor(path: string) {
+  readonly #broken: (error: UserError) => void;
+
+  private constructor(path: string, broken: (error: UserError) => void) {
     this.path = path;
+    this.#broken = broken;
     this.#file = aboutFile(path, () => openSync(path, "wx"));
     this.#held = "[";
   }
 
-  /** Starts `trace-<n>.json` in a folder, which is made; a resumed run has one for each time it was taken up. @throws UserError when nothing can be written there */
-  static open(folder: string): TraceFile {
+  /**
+   * Starts `trace-<n>.json` in a folder, which is made; a resumed run has one for each time it was taken up.
+   *
+   * @param broken told once when the disk takes no more; the trace ends there, and nothing is thrown: no run ends for its profile
+   * @throws UserError when nothing can be written there from the start
+   */
+  static open(folder: string, broken: (error: UserError) => void): TraceFile {
     aboutFile(folder, () => mkdirSync(folder, { recursive: true }));
     const numbers = readdirSync(folder).map((name) => Number(/^trace-(\d+)\.json$/.exec(name)?.[1] ?? 0));
-    return new TraceFile(join(folder, `trace-${Math.max(0, ...numbers) + 1}.json`));
+    return new TraceFile(join(folder, `trace-${Math.max(0, ...numbers) + 1}.json`), broken);
   }
 
+  /** @param event is passed over once the file is broken */
   write({ name, category, start, duration, thread, device }: TracedEvent): void {
     const pid = process.pid + (device === undefined ? 0 : device + 1);
     if (!this.#named.has(pid)) {
@@ -65,8 +76,18 @@ export class TraceFile {
   }
 
   #flush(): void {
-    aboutFile(this.path, () => writeSync(this.#file, this.#held));
+    const bytes = Buffer.from(this.#held);
     this.#held = "";
+    if (this.#isBroken) return;
+    try {
+      aboutFile(this.path, () => {
+        for (let written = 0; written < bytes.length;) written += writeSync(this.#file, bytes, written);
+      });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#isBroken = true;
+      this.#broken(error);
+    }
   }
 }
 
