@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import type { Argv, CommandModule } from "yargs";
+import { requireOneProcess } from "../config/launch-environment.js";
 import type { CorpusReport } from "../corpus/build-corpus.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import type { RejectedQuestion } from "../corpus/question-set.js";
@@ -99,6 +100,7 @@ export const command: CommandModule<object, CorpusArguments> = {
         "Passages are measured in tokens of retriever.path; without one, a tokenizer is trained on the corpus, as tandem train does.",
       ),
   handler: async (given) => {
+    requireOneProcess(process.env);
     const { output, json, quiet } = given;
     if (output === undefined && given.questions.length === 0)
       throw new UserError({

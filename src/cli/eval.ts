@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import type { CommandModule } from "yargs";
+import { requireOneProcess } from "../config/launch-environment.js";
 import { jobDisplay } from "./job-display.js";
 
 interface EvalArguments {
@@ -44,6 +45,7 @@ export const command: CommandModule<object, EvalArguments> = {
         "Questions are JSON lines {id, question, answers, passage_ids}, or question<TAB>answer lines, which have no gold passages and so no recall.",
       ),
   handler: async (given) => {
+    requireOneProcess(process.env);
     const { findTrainedRun } = await import("../job/find-run.js");
     const { refuseSettledKeys } = await import("../job/settled-keys.js");
     const run = findTrainedRun(given.run, given.overrides);

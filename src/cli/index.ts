@@ -5,6 +5,7 @@
 import path from "node:path";
 import type { CommandModule } from "yargs";
 import { modelPlace } from "../config/model-name.js";
+import { requireOneProcess } from "../config/launch-environment.js";
 import { UserError } from "../errors.js";
 import type { MadeIndex } from "../job/make-index.js";
 import type { SearchFolders } from "../job/open-search.js";
@@ -52,6 +53,7 @@ export const command: CommandModule<object, IndexArguments> = {
         "An index holds vectors.npy, provenance.json and FAISS's flat.faiss, or index.faiss with index.factory. Verifying compares hashes and embeds some passages again.",
       ),
   handler: async (given) => {
+    requireOneProcess(process.env);
     const display = jobDisplay({ quiet: given.quiet });
     const { makeIndex } = await import("../job/make-index.js");
     try {

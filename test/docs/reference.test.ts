@@ -43,9 +43,10 @@ describe("the reference pages", () => {
     const text = page("commands.md");
     expect(text).toContain(`\n## tandem ${name}\n`);
     const help = await helpOf([name], 110);
-    for (const [, below = ""] of help.matchAll(/^ {2}tandem ([a-z]+ [a-z-]+) [<[ ]/gm)) {
-      if (below.startsWith(`${name} `) && /^Commands:$/m.test(help)) expect(text).toContain(` tandem ${below}`);
-    }
-    for (const [option] of help.matchAll(/--[a-z][a-z-]+/g)) expect(text).toContain(option);
+    const listed = /^Commands:\n((?: .*\n)+)/m.exec(help)?.[1] ?? "";
+    // A command's own form stands in the list too, with its arguments.
+    const names = [...listed.matchAll(/^ {2}tandem ([a-z]+ [a-z-]+)/gm)].map(([, below = ""]) => below);
+    for (const below of names) expect(text).toContain(`\n### tandem ${below}\n`);
+    expect(text).toContain(`\n## tandem ${name}\n\n\`\`\`text\n${help.trim()}\n\`\`\`\n`);
   });
 });

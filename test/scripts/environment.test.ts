@@ -52,7 +52,7 @@ describe("environment/conda.yaml", () => {
     expect(ranges.size).toBe(environment.dependencies.length);
   });
 
-  it("names packages that conda-forge has", () => {
+  it("names packages whose feedstocks were looked up", () => {
     const known = read("test/fixtures/conda-forge-packages.txt")
       .split("\n")
       .filter((line) => line !== "" && !line.startsWith("#"));

@@ -1,5 +1,5 @@
 /**
- * Proves that the bridge's smoke test passes on the processor with nothing but what it carries along, that it can fail (numbers that differ, a golden file that is another), that a check that can't run is said
+ * Proves that the bridge's smoke test passes on the processor with the scripts, sources and Node that it carries along (the add-on is the one that stands in build/: compiling it once more from the carried sources is left to the machine itself), that it can fail (numbers that differ, a golden file that is another), that a check that can't run is said
  * to be skipped, and that what is missing is told in one line. Graphics cards are not tested here: a machine with one runs the script itself. Alone: npx vitest run test/scripts/smoke-native.test.ts
  */
 import { spawnSync } from "node:child_process";
@@ -60,7 +60,7 @@ describe("smoke-native.sh --carry", () => {
 });
 
 describe("smoke-native.sh", { timeout: 240_000 }, () => {
-  it("passes every check on the processor from the carried folder alone, AdamW against PyTorch's own", () => {
+  it("passes every check on the processor with the carried scripts and Node, AdamW against PyTorch's own", () => {
     const { status, out, errors } = run(["cpu"], ready());
     expect(errors).toEqual([]);
     expect(status, out).toBe(0);
