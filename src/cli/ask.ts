@@ -64,6 +64,8 @@ export const command: CommandModule<object, AskArguments> = {
   handler: async (given) => {
     const k = checkedK(given.k);
     const asked = await questionsOf(given);
+    const { startEncoding } = await import("../text/encoding-thread.js");
+    startEncoding();
     const { findTrainedRun } = await import("../job/find-run.js");
     const { openPair } = await import("../job/open-pair.js");
     const pair = openPair(findTrainedRun(given.run, decodingOverrides(given)));

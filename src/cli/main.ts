@@ -112,9 +112,16 @@ function version(): string {
   return description.version;
 }
 
+/** Thrown by a command's handler in place of its work, which begins when the parser is out of the way. */
+class Parsed extends Error {
+  constructor(readonly work: () => unknown) {
+    super("the words are parsed");
+  }
+}
+
 async function parse(words: readonly string[], command: AnyCommand | undefined): Promise<void> {
   let usage: string | undefined;
-  const parser = parserOf(command).fail((message, error) => {
+  const parser = parserOf(command === undefined ? undefined : parsedOnly(command)).fail((message, error) => {
     usage = message;
     // yargs passes what a handler threw as the error and its own complaints as the message, whatever the types say.
     throw (error as Error | undefined) ?? new Error(message);
@@ -122,9 +129,24 @@ async function parse(words: readonly string[], command: AnyCommand | undefined):
   try {
     await parser.parseAsync([...words]);
   } catch (error) {
+    if (error instanceof Parsed) {
+      await error.work();
+      return;
+    }
     if (typeof usage !== "string" || !(error instanceof Error) || error.message !== usage) throw error;
     throw usageError(usage, words, await helpText(words, command));
   }
+}
+
+/** The command without its work. After a handler yargs draws the whole help, whether anybody wants it or not: 50 ms before the work could go on. Commands below a command keep theirs. */
+function parsedOnly(command: AnyCommand): AnyCommand {
+  const { handler, ...rest } = command as CommandModule;
+  return {
+    ...rest,
+    handler: (given: Parameters<typeof handler>[0]) => {
+      throw new Parsed(() => handler(given));
+    },
+  };
 }
 
 /** The help of the command that the words lead to. */

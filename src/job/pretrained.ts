@@ -11,7 +11,6 @@ import { writeFileAtomic } from "../storage/atomic-write.js";
 import { COMMIT } from "../storage/hub-cache.js";
 import { expectObject, readJson } from "../storage/json-file.js";
 import type { ModelRole } from "./hub-files.js";
-import { fetchModel } from "./hub-model.js";
 import type { Report } from "./reporter.js";
 
 export interface PretrainedOptions {
@@ -57,6 +56,8 @@ export async function pretrainedFolder(role: ModelRole, value: string, options: 
     if (pins !== undefined && pin === undefined && named !== undefined)
       writeFileAtomic(pins, `${JSON.stringify({ ...readPins(pins), [role]: { ...named, commit } }, null, 2)}\n`);
   };
+  // The HTTP client costs a tenth of a second, which a run that needs no hub doesn't pay.
+  const { fetchModel } = await import("./hub-model.js");
   const found = await fetchModel(wanted, { hub: options.hub ?? hubSettings(), report, role, setting, onCommit: note });
   // A whole commit that the cache has is taken without the hub, and so without its answer.
   note(found.commit);

@@ -91,6 +91,11 @@ port.on("message", async (request) => {
 
 let thread: Thread | undefined;
 
+/** Starts the thread before it is needed: it boots beside whatever the caller does next, such as loading libtorch. */
+export function startEncoding(): void {
+  thread ??= startThread();
+}
+
 /**
  * Encodes in the thread and waits for it.
  * @param key names the tokenizer; its `json` (the text of tokenizer.json) is sent over only once.
