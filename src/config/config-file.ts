@@ -67,7 +67,12 @@ function isRuns(place: string): boolean {
   return path.basename(place) === "config.yaml" && existsSync(path.join(path.dirname(place), "environment.json"));
 }
 
-/** Whether a regular file is there. */
+/** Whether a regular file is there that can be seen from here. */
 export function isFile(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+  try {
+    return statSync(file).isFile();
+  } catch {
+    // Not there, out of reach, or text far too long for a name: an override may be.
+    return false;
+  }
 }
