@@ -1,9 +1,10 @@
 /**
- * `tandem config check`: composes and checks configurations without running anything, and names every fault. The trap: what a `???` still needs is a fault too, so a file that leaves its paths to the
- * command line is checked together with them.
+ * `tandem config check`: composes and checks configurations without running anything, and names all faults that can be seen at once: what can't be composed hides the rest, a wrong value hides the
+ * contradictions. The trap: what a `???` still needs is a fault too, so a file that leaves its paths to the command line is checked together with them.
  */
+import path from "node:path";
 import type { CommandModule } from "yargs";
-import { optionsForFile } from "../config/config-file.js";
+import { isFile, optionsForFile } from "../config/config-file.js";
 import { findFaults, type LoadOptions } from "../config/load-config.js";
 import { UserError } from "../errors.js";
 import { withOverrides, type OverrideArguments } from "./overrides.js";
@@ -30,29 +31,39 @@ export const check: CommandModule<object, CheckArguments> = {
       .example("$0 config check new.yaml data.root=corpus", "a file that stands alone, with changes")
       .example("$0 config check experiment=quickstart train.generator.lr=1e-3", "what tandem train would be given"),
   handler: (command) => {
-    const isFile = (word: string): boolean => !word.includes("=") && !word.startsWith("~");
-    const files = command.overrides.filter(isFile);
-    const words = command.overrides.filter((word) => !isFile(word));
+    // An override may hold a path with an ending, so only a file that is there settles it.
+    const isNamed = (word: string): boolean => isFile(word) || !(word.includes("=") || word.startsWith("~"));
+    const files = command.overrides.filter(isNamed);
+    const words = command.overrides.filter((word) => !isNamed(word));
     const needed = command.partial ? { needed: [] } : {};
     const folder = command.configDir === undefined ? {} : { configDir: command.configDir };
-    const results = files.length === 0 ? [checked(words.join(" ") || "config", () => ({ ...folder, ...needed, overrides: words }))] : [];
-    for (const file of files) {
-      results.push(
-        checked(file, () => {
-          const own = optionsForFile(file);
-          return { ...folder, ...own, ...needed, overrides: [...(own.overrides ?? []), ...words] };
-        }),
-      );
-    }
+    const results = files.map((file) =>
+      checked(file, () => {
+        const own = optionsForFile(file);
+        const options = { ...own, ...needed, overrides: [...(own.overrides ?? []), ...words] };
+        return { options, doubts: unreadFolder(command.configDir, own) };
+      }),
+    );
+    if (files.length === 0)
+      results.push(checked(words.join(" ") || "config", () => ({ options: { ...folder, ...needed, overrides: words }, doubts: [] })));
     process.stdout.write(command.json ? `${JSON.stringify(results, null, 2)}\n` : results.map(asText).join(""));
     if (results.some(({ faults }) => faults.length > 0)) process.exitCode = 2;
   },
 };
 
-function checked(name: string, options: () => LoadOptions): Checked {
+/** A file is composed from where it lies, whatever --config-dir says. */
+function unreadFolder(given: string | undefined, own: LoadOptions): string[] {
+  if (given === undefined || (own.configDir !== undefined && path.resolve(own.configDir) === path.resolve(given))) return [];
+  const instead =
+    own.configDir === undefined ? "the file stands alone" : `the file is composed from ${path.relative("", own.configDir) || "."}`;
+  return [`--config-dir ${given} isn't read: ${instead}`];
+}
+
+function checked(name: string, prepare: () => { options: LoadOptions; doubts: readonly string[] }): Checked {
   try {
-    const { faults, warnings } = findFaults(options());
-    return { checked: name, faults: faults.map((fault) => new UserError(fault).message), warnings };
+    const { options, doubts } = prepare();
+    const { faults, warnings } = findFaults(options);
+    return { checked: name, faults: faults.map((fault) => new UserError(fault).message), warnings: [...doubts, ...warnings] };
   } catch (error) {
     if (error instanceof UserError) return { checked: name, faults: [error.message], warnings: [] };
     throw error;

@@ -6,6 +6,9 @@ import type { CommandModule } from "yargs";
 import { migrateFile } from "../config/migrate.js";
 import { UserError } from "../errors.js";
 
+/** More are a slip of the keyboard, and epochs of them no count of steps. */
+const MOST_QUESTIONS = 1_000_000_000;
+
 interface MigrateArguments {
   file: string;
   questions: number | undefined;
@@ -24,11 +27,11 @@ export const migrate: CommandModule<object, MigrateArguments> = {
       })
       .example("$0 config migrate config/config.yaml > mine/experiment/old.yaml", "then: tandem config check mine/experiment/old.yaml"),
   handler: ({ file, questions }) => {
-    if (questions !== undefined && !(Number.isInteger(questions) && questions > 0))
+    if (questions !== undefined && !(Number.isInteger(questions) && questions > 0 && questions <= MOST_QUESTIONS))
       throw new UserError({
         where: "--questions",
         what: "isn't a count",
-        expected: "a whole number of at least 1",
+        expected: `a whole number from 1 to ${MOST_QUESTIONS}`,
         got: String(questions),
       });
     const { text, unknown } = migrateFile(file, questions);

@@ -16,6 +16,8 @@ export interface CheckOptions {
   readonly defaultSource: string;
   /** Prefixes of the keys that must be there; elsewhere a `???` becomes the schema's default. undefined: all. */
   readonly needed?: readonly string[];
+  /** What may be done about a `???` besides giving the key. */
+  readonly orElse?: string;
 }
 
 export interface CheckResult {
@@ -26,10 +28,18 @@ export interface CheckResult {
   readonly missing: readonly string[];
 }
 
+export interface Examined extends CheckResult {
+  readonly faults: readonly Fault[];
+  /** Whether `plain` can be looked at further: every value is right or, where it is still to be given, the schema's default. */
+  readonly isWhole: boolean;
+}
+
 interface Findings {
   readonly missing: string[];
   readonly unknown: Fault[];
   readonly wrong: Fault[];
+  /** Keys that must still be given. */
+  readonly gaps: Fault[];
   /** Keys that are missing because another one is: said only if that one isn't needed itself. */
   readonly derived: Fault[];
   readonly sources: Record<string, string>;
@@ -40,18 +50,22 @@ export function checkTree(tree: ConfigNode, options: CheckOptions): CheckResult 
   const { faults, ...result } = examineTree(tree, options);
   const [first, ...more] = faults;
   if (first === undefined) return result;
-  if (more.length === 0) throw new UserError(first);
-  const remedy = [first.remedy, `(${more.length} more after this one)`].filter((part) => part !== undefined).join(" ");
-  throw new UserError({ ...first, remedy });
+  throw new UserError(withMore(first, more.length));
 }
 
-/** The same with all mistakes; `plain` is only of use when there are none. */
-export function examineTree(tree: ConfigNode, options: CheckOptions): CheckResult & { readonly faults: readonly Fault[] } {
-  const findings: Findings = { missing: [], unknown: [], wrong: [], derived: [], sources: {} };
+/** A fault that also says how many others there are. */
+export function withMore(fault: Fault, more: number): Fault {
+  if (more === 0) return fault;
+  return { ...fault, remedy: [fault.remedy, `(${more} more after this one)`].filter((part) => part !== undefined).join(" ") };
+}
+
+/** The same with all mistakes: unknown keys are left out of `plain`. */
+export function examineTree(tree: ConfigNode, options: CheckOptions): Examined {
+  const findings: Findings = { missing: [], unknown: [], wrong: [], gaps: [], derived: [], sources: {} };
   const plain = checkSection(tree, options.schema, "", findings, options);
-  const direct = [...findings.unknown, ...findings.wrong];
-  const faults = direct.length > 0 ? direct : findings.derived;
-  return { plain, sources: findings.sources, missing: findings.missing, faults };
+  const { unknown, wrong, gaps, derived, sources, missing } = findings;
+  const faults = [...unknown, ...wrong, ...(gaps.length > 0 ? gaps : derived)];
+  return { plain, sources, missing, faults, isWhole: wrong.length === 0 };
 }
 
 function checkSection(
@@ -97,8 +111,8 @@ function checkLeaf(given: ConfigNode, leaf: Leaf<unknown>, place: string, findin
   findings.sources[place] = sourceOf(node);
   if (node.kind === "scalar" && node.value === "???") {
     if (isNeeded(place, options.needed)) {
-      const faults = node.isDerived === true ? findings.derived : findings.wrong;
-      faults.push({ where: node.source, what: `'${place}' must be given (${leaf.doc})`, remedy: `add ${place}=…` });
+      const faults = node.isDerived === true ? findings.derived : findings.gaps;
+      faults.push(gapFault(place, leaf, node.source, options));
     }
     findings.missing.push(place);
     return leaf.default;
@@ -112,6 +126,12 @@ function checkLeaf(given: ConfigNode, leaf: Leaf<unknown>, place: string, findin
     findings.wrong.push(wrongValue(place, node, leaf, (error as Error).message));
   }
   return value;
+}
+
+/** The fault of a key that must still be given. */
+export function gapFault(key: string, leaf: Leaf<unknown>, where: string, { orElse }: Pick<CheckOptions, "orElse">): Fault {
+  const remedy = [`add ${key}=…`, ...(orElse === undefined ? [] : [orElse])].join(", ");
+  return { where, what: `'${key}' must be given (${leaf.doc})`, remedy };
 }
 
 /** Whoever set a key last; free keys are owed to the last of them. */

@@ -3,7 +3,9 @@
  * in the code (temperature, answer length, positives), and a config that left them out would not be what was run.
  */
 import { UserError } from "../errors.js";
-import { scalarOfWord } from "./override-value.js";
+import { escaped, leafOf, numberOf, type Old, oldValues, textOf } from "./cozyrag-values.js";
+import { integer, type Leaf } from "./leaf.js";
+import { hubName } from "./model-name.js";
 import { type ConfigNode, nodeAt, plainValue } from "./tree.js";
 
 /** One line of the new config. */
@@ -21,9 +23,6 @@ export interface Migration {
   /** Keys that CoZyRAG didn't know either, with their places. */
   readonly unknown: readonly string[];
 }
-
-/** A value of the old config with its place; undefined: the key isn't there. */
-type Old = (key: string) => { readonly value: unknown; readonly where: string } | undefined;
 
 const KNOWN = [
   "qa_path",
@@ -57,7 +56,7 @@ const DROPPED: Readonly<Record<string, string>> = {
   use_ddp: "was never read",
   save_each_epoch: "was never read; train.checkpoint says when the state is saved",
   validation_questions:
-    "had no gold answers to be scored by; validation questions are split off, by document. Ask these of the finished run:",
+    "had no gold answers to be scored by; validation questions are split off, by document. Ask these of the finished run, by its folder:",
 };
 
 /** Its own, in the code: generation's max_new_tokens. */
@@ -66,6 +65,14 @@ const GPT2_POSITIONS = 1024;
 /** Weights above these drowned the cross-entropy once the penalties had a gradient. */
 const MOST = { ngram: 0.1, keyword: 0.1, short: 0.05 } as const;
 const CONTRASTIVE_BATCH = 32;
+/** Epochs times questions must stay a count of steps. */
+const EPOCHS: Leaf<unknown> = integer({
+  doc: "CoZyRAG's epochs, half of them the retriever's.",
+  default: 60,
+  minimum: 1,
+  maximum: 1_000_000,
+});
+const FETCHED = "a folder of that path, else the hub's model, fetched once (tandem fetch, before a job without a network)";
 
 /**
  * @param tree the old config
@@ -73,25 +80,23 @@ const CONTRASTIVE_BATCH = 32;
  * @throws UserError for a value of a wrong type or out of range, with its place
  */
 export function migrateKeys(tree: ConfigNode, questions: number | undefined): Migration {
-  const old: Old = (key) => {
-    const node = nodeAt(tree, key.split("."));
-    if (node === undefined) return undefined;
-    const plain = plainValue(node);
-    // PyYAML reads 5e-5 as text, so configs quote numbers as they like.
-    return { value: typeof plain === "string" ? scalarOfWord(plain) : plain, where: node.source };
-  };
+  const old = oldValues(tree);
+  const given = new Set(KNOWN.filter((key) => nodeAt(tree, key.split(".")) !== undefined) as string[]);
   return {
     entries: [...paths(old), ...models(old), ...training(old, questions), ...penalties(old)],
-    dropped: Object.entries(DROPPED).flatMap(([key, reason]) => dropped(key, reason, old)),
+    dropped: Object.entries(DROPPED).flatMap(([key, reason]) =>
+      given.has(key) ? [{ key, reason: [reason, ...asked(old, key)].join("\n") }] : [],
+    ),
     unknown: unknownKeys(tree, ""),
   };
 }
 
-function dropped(key: string, reason: string, old: Old): { key: string; reason: string }[] {
-  const found = old(key);
-  if (found === undefined) return [];
-  const asked = Array.isArray(found.value) ? found.value.map((question) => `tandem ask latest ${JSON.stringify(question)}`) : [];
-  return [{ key, reason: [reason, ...asked].join("\n") }];
+/** Questions as commands that may be pasted into a shell: one line, in quotes in which nothing is expanded. */
+function asked(old: Old, key: string): string[] {
+  const value = old(key)?.value;
+  const quoted = (question: unknown): string =>
+    `'${(typeof question === "string" ? question : JSON.stringify(question)).replaceAll(/[\s\u0085]+/g, " ").replaceAll("'", `'\\''`)}'`;
+  return Array.isArray(value) ? value.map((question) => `tandem ask <run> ${quoted(question)}`) : [];
 }
 
 function unknownKeys(node: ConfigNode, prefix: string): string[] {
@@ -115,14 +120,24 @@ function unknownKeys(node: ConfigNode, prefix: string): string[] {
 
 function paths(old: Old): Entry[] {
   const given = (key: string, from: string, reason: string): Entry => {
-    const path = textOf(old, from);
-    return { key, value: path ?? "???", reason: path === undefined ? `${from} was not given, and CoZyRAG crashed without it` : reason };
+    const path = textOf(old, from, leafOf(key));
+    return {
+      key,
+      value: path === undefined ? "???" : escaped(path),
+      reason: path === undefined ? `${from} was not given, and CoZyRAG crashed without it` : reason,
+    };
   };
-  const output = textOf(old, "output_dir");
+  const output = textOf(old, "output_dir", leafOf("run.dir"));
   return [
     ...(output === undefined
       ? []
-      : [{ key: "run.dir", value: output, reason: "output_dir; each run gets a folder of its own in it, and no run overwrites another" }]),
+      : [
+          {
+            key: "run.dir",
+            value: escaped(output),
+            reason: "output_dir; each run gets a folder of its own in it, and no run overwrites another",
+          },
+        ]),
     {
       key: "data.corpus.format",
       value: "jsonl",
@@ -139,44 +154,80 @@ function paths(old: Old): Entry[] {
   ];
 }
 
+/** A number that is taken as it is, or CoZyRAG's default. */
+function taken(old: Old, from: string, key: string, usual: number): Entry {
+  const value = numberOf(old, from, leafOf(key));
+  return { key, value: value ?? usual, reason: value === undefined ? notGiven(from) : from };
+}
+
+function notGiven(from: string): string {
+  return `${from} was not given: CoZyRAG's default`;
+}
+
+/** The old key with its value, which is CoZyRAG's default where none was given. */
+function named(from: string, value: number, isGiven: boolean): string {
+  return isGiven ? `${from} ${value}` : `${notGiven(from)}, ${value}`;
+}
+
 function models(old: Old): Entry[] {
-  const length = numberOf(old, "max_length", { integer: true, least: 16 });
-  const tokens = length === undefined ? undefined : Math.min(GPT2_POSITIONS, length + ANSWER_TOKENS);
+  const given = numberOf(old, "max_length", leafOf("generator.max_tokens"));
+  const length = given ?? 384;
   return [
-    { key: "retriever.path", ...folderOf(old, "retriever_model_name", "all-MiniLM-L6-v2", "TANDEM_MINILM") },
+    retrieverModel(old),
     {
       key: "retriever.max_tokens",
       value: 256,
       reason: "MiniLM's limit in its folder; 384, which CoZyRAG's README gives, is the vector's width",
     },
-    { key: "generator.path", ...folderOf(old, "model_name", "distilgpt2", "TANDEM_DISTILGPT2") },
-    ...(tokens === undefined
-      ? []
-      : [
-          {
-            key: "generator.max_tokens",
-            value: tokens,
-            reason: `max_length ${length ?? ""} and the ${ANSWER_TOKENS} tokens of an answer, at most GPT-2's ${GPT2_POSITIONS}: passages are cut to fit, where CoZyRAG cut off the final "A:"`,
-          },
-        ]),
-    { key: "prompt.passages", value: numberOf(old, "top_k", { integer: true, least: 1 }) ?? 1, reason: "top_k" },
+    generatorModel(old),
+    {
+      key: "generator.max_tokens",
+      value: Math.min(GPT2_POSITIONS, length + ANSWER_TOKENS),
+      reason: `${named("max_length", length, given !== undefined)}, and the ${ANSWER_TOKENS} tokens of an answer, at most GPT-2's ${GPT2_POSITIONS}: passages are cut to fit, where CoZyRAG cut off the final "A:"`,
+    },
+    taken(old, "top_k", "prompt.passages", 1),
     { key: "eval.max_new_tokens", value: ANSWER_TOKENS, reason: "was in the code; answers are greedy, so that two epochs can be compared" },
   ];
 }
 
+/** SentenceTransformer put its own organisation before a bare name, unless it was one of BERT's. */
+function retrieverModel(old: Old): Entry {
+  const [from, key] = ["retriever_model_name", "retriever.path"];
+  const name = textOf(old, from, leafOf(key));
+  const usual = "sentence-transformers/all-MiniLM-L6-v2";
+  if (name === undefined)
+    return { key, value: usual, reason: `${from} was not given, and CoZyRAG crashed without it; this is its shipped config's` };
+  const isBare = hubName(name) !== undefined && !name.includes("/") && !/^bert-(base|large)-/.test(name);
+  return isBare
+    ? { key, value: `sentence-transformers/${name}`, reason: `${from} ${name}, by its whole name; ${FETCHED}` }
+    : placed(key, name, from);
+}
+
+function generatorModel(old: Old): Entry {
+  const [from, key] = ["model_name", "generator.path"];
+  const name = textOf(old, from, leafOf(key));
+  return name === undefined ? { key, value: "distilgpt2", reason: `${notGiven(from)}; ${FETCHED}` } : placed(key, name, from);
+}
+
+/** A folder, or a model's name on the hub as it stands: which of the two is seen where the run starts. */
+function placed(key: string, name: string, from: string): Entry {
+  const isFolder = /^[./~]/.test(name) || hubName(name) === undefined;
+  return { key, value: escaped(name), reason: isFolder ? `${from}, a folder` : `${from}; ${FETCHED}` };
+}
+
 function training(old: Old, questions: number | undefined): Entry[] {
-  const batch = numberOf(old, "batch_size", { integer: true, least: 1 }) ?? 2;
-  const rate = { least: 0, exclusive: true, most: 10 } as const;
+  const first = taken(old, "batch_size", "train.generator.batch", 4);
+  const batch = first.value as number;
   return [
-    ...schedule(old, batch, questions),
-    { key: "train.generator.batch", value: batch, reason: "batch_size" },
-    { key: "train.generator.lr", value: numberOf(old, "learning_rate_gpt", rate) ?? 5e-5, reason: "learning_rate_gpt" },
+    schedule(old, batch, questions),
+    first,
+    taken(old, "learning_rate_gpt", "train.generator.lr", 5e-5),
     {
       key: "train.contrastive.batch",
       value: CONTRASTIVE_BATCH,
       reason: `a batch of ${batch} has ${batch - 1} negatives, too few to learn from; it needn't be the generator's`,
     },
-    { key: "train.contrastive.lr", value: numberOf(old, "learning_rate_retriever", rate) ?? 5e-5, reason: "learning_rate_retriever" },
+    taken(old, "learning_rate_retriever", "train.contrastive.lr", 5e-5),
     { key: "train.contrastive.temperature", value: 0.1, reason: "was in the code" },
     {
       key: "train.contrastive.positives",
@@ -192,12 +243,14 @@ function training(old: Old, questions: number | undefined): Entry[] {
 }
 
 /** Half of CoZyRAG's epochs trained the generator, half the retriever; here phases are counted in updates, and the index follows each retriever phase. */
-function schedule(old: Old, batch: number, questions: number | undefined): Entry[] {
-  const epochs = numberOf(old, "num_train_epochs", { integer: true, least: 1 });
-  if (epochs === undefined) return [];
+function schedule(old: Old, batch: number, questions: number | undefined): Entry {
+  const key = "train.schedule";
+  const given = numberOf(old, "num_train_epochs", EPOCHS);
+  const epochs = given ?? 60;
+  const said = named("num_train_epochs", epochs, given !== undefined);
   if (questions === undefined || questions === 0) {
-    const reason = `num_train_epochs ${epochs}: epochs of unknown length, since the questions were not counted (--questions N); this is the default schedule`;
-    return [{ key: "train.schedule", value: phases(1000, 200, 2), reason }];
+    const reason = `${said}: epochs of unknown length, since the questions were not counted (--questions N); this is the default schedule`;
+    return { key, value: phases(1000, 200, 2), reason };
   }
   const rounds = epochs < 4 ? 1 : 2;
   const updates = (share: number, size: number): number => Math.max(1, Math.ceil((share * Math.ceil(questions / size)) / rounds));
@@ -205,8 +258,8 @@ function schedule(old: Old, batch: number, questions: number | undefined): Entry
     updates(Math.ceil(epochs / 2), batch),
     updates(Math.max(1, Math.floor(epochs / 2)), CONTRASTIVE_BATCH),
   ];
-  const reason = `num_train_epochs ${epochs} over ${questions} questions, half of them for each model; CoZyRAG never embedded the passages anew, a refresh does`;
-  return [{ key: "train.schedule", value: phases(forGenerator, forRetriever, rounds), reason }];
+  const reason = `${said}, over ${questions} questions, half of them for each model; CoZyRAG never embedded the passages anew, a refresh does`;
+  return { key, value: phases(forGenerator, forRetriever, rounds), reason };
 }
 
 function phases(generator: number, contrastive: number, rounds: number): object[] {
@@ -215,89 +268,36 @@ function phases(generator: number, contrastive: number, rounds: number): object[
 }
 
 function penalties(old: Old): Entry[] {
-  const weight = (key: string, most: number): { value: number; reason: string } | undefined => {
-    const given = numberOf(old, `penalties.${key}.weight`, { least: 0 });
-    if (given === undefined) return undefined;
-    const lowered = `was ${given}: CoZyRAG's penalties had no gradient, so it did nothing; here it would drown the cross-entropy`;
-    return given > most ? { value: most, reason: lowered } : { value: given, reason: `penalties.${key}.weight` };
-  };
-  const n = numberOf(old, "penalties.ngram_repeat.n", { integer: true, least: 1 });
-  const words = numberOf(old, "penalties.short_answer.min_words", { integer: true, least: 1 });
-  const [ngram, keyword, short] = [
-    weight("ngram_repeat", MOST.ngram),
-    weight("keyword_overlap", MOST.keyword),
-    weight("short_answer", MOST.short),
-  ];
-  const entries: (Entry | undefined)[] = [
-    n === undefined
-      ? undefined
-      : { key: "train.penalties.ngram_repeat.n", value: n, reason: "penalties.ngram_repeat.n; counted in the answer alone" },
-    ngram && { key: "train.penalties.ngram_repeat.weight", ...ngram },
-    keyword && {
+  const n = taken(old, "penalties.ngram_repeat.n", "train.penalties.ngram_repeat.n", 3);
+  const words = numberOf(old, "penalties.short_answer.min_words", leafOf("train.penalties.short_answer.min_tokens"));
+  const fewest = words ?? 4;
+  return [
+    { ...n, reason: `${n.reason}; counted in the answer alone` },
+    weight(old, "ngram_repeat", "ngram_repeat", 0.1, MOST.ngram),
+    {
       key: "train.penalties.keyword.direction",
       value: "coverage",
       reason: "its formula, 1 − overlap, punishes missing keywords, the opposite of what its README says",
     },
-    keyword && { key: "train.penalties.keyword.weight", ...keyword },
-    words === undefined
-      ? undefined
-      : {
-          key: "train.penalties.short_answer.min_tokens",
-          value: Math.min(words, 2),
-          reason: `min_words ${words}; more than 2 contradicts answers of one word`,
-        },
-    short && { key: "train.penalties.short_answer.weight", ...short },
+    weight(old, "keyword_overlap", "keyword", 0.4, MOST.keyword),
+    {
+      key: "train.penalties.short_answer.min_tokens",
+      value: Math.min(fewest, 2),
+      reason: `${named("penalties.short_answer.min_words", fewest, words !== undefined)}${fewest > 2 ? "; more than 2 contradicts answers of one word" : ""}`,
+    },
+    weight(old, "short_answer", "short_answer", 0.01, MOST.short),
   ];
-  return entries.filter((entry) => entry !== undefined);
 }
 
-/** A model of the hub by the folder that its files are put in: nothing is fetched while a run starts. */
-function folderOf(old: Old, key: string, usual: string, variable: string): { value: string; reason: string } {
-  const name = textOf(old, key);
-  if (name === undefined || name === usual || name.endsWith(`/${usual}`))
-    return {
-      value: `\${oc.env:${variable},\${tandem:root}/models/${usual}}`,
-      reason: `${key} ${name ?? usual}: a folder, nothing is fetched while a run starts`,
-    };
-  const isFolder = /^[./~]/.test(name);
-  const folder = escaped(name);
-  return isFolder
-    ? { value: folder, reason: key }
-    : {
-        value: `\${tandem:root}/models/${folder.split("/").at(-1) ?? folder}`,
-        reason: `${key} ${name}: put the model's files there, or name their folder`,
-      };
-}
-
-/** Text of the old config has no references. */
-function escaped(text: string): string {
-  return text.replaceAll("${", "\\${");
-}
-
-function textOf(old: Old, key: string): string | undefined {
-  const found = old(key);
-  if (found === undefined || found.value === null) return undefined;
-  if (typeof found.value === "string" && found.value !== "") return key.endsWith("_name") ? found.value : escaped(found.value);
-  throw wrong(key, found, "text");
-}
-
-interface Range {
-  readonly integer?: boolean;
-  readonly least: number;
-  readonly exclusive?: boolean;
-  readonly most?: number;
-}
-
-function numberOf(old: Old, key: string, { integer = false, least, exclusive = false, most = 1e9 }: Range): number | undefined {
-  const found = old(key);
-  if (found === undefined || found.value === null) return undefined;
-  const { value } = found;
-  const isRight =
-    typeof value === "number" && value <= most && (exclusive ? value > least : value >= least) && (!integer || Number.isInteger(value));
-  if (isRight) return value;
-  throw wrong(key, found, `${integer ? "a whole number" : "a number"} ${exclusive ? "above" : "of at least"} ${least}, at most ${most}`);
-}
-
-function wrong(key: string, { value, where }: { value: unknown; where: string }, expected: string): UserError {
-  return new UserError({ where, what: `'${key}' has a wrong value`, expected, got: JSON.stringify(value) });
+function weight(old: Old, penalty: string, ours: string, usual: number, most: number): Entry {
+  const [from, key] = [`penalties.${penalty}.weight`, `train.penalties.${ours}.weight`];
+  const given = numberOf(old, from, leafOf(key));
+  const value = given ?? usual;
+  if (value <= most) return { key, value, reason: given === undefined ? notGiven(from) : from };
+  const was = given === undefined ? `${notGiven(from)}, ${usual}, is too much` : `was ${given}`;
+  return {
+    key,
+    value: most,
+    reason: `${was}: CoZyRAG's penalties had no gradient, so it did nothing; here it would drown the cross-entropy`,
+  };
 }

@@ -1,11 +1,12 @@
 /**
  * What one key alone can't say: lengths that must fit each other, a weight that needs a direction, a schedule that trains nothing. Each mistake is
- * one UserError naming the key and who set it; what is only doubtful becomes a warning. The trap: the lengths of a model that comes from a folder
+ * one fault naming the key and who set it; what is only doubtful becomes a warning. Nothing stops at a mistake: a check goes on with the values as they stand. The trap: the lengths of a model that comes from a folder
  * are in that folder's config.json; a folder that isn't there yet is left to the loader.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { UserError } from "../errors.js";
+import { type Fault, UserError } from "../errors.js";
+import { withMore } from "./check-tree.js";
 import { schemaDefault } from "./compose.js";
 import type { TandemConfig } from "./schema.js";
 
@@ -14,41 +15,32 @@ export type Sources = Readonly<Record<string, string>>;
 
 interface Check {
   readonly config: TandemConfig;
-  /** Throws the one line for a key. */
-  readonly refuse: (key: string, what: string, remedy: string) => never;
+  /** Notes a contradiction; the check goes on. */
+  readonly refuse: (key: string, what: string, remedy: string) => void;
   readonly warn: (key: string, what: string) => void;
 }
 
 /**
  * @returns warnings, one line each
- * @throws UserError for the first contradiction
+ * @throws UserError for the first contradiction, saying how many more there are
  */
 export function crossCheck(config: TandemConfig, sources: Sources): string[] {
   const { warnings, faults } = crossFaults(config, sources);
-  const [first] = faults;
-  if (first !== undefined) throw first;
-  return warnings;
+  const [first, ...more] = faults;
+  if (first === undefined) return warnings;
+  throw new UserError(withMore(first, more.length));
 }
 
-/** Warnings, and the first contradiction that each check finds. */
-export function crossFaults(config: TandemConfig, sources: Sources): { warnings: string[]; faults: UserError[] } {
+/** Warnings, and every contradiction. */
+export function crossFaults(config: TandemConfig, sources: Sources): { warnings: string[]; faults: Fault[] } {
   const warnings: string[] = [];
-  const faults: UserError[] = [];
+  const faults: Fault[] = [];
   const check: Check = {
     config,
-    refuse: (key, what, remedy) => {
-      throw new UserError({ where: sourceOf(key, sources), what: `'${key}' ${what}`, remedy });
-    },
+    refuse: (key, what, remedy) => faults.push({ where: sourceOf(key, sources), what: `'${key}' ${what}`, remedy }),
     warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
-  for (const look of CHECKS) {
-    try {
-      look(check);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      faults.push(error);
-    }
-  }
+  for (const look of CHECKS) look(check);
   return { warnings, faults };
 }
 
@@ -260,12 +252,12 @@ function checkGeneration({ config, refuse, warn }: Check): void {
   const { generation } = config;
   const { strategy, answers } = generation;
   for (const owner of ["sample", "beam"] as const) {
-    const set = strategyKeys[owner].find((key) => generation[key] !== null);
-    if (owner !== strategy && set !== undefined) {
+    if (owner === strategy) continue;
+    for (const key of strategyKeys[owner].filter((own) => generation[own] !== null)) {
       refuse(
-        `generation.${set}`,
+        `generation.${key}`,
         `is set, but generation.strategy is ${strategy}`,
-        `set generation.strategy=${owner}, or generation.${set}=null`,
+        `set generation.strategy=${owner}, or generation.${key}=null`,
       );
     }
   }

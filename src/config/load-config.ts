@@ -7,7 +7,7 @@ import { homedir } from "node:os";
 import path from "node:path";
 import convict from "convict";
 import { type Fault, UserError } from "../errors.js";
-import { checkTree, examineTree } from "./check-tree.js";
+import { checkTree, examineTree, gapFault } from "./check-tree.js";
 import { compose, composeFile, type Composition, schemaDefault } from "./compose.js";
 import { crossCheck, crossFaults } from "./cross-checks.js";
 import { type Environment, interpolate } from "./interpolate.js";
@@ -15,7 +15,7 @@ import { isLeaf, type Leaf, type Section } from "./leaf.js";
 import { modelPlace } from "./model-name.js";
 import { resolveTemplates } from "./prompt-templates.js";
 import { schema, type TandemConfig } from "./schema.js";
-import { defaultsTree, schemaKeys } from "./schema-keys.js";
+import { defaultsTree, schemaKeys, schemaLeaves } from "./schema-keys.js";
 import { searchPath } from "./search-path.js";
 
 export interface LoadOptions {
@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly base?: string;
   /** Prefixes of the keys that the command reads: a `???` is a mistake only there. undefined: everywhere. */
   readonly needed?: readonly string[];
+  /** What nothing but `base` can give, for {@link findFaults}: its paths; of a run's own config, which holds every key, something of each section. */
+  readonly standsAs?: "own-file" | "run";
   /** Stands in for the process's environment in tests. */
   readonly environment?: Environment;
 }
@@ -63,19 +65,68 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   return { config, composed, sources, choices, files, overrides, missing, warnings: [...warnings, ...crossCheck(config, sources)] };
 }
 
-/** Everything that is wrong with a configuration, and what is doubtful. What can't be composed has one fault, since nothing after it can be seen. */
+/**
+ * What is wrong with a configuration, all that can be seen at once, and what is doubtful. What can't be composed has one fault, since nothing after it can be seen; contradictions between keys are looked
+ * for once each value is right by itself, and a warning says where they were not.
+ */
 export function findFaults(options: LoadOptions = {}): { readonly faults: readonly Fault[]; readonly warnings: readonly string[] } {
   try {
-    const { resolved, check } = resolveFrom(options);
-    const { plain, sources, faults } = examineTree(resolved, check);
-    if (faults.length > 0) return { faults, warnings: [] };
-    const { config, warnings } = settled(throughConvict(plain), sources);
-    const crossed = crossFaults(config, sources);
-    return { faults: crossed.faults.map(({ fault }) => fault), warnings: [...warnings, ...crossed.warnings] };
+    const { resolved, check, files } = resolveFrom(options);
+    const orElse = "or --partial to let it pass";
+    const { plain, sources, missing, faults: own, isWhole } = examineTree(resolved, { ...check, orElse });
+    const faults = [...own, ...lacking(options, plain, sources, missing, files.at(-1) ?? "", orElse)];
+    if (!isWhole) return { faults, warnings: ["contradictions between keys are looked for once the values are right"] };
+    const absolute = absolutePaths(schema, throughConvict(plain)) as TandemConfig;
+    const templates = templatesOf(absolute, sources);
+    const crossed = crossFaults(absolute, sources);
+    return { faults: [...faults, ...templates.faults, ...crossed.faults], warnings: [...templates.warnings, ...crossed.warnings] };
   } catch (error) {
     if (error instanceof UserError) return { faults: [error.fault], warnings: [] };
     throw error;
   }
+}
+
+/** The first fault of the templates, which can't be read further. */
+function templatesOf(config: TandemConfig, sources: Readonly<Record<string, string>>): { faults: Fault[]; warnings: string[] } {
+  try {
+    return { faults: [], warnings: resolveTemplates(config.prompt, sources).warnings };
+  } catch (error) {
+    if (error instanceof UserError) return { faults: [error.fault], warnings: [] };
+    throw error;
+  }
+}
+
+/** What a file that stands alone leaves out, where nobody else can give it. */
+function lacking(
+  { standsAs, needed }: LoadOptions,
+  plain: unknown,
+  sources: Readonly<Record<string, string>>,
+  missing: readonly string[],
+  file: string,
+  orElse: string,
+): Fault[] {
+  if (standsAs === undefined || needed !== undefined) return [];
+  if (standsAs === "run") {
+    const isSet = ([key, source]: [string, string], section: string): boolean => key.startsWith(`${section}.`) && source !== schemaDefault;
+    const gone = RUN_SECTIONS.filter((section) => !Object.entries(sources).some((entry) => isSet(entry, section)));
+    if (gone.length === 0) return [];
+    const remedy = "put the file back as the run wrote it";
+    return [
+      { where: file, what: "is not the whole config of a run", expected: RUN_SECTIONS.join(", "), got: `no ${gone.join(", no ")}`, remedy },
+    ];
+  }
+  return schemaLeaves(schema)
+    .filter(({ key }) => OWN_PATHS.includes(key) && !missing.includes(key) && valueAt(plain, key) === null)
+    .map(({ key, leaf }) => gapFault(key, leaf, sources[key] === schemaDefault ? file : (sources[key] ?? file), { orElse }));
+}
+
+/** What training reads in any case. In composed configurations conf/data asks for them by `???`. */
+const OWN_PATHS: readonly string[] = ["data.corpus.path", "data.questions.train"];
+/** The sections that every run has written. */
+const RUN_SECTIONS = ["data", "retriever", "generator", "prompt", "index", "train", "eval"];
+
+function valueAt(plain: unknown, key: string): unknown {
+  return key.split(".").reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], plain);
 }
 
 /** Composed and interpolated, not yet checked. */

@@ -2,10 +2,11 @@
  * CoZyRAG's config.yaml as one of ours, with the reason of every change in a comment above it. What becomes of a key is cozyrag-keys.ts. The trap: the result stands alone, and as an experiment too, so it
  * has a package header and no defaults list.
  */
-import { readFileSync } from "node:fs";
-import { stringify } from "yaml";
+import { readFileSync, statSync } from "node:fs";
+import { Document, isMap, isScalar, isSeq, type Node, Pair, Scalar, YAMLMap } from "yaml";
 import { UserError } from "../errors.js";
 import { type Entry, migrateKeys } from "./cozyrag-keys.js";
+import { oneLine } from "./cozyrag-values.js";
 import { nodeAt } from "./tree.js";
 import { readYamlFile } from "./yaml-file.js";
 
@@ -31,45 +32,60 @@ export function migrateFile(file: string, questions?: number): Migrated {
       expected: "qa_path, model_name, …",
       remedy: "name CoZyRAG's config.yaml",
     });
-  const lines = [
-    "# @package _global_",
-    "# Made of CoZyRAG's config by tandem config migrate. Each comment says where the value below it comes from, or why it isn't the old one.",
-    "# To run it: save it as <folder>/experiment/<name>.yaml, then tandem train --config-dir <folder> experiment=<name>",
-    ...dropped.flatMap(({ key, reason }) => `${key} is gone: ${reason}`.split("\n").map((line) => `# ${line}`)),
-    ...unknown.map((key) => `# ${key} is unknown: neither CoZyRAG nor Tandem reads it`),
-    "",
-    "name: cozyrag",
-    ...rendered(entries),
+  const comments = [
+    "@package _global_",
+    "Made of CoZyRAG's config by tandem config migrate. Each comment says where the value below it comes from, or why it isn't the old one.",
+    "To run it: save it as <folder>/experiment/<name>.yaml, then tandem train --config-dir <folder> experiment=<name>",
+    ...dropped.flatMap(({ key, reason }) => `${key} is gone: ${reason}`.split("\n")),
+    ...unknown.map((key) => `${key} is unknown: neither CoZyRAG nor Tandem reads it`),
   ];
-  return { text: `${lines.join("\n")}\n`, unknown };
+  return { text: rendered(comments, entries), unknown: unknown.map(oneLine) };
 }
 
-/** Entries as nested YAML; keys of one section stand together. */
-function rendered(entries: readonly Entry[]): string[] {
-  const lines: string[] = [];
-  let open: readonly string[] = [];
+/** The comments, then the entries as nested YAML, each below its reason. The old file's text stays inside both: the writer quotes what needs it. */
+function rendered(comments: readonly string[], entries: readonly Entry[]): string {
+  const top = new YAMLMap<Node, Node>();
+  const document = new Document<Node>(top);
+  document.commentBefore = comments.map(asComment).join("\n");
+  top.set(document.createNode("name"), document.createNode("cozyrag"));
   for (const { key, value, reason } of entries) {
     const parts = key.split(".");
-    const section = parts.slice(0, -1);
-    const shared = section.findIndex((part, index) => open[index] !== part);
-    const from = shared < 0 ? section.length : shared;
-    for (let depth = from; depth < section.length; depth += 1) lines.push(`${"  ".repeat(depth)}${section[depth] ?? ""}:`);
-    open = section;
-    const indent = "  ".repeat(section.length);
-    lines.push(`${indent}# ${reason.replaceAll(/\s+/g, " ")}`, ...leaf(parts.at(-1) ?? key, value, indent));
+    const name = new Scalar(parts.at(-1) ?? key);
+    name.commentBefore = asComment(reason);
+    const node = document.createNode(value, { aliasDuplicateObjects: false });
+    settle(node);
+    sectionAt(top, parts.slice(0, -1)).items.push(new Pair<Node, Node>(name, node));
   }
-  return lines;
+  return document.toString({ lineWidth: 0, blockQuote: false });
 }
 
-function leaf(name: string, value: unknown, indent: string): string[] {
-  if (!Array.isArray(value)) return [`${indent}${name}: ${stringify(value, { lineWidth: 0 }).trim()}`];
-  const items = value.map((item) => `${indent}  - ${stringify(item, { collectionStyle: "flow", lineWidth: 0 }).trim()}`);
-  return [`${indent}${name}:`, ...items];
+function asComment(text: string): string {
+  return ` ${oneLine(text)}`;
+}
+
+/** The section at a path; it is made where it isn't there yet. */
+function sectionAt(top: YAMLMap<Node, Node>, names: readonly string[]): YAMLMap<Node, Node> {
+  let map = top;
+  for (const name of names) {
+    const found = map.get(name);
+    const below = isMap<Node, Node>(found) ? found : new YAMLMap<Node, Node>();
+    if (found === undefined) map.items.push(new Pair<Node, Node>(new Scalar(name), below));
+    map = below;
+  }
+  return map;
+}
+
+/** Records on one line each; text that our reader alone takes for a number (1_000) in quotes. */
+function settle(node: Node): void {
+  if (isSeq(node)) for (const item of node.items) if (isMap(item)) item.flow = true;
+  if (isScalar(node) && typeof node.value === "string" && /^[-+]?\d[\d_]*$/.test(node.value)) node.type = Scalar.QUOTE_DOUBLE;
 }
 
 /** Lines that hold something; undefined when the file can't be read from here. */
 function linesOf(file: string): number | undefined {
   try {
+    // A pipe or a device would be read for ever.
+    if (!statSync(file).isFile()) return undefined;
     return readFileSync(file, "utf8")
       .split("\n")
       .filter((line) => line.trim() !== "").length;

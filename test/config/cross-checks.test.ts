@@ -127,6 +127,14 @@ describe("other contradictions", () => {
   });
 });
 
+describe("several contradictions", () => {
+  it("are counted where only the first is named", () => {
+    expect(refusal("train.generator.accumulate=5", "train.contrastive.accumulate=65", "eval.rows=[bm25,bm25]")).toBe(
+      "override 1 'train.generator.accumulate=5': 'train.generator.accumulate' is more than the batch of 4; set it to at most 4 (2 more after this one)",
+    );
+  });
+});
+
 describe("generation", () => {
   it.each([
     ["generation.temperature=0.6", "sample", "greedy"],
