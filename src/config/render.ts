@@ -2,13 +2,13 @@
  * The configuration as text: resolved YAML (for `tandem config show` and a run's `config.yaml`), the schema as a table, and as JSON Schema. The
  * trap: what is written here must be read back unchanged, so text that looks like a number keeps its quotes and `${` is written `\${`.
  */
-import { stringify } from "yaml";
+import { type CreateNodeOptions, Document, type DocumentOptions, Scalar, type ToStringOptions, visit } from "yaml";
 import { isLeaf, type Leaf, rangeText, type Section, sectionDoc } from "./leaf.js";
 import { schemaLeaves } from "./schema-keys.js";
 
 /** A configuration as YAML that `loadConfig({base})` reads back. */
 export function renderYaml(config: unknown): string {
-  return stringify(escapeReferences(config), { aliasDuplicateObjects: false, lineWidth: 0 });
+  return yamlOf(escapeReferences(config), { lineWidth: 0 });
 }
 
 /** The YAML with each key's source in a comment at the line's end. */
@@ -31,7 +31,7 @@ function sourceLines(value: unknown, path: string, depth: number, sources: Reado
     if (source === undefined && isMap(child) && Object.keys(child).length > 0) {
       return [{ text: `${indent}${key}:` }, ...sourceLines(child, place, depth + 1, sources)];
     }
-    const flow = stringify({ [key]: child }, { collectionStyle: "flow", lineWidth: 0 }).trim();
+    const flow = yamlOf({ [key]: child }, { collectionStyle: "flow", lineWidth: 0 }).trim();
     // A flow map has braces of its own around the one key.
     const text = flow.replace(/^\{\s*([^]*?)\s*\}$/, "$1");
     return [source === undefined ? { text: indent + text } : { text: indent + text, source }];
@@ -40,6 +40,18 @@ function sourceLines(value: unknown, path: string, depth: number, sources: Reado
 
 function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** YAML of a value. Text that our reader alone takes for a number (`1_000`, as Hydra has it) is quoted. */
+function yamlOf(value: unknown, options: ToStringOptions): string {
+  const making: CreateNodeOptions & DocumentOptions = { aliasDuplicateObjects: false };
+  const document = new Document(value, making);
+  visit(document, {
+    Scalar: (_, node) => {
+      if (typeof node.value === "string" && /^[-+]?\d+(_\d+)+$/.test(node.value)) node.type = Scalar.QUOTE_DOUBLE;
+    },
+  });
+  return document.toString(options);
 }
 
 function escapeReferences(value: unknown): unknown {
