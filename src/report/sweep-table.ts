@@ -33,12 +33,12 @@ const TRAINED = "trained-pair";
 export function sweepTable({ name, keys, runs }: SweepComparison): string {
   const others = [...new Set(runs.flatMap(({ rows }) => rows.map((row) => row.name)))].filter((row) => row !== TRAINED);
   const heads = ["run", ...keys, "EM", "F1", "R@1", "MRR", ...others.map((row) => `EM ${row}`), "folder"];
-  const table = [heads, ...runs.map((run) => cells(run, keys, others))];
+  const table = [heads, ...runs.map((run) => cells(run, keys, others))].map((line) => line.map(onLine));
   const widths = heads.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
   const lines = table.map((line) =>
     line.map((cell, column) => (column === heads.length - 1 ? cell : cell.padStart(widths[column] ?? 0))).join("  "),
   );
-  const failed = runs.filter(({ fault }) => fault !== null).map(({ number, fault }) => `run ${number} failed: ${fault ?? ""}`);
+  const failed = runs.filter(({ fault }) => fault !== null).map(({ number, fault }) => `run ${number} failed: ${onLine(fault ?? "")}`);
   const count = runs.filter(({ outcome }) => outcome === "finished").length;
   return [
     `${name}: ${count} of ${runs.length} runs finished; EM, F1, R@1 and MRR are the trained pair's`,
@@ -59,4 +59,12 @@ function cells({ number, run, outcome, overrides, rows }: ComparedRun, keys: rea
     ...others.map((row) => figure(row, "em")),
     outcome === "finished" ? (run ?? "") : [outcome, run].filter((part) => part !== null).join(" "),
   ];
+}
+
+/** Line breaks and other controls as JSON writes them: a value may hold any text. */
+function onLine(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (character) => {
+    const short = JSON.stringify(character).slice(1, -1);
+    return short === character ? `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}` : short;
+  });
 }
