@@ -58,16 +58,19 @@ const DEEPEST = 100;
 
 /** Reads what is in brackets. @throws UserError when too many are open */
 export function nested<Value>(reader: Reader, read: () => Value): Value {
-  if (reader.depth === DEEPEST)
-    throw new UserError({
-      where: reader.source,
-      what: `the value is nested more than ${DEEPEST} deep`,
-      remedy: "close the brackets, or put the text in quotes",
-    });
+  if (reader.depth === DEEPEST) throw tooDeep(reader);
   reader.depth += 1;
   const value = read();
   reader.depth -= 1;
   return value;
+}
+
+function tooDeep(reader: Reader): UserError {
+  return new UserError({
+    where: reader.source,
+    what: `the value is nested more than ${DEEPEST} deep`,
+    remedy: "close the brackets, or put the text in quotes",
+  });
 }
 
 /** The name of the function that is called here, if one is. */
@@ -194,7 +197,7 @@ function interpolation(reader: Reader): string {
   let depth = 0;
   for (; reader.position < reader.text.length; reader.position += 1) {
     const character = reader.text[reader.position];
-    if (character === "{") depth += 1;
+    if (character === "{" && ++depth > DEEPEST) throw tooDeep(reader);
     if (character === "}" && --depth === 0) {
       reader.position += 1;
       return reader.text.slice(start, reader.position);

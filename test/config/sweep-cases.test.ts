@@ -110,7 +110,7 @@ describe("a sweep", () => {
     expect((sweepValues(text, "here", () => []) ?? []).map(plainValue)).toEqual(expected);
   });
 
-  it.each(["[", "{a:", "str(", "choice(", "sort(", "[{a:"])("of 20000 nested %s is refused in one line", (open) => {
+  it.each(["[", "{a:", "str(", "choice(", "sort(", "[{a:", "${"])("of 20000 nested %s is refused in one line", (open) => {
     for (const read of [planSweep, parseOverrides])
       expect(userErrorOf(() => read([`seed=${open.repeat(20_000)}`])).slice(-200)).toMatch(/nested more than 100 deep|several values/);
   });
