@@ -179,6 +179,32 @@ describe("a sweep that is asked to leave", () => {
   }, 400_000);
 });
 
+describe("a sweep that is asked to leave before its first run", () => {
+  it.each([
+    ["while its configs are read", (): boolean => true],
+    [
+      "while its runs are made",
+      (runs: string): boolean => readdirSync(runs).some((sweep) => readdirSync(path.join(runs, sweep)).length > 1),
+    ],
+  ])(
+    "%s leaves nothing",
+    async (_, isTime) => {
+      const runs = emptyFolder();
+      const { process: child, ended } = startTraining(["-m", ...SMALL, `run.dir=${runs}`, "seed=range(200)"]);
+      const heard: string[] = [];
+      child.stderr?.on("data", (text: Buffer) => heard.push(text.toString()));
+      // The first config's warning: from here on signals are taken.
+      await until(() => heard.join("").includes("warning: ") && isTime(runs));
+      child.kill("SIGTERM");
+      const { code, stderr } = await ended;
+      expect(code, stderr).toBe(75);
+      expect(stderr).toContain("stopped before the sweep was made; nothing is left of it");
+      expect(readdirSync(runs)).toEqual([]);
+    },
+    100_000,
+  );
+});
+
 describe("a sweep with a run that fails", () => {
   const runs = emptyFolder();
 
