@@ -9,6 +9,8 @@ import { type ConfigNode, mapNode, type Scalar, scalarNode } from "./tree.js";
 export interface Reader {
   readonly text: string;
   position: number;
+  /** How many brackets are open. */
+  depth: number;
   readonly source: string;
 }
 
@@ -20,7 +22,7 @@ const escapable = /[\\()[\]{}:=,'"\s]/;
 /** @throws UserError naming the override and the column */
 export function parseValue(text: string, source: string): ConfigNode {
   if (text.trim() === "") return scalarNode("", source);
-  const reader: Reader = { text, position: 0, source };
+  const reader: Reader = { text, position: 0, depth: 0, source };
   const value = element(reader, "");
   skipSpace(reader);
   if (reader.position === text.length) return value;
@@ -45,10 +47,30 @@ export function scalarOfWord(word: string): Scalar {
 export function element(reader: Reader, closing: string): ConfigNode {
   skipSpace(reader);
   const next = reader.text[reader.position];
-  if (next === "[") return list(reader);
-  if (next === "{") return map(reader);
+  if (next === "[") return nested(reader, () => list(reader));
+  if (next === "{") return nested(reader, () => map(reader));
   const call = callName(reader);
-  return call === undefined ? primitive(reader, closing) : cast(reader, call);
+  return call === undefined ? primitive(reader, closing) : nested(reader, () => cast(reader, call));
+}
+
+/** No key holds nearly as much; thousands would end the call stack. */
+const DEEPEST = 100;
+
+/** Reads what is in brackets. @throws UserError when too many are open */
+export function nested<Value>(reader: Reader, read: () => Value): Value {
+  if (reader.depth === DEEPEST) throw tooDeep(reader);
+  reader.depth += 1;
+  const value = read();
+  reader.depth -= 1;
+  return value;
+}
+
+function tooDeep(reader: Reader): UserError {
+  return new UserError({
+    where: reader.source,
+    what: `the value is nested more than ${DEEPEST} deep`,
+    remedy: "close the brackets, or put the text in quotes",
+  });
 }
 
 /** The name of the function that is called here, if one is. */
@@ -175,7 +197,7 @@ function interpolation(reader: Reader): string {
   let depth = 0;
   for (; reader.position < reader.text.length; reader.position += 1) {
     const character = reader.text[reader.position];
-    if (character === "{") depth += 1;
+    if (character === "{" && ++depth > DEEPEST) throw tooDeep(reader);
     if (character === "}" && --depth === 0) {
       reader.position += 1;
       return reader.text.slice(start, reader.position);

@@ -2,10 +2,11 @@
  * The value of a sweep, Hydra's grammar: `1e-5,3e-5`, `choice(a,b)`, `range(3)`, `range(0,1,0.25)`, `glob(*,exclude=x)`, with `sort`, `shuffle`, `tag` and casts around them. It gives the values in
  * their order; the product over keys is sweep.ts. The trap: brackets make one value, `[1,2]`, and only a comma outside of them makes two.
  * Source: Hydra 1.3, "Extended Override syntax", and its grammar_functions.py. Other than there, `shuffle` draws the same order each time, so that a sweep that is resumed is the same sweep, `str(1,2)` stays
- * text, and a range's numbers are rounded to 15 digits.
+ * text, and a range's fractions are rounded to 15 digits.
  */
 import { UserError } from "../errors.js";
-import { callName, castValue, element, isCast, type Reader, skipSpace, unexpected } from "./override-value.js";
+import { callName, castValue, element, isCast, nested, type Reader, skipSpace, unexpected } from "./override-value.js";
+import { matchesPattern } from "./sweep-glob.js";
 import { type ConfigNode, plainValue, type Scalar, scalarNode } from "./tree.js";
 
 /** Names of the options of the group that a key names. */
@@ -36,7 +37,7 @@ const SWEEPS = new Set(["choice", "range", "glob", "interval", "sort", "shuffle"
  */
 export function sweepValues(text: string, source: string, options: OptionsOfKey): readonly ConfigNode[] | undefined {
   if (text.trim() === "") return undefined;
-  const reader: Sweep = { text, position: 0, source, options };
+  const reader: Sweep = { text, position: 0, depth: 0, source, options };
   const parsed = simpleChoice(reader, "");
   if (reader.position < text.length) throw unexpected(reader);
   // sort([2,1]) is one value that only this grammar knows.
@@ -62,7 +63,7 @@ function simpleChoice(reader: Sweep, closing: string): Parsed {
 function item(reader: Sweep, closing: string): Parsed {
   skipSpace(reader);
   const name = callName(reader);
-  if (name !== undefined && (SWEEPS.has(name) || isCast(name))) return call(reader, name);
+  if (name !== undefined && (SWEEPS.has(name) || isCast(name))) return nested(reader, () => call(reader, name));
   return { kind: "one", value: element(reader, `,${closing}`) };
 }
 
@@ -128,7 +129,8 @@ function tagged(given: readonly Argument[], reader: Sweep): Parsed {
 function reordered(name: "sort" | "shuffle", given: readonly Argument[], reader: Sweep): Parsed {
   const flag = given.find((entry) => entry.name === "reverse");
   if (flag !== undefined && name === "shuffle") throw refusal(reader, "shuffle(…) knows no 'reverse'", "take it out");
-  const isReversed = flag?.parsed.kind === "one" && plainValue(flag.parsed.value) === true;
+  const isReversed = flag === undefined ? false : flag.parsed.kind === "one" ? plainValue(flag.parsed.value) : undefined;
+  if (typeof isReversed !== "boolean") throw refusal(reader, "'reverse' of sort(…) is neither yes nor no", "reverse=true or false");
   const parsed = inner(
     given.filter((entry) => entry !== flag),
     reader,
@@ -186,9 +188,17 @@ function range(given: readonly Argument[], reader: Sweep): ConfigNode[] {
   if (step === 0) throw refusal(reader, "range(…) has a step of 0", "give it another");
   const count = Math.max(0, Math.ceil((to - from) / step));
   if (count > MOST_VALUES) throw refusal(reader, `range(…) has ${count} values`, `give it at most ${MOST_VALUES}`);
-  // Fifteen digits: 3 · 0.1 is 0.3 to whoever wrote it.
-  const values = Array.from({ length: count }, (_, index) => Number((from + step * index).toPrecision(15)));
-  return values.filter((value) => (step > 0 ? value < to : value > to)).map((value) => scalarNode(value, reader.source));
+  const values = Array.from({ length: count }, (_, index) => written(from + step * index)).filter((value) =>
+    step > 0 ? value < to : value > to,
+  );
+  if (new Set(values).size < values.length)
+    throw refusal(reader, "range(…) has steps too small for numbers of this size", "name them: a,b,c");
+  return values.map((value) => scalarNode(value, reader.source));
+}
+
+/** Fifteen digits of a fraction: 3 · 0.1 is 0.3 to whoever wrote it. Whole numbers are exact as they are. */
+function written(value: number): number {
+  return Number.isInteger(value) ? value : Number(value.toPrecision(15));
 }
 
 /** `glob(a*)`, `glob([a*,b*], exclude=c)`: options of the group that the key names. */
@@ -202,7 +212,7 @@ function glob(given: readonly Argument[], reader: Sweep): ConfigNode[] {
       throw refusal(reader, "glob(…) takes patterns: include and exclude", "glob(*), or glob(*,exclude=x)");
     patterns.set(key, list);
   });
-  const isOneOf = (name: string, key: string): boolean => (patterns.get(key) ?? []).some((pattern) => matches(name, pattern));
+  const isOneOf = (name: string, key: string): boolean => (patterns.get(key) ?? []).some((pattern) => matchesPattern(name, pattern));
   if (!patterns.has("include")) throw refusal(reader, "glob(…) has no pattern", "glob(*)");
   const options = reader.options();
   const found = options.filter((name) => isOneOf(name, "include") && !isOneOf(name, "exclude"));
@@ -213,15 +223,6 @@ function glob(given: readonly Argument[], reader: Sweep): ConfigNode[] {
       options.length === 0 ? "it works for groups: data=glob(*)" : `options: ${options.join(", ")}`,
     );
   return found.map((name) => scalarNode(name, reader.source));
-}
-
-/** Whether a shell pattern of `*` and `?` matches the whole name. */
-function matches(name: string, pattern: string): boolean {
-  const source = pattern
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", ".*")
-    .replaceAll("?", ".");
-  return new RegExp(`^${source}$`).test(name);
 }
 
 function oneValue(parsed: Parsed, reader: Sweep): ConfigNode {

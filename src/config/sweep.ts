@@ -11,6 +11,8 @@ export interface SweepPlan {
   readonly runs: readonly (readonly string[])[];
   /** The keys that differ between runs, as they were written. */
   readonly keys: readonly string[];
+  /** Where less is swept than the words say. */
+  readonly warnings: readonly string[];
 }
 
 /** More runs than anyone starts on purpose, one after another. */
@@ -24,6 +26,7 @@ const MOST_RUNS = 10_000;
 export function planSweep(words: readonly string[], configDir?: string): SweepPlan {
   const folders = searchPath(configDir);
   const byKey = new Map<string, readonly string[]>();
+  const warnings: string[] = [];
   words.forEach((word, index) => {
     const source = `override ${index + 1} '${word}'`;
     const equals = word.indexOf("=");
@@ -33,6 +36,8 @@ export function planSweep(words: readonly string[], configDir?: string): SweepPl
     const values = equals < 0 ? undefined : sweepValues(word.slice(equals + 1), source, options);
     if (values !== undefined && key.startsWith("~"))
       throw new UserError({ where: source, what: "a sweep over what is taken out", expected: "~key or key=a,b" });
+    if ((byKey.get(key)?.length ?? 0) > 1)
+      warnings.push(`${source} replaces the ${byKey.get(key)?.length ?? 0} values that '${key}' has before it`);
     byKey.set(key, values?.map((value) => `${key}=${renderValue(value)}`) ?? [word]);
   });
   const count = [...byKey.values()].reduce((product, values) => product * values.length, 1);
@@ -47,5 +52,7 @@ export function planSweep(words: readonly string[], configDir?: string): SweepPl
     (lists, values) => lists.flatMap((list) => values.map((value) => [...list, value])),
     [[]],
   );
-  return { runs, keys: [...byKey].filter(([, values]) => values.length > 1).map(([key]) => key) };
+  const keys = [...byKey].filter(([, values]) => values.length > 1).map(([key]) => key);
+  if (keys.length === 0) warnings.push("--multirun: no key has several values; it makes one run");
+  return { runs, keys, warnings };
 }

@@ -1,16 +1,17 @@
 /**
- * Which run a command means: a run directory, or `latest`, the newest one that is trained. It looks and loads the saved config, it opens no model. The trap: a run that was killed between its two
+ * Which run a command means: a run directory, or `latest`, the newest one that is trained, alone or in a sweep. It looks and loads the saved config, it opens no model. The trap: a run that was killed between its two
  * exports has one model folder; only both together make a pair.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { schemaDefault } from "../config/compose.js";
 import { loadConfig } from "../config/load-config.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
-import { aboutFile } from "../storage/file-fault.js";
-import { openRunDirectory, runPlaces, type RunDirectory } from "../tracking/run-directory.js";
+import { openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
+import { runLabel } from "../tracking/run-folder.js";
+import { runsIn } from "../tracking/run-summary.js";
 
 /** The name that stands for the newest trained run. */
 const LATEST = "latest";
@@ -56,21 +57,21 @@ function isTrained(places: RunDirectory): boolean {
 }
 
 function latestTrained(root: string): RunDirectory {
-  const names = existsSync(root) ? aboutFile(root, () => readdirSync(root)) : [];
-  const newest = names
-    .flatMap((folder) => {
-      const [, time, number = "1"] = /^(\d{8}-\d{6})-[^+]*(?:\+(\d+))?$/.exec(folder) ?? [];
-      return time === undefined ? [] : [{ places: runPlaces(path.join(root, folder)), order: `${time} ${number.padStart(9, "0")}` }];
-    })
-    .filter(({ places }) => isTrained(places))
-    .sort((left, right) => (left.order < right.order ? -1 : 1))
-    .at(-1);
-  if (newest !== undefined) return newest.places;
+  const runs = existsSync(root) ? runsIn(root) : [];
+  // A copy that somebody named otherwise has no place in time.
+  const newest = runs.filter((places) => /^\d{8}-\d{6}-/.test(path.basename(places.path)) && isTrained(places)).at(-1);
+  if (newest !== undefined) return newest;
   throw new UserError({
     where: root,
     what: "holds no finished run",
     expected: "a run that tandem train brought to its end",
-    got: names.length === 0 ? "nothing" : names.slice(0, 3).join(", "),
+    got:
+      runs.length === 0
+        ? "nothing"
+        : runs
+            .slice(0, 3)
+            .map((places) => runLabel(places.path))
+            .join(", "),
     remedy: "name a run directory, or run: tandem train experiment=quickstart",
   });
 }

@@ -1,20 +1,22 @@
 /**
  * A sweep on the disk and its course: `<time>-<name>-multirun/` holds one ordinary run directory for each combination of values, all made before the first one starts, and `sweep.json`, which says how each
  * ended. Runs go one after another, since two at once slow each other. It composes no configs and shows nothing. The trap: a sweep that was killed knows only what its state says, so a run's end is noted
- * before the next begins, and a run that has its report counts as finished whatever the state says.
+ * before the next begins, and a run counts as finished when its report can be read, whatever the state says. One run's damage is that run's fault, never the sweep's.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
+import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { renderYaml } from "../config/render.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
 import type { ComparedRun, SweepComparison } from "../report/sweep-table.js";
 import { sweepTable } from "../report/sweep-table.js";
-import type { RunReport } from "../report/report-text.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
+import { aboutFile } from "../storage/file-fault.js";
 import { expectObject, readJson } from "../storage/json-file.js";
-import { createRunDirectory, noteResumption, openRunDirectory, runPlaces, type RunDirectory } from "../tracking/run-directory.js";
-import { claimFolder, isSweepFolder, SWEEP_STATE, SWEEP_SUFFIX, timeStamp } from "../tracking/run-folder.js";
+import { createRunDirectory, noteResumption, runPlaces, sourceRevision, type RunDirectory } from "../tracking/run-directory.js";
+import { claimFolder, isHalfMadeSweep, isSweepFolder, SWEEP_STATE, SWEEP_SUFFIX, timeStamp } from "../tracking/run-folder.js";
+import { reportRows, type RowFigures } from "../tracking/run-summary.js";
 import type { Versions } from "../tracking/versions.js";
 import { EXIT } from "./exit-codes.js";
 
@@ -54,23 +56,34 @@ export interface SweepDescription {
   readonly versions: Versions;
 }
 
-/** Makes the sweep's folder with all its runs; the state comes last, a folder without it is no sweep. */
-export function createSweep(root: string, { name, words, keys, planned, versions }: SweepDescription): Sweep {
+/**
+ * Makes the sweep's folder with all its runs; the state comes last, a folder without it is no sweep. Between two runs it lets signals be heard; when they ask to stop, or something fails, the folder goes again.
+ *
+ * @returns undefined when it was stopped
+ */
+export async function createSweep(root: string, description: SweepDescription, stopRequested: () => boolean): Promise<Sweep | undefined> {
+  const { name, words, keys, planned, versions } = description;
   const start = new Date();
+  const git = sourceRevision();
   const folder = claimFolder(root, `${timeStamp(start)}-${name}${SWEEP_SUFFIX}`);
-  const runs = planned.map(({ overrides, config }): SweepRun => {
-    const run = createRunDirectory(folder, {
-      name: config.name,
-      configYaml: renderYaml({ ...config, resume: null }),
-      overrides,
-      versions,
-      start,
-    });
-    return { folder: path.basename(run.path), overrides, outcome: "waiting", fault: null };
-  });
-  const sweep = { path: folder, name, words, keys, runs };
-  save(sweep);
-  return sweep;
+  const runs: SweepRun[] = [];
+  try {
+    for (const { overrides, config } of planned) {
+      const configYaml = renderYaml({ ...config, resume: null });
+      const run = createRunDirectory(folder, { name: config.name, configYaml, overrides, versions, start, git });
+      runs.push({ folder: path.basename(run.path), overrides, outcome: "waiting", fault: null });
+      await yieldToEvents();
+      if (!stopRequested()) continue;
+      rmSync(folder, { recursive: true });
+      return undefined;
+    }
+    const sweep = { path: folder, name, words, keys, runs };
+    save(sweep);
+    return sweep;
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 /** @throws UserError when the state is no sweep's */
@@ -89,14 +102,28 @@ export function openSweep(folder: string): Sweep {
 
 /** The youngest sweep of this name under `root`; undefined when there is none. */
 export function latestSweep(root: string, name: string): Sweep | undefined {
-  const folders = existsSync(root) ? readdirSync(root) : [];
-  const found = folders
+  const found = foldersOf(root, name).filter(isSweepFolder).at(-1);
+  return found === undefined ? undefined : openSweep(found);
+}
+
+/** Folders of sweeps of this name that are half made. */
+export function halfMadeSweeps(root: string, name: string): string[] {
+  return foldersOf(root, name).filter(isHalfMadeSweep);
+}
+
+/** Whatever is called like a sweep of this name, the oldest first. */
+function foldersOf(root: string, name: string): string[] {
+  return (existsSync(root) ? aboutFile(root, () => readdirSync(root)) : [])
     .map((folder) => ({ folder, match: /^(\d{8}-\d{6})-([^+]*)(?:\+(\d+))?$/.exec(folder) }))
-    .filter(({ folder, match }) => match?.[2] === name + SWEEP_SUFFIX && isSweepFolder(path.join(root, folder)))
+    .filter(({ match }) => match?.[2] === name + SWEEP_SUFFIX)
     .map(({ folder, match }) => ({ folder, order: `${match?.[1] ?? ""} ${(match?.[3] ?? "1").padStart(9, "0")}` }))
     .sort((left, right) => (left.order < right.order ? -1 : 1))
-    .at(-1);
-  return found === undefined ? undefined : openSweep(path.join(root, found.folder));
+    .map(({ folder }) => path.join(root, folder));
+}
+
+/** Whether nothing is left to do: all runs finished, and the table says so. */
+export function isDone({ path: folder, runs }: Sweep): boolean {
+  return runs.every(({ outcome }) => outcome === "finished") && existsSync(path.join(folder, TABLE.json));
 }
 
 /** The run directories, in the sweep's order. */
@@ -108,24 +135,65 @@ export interface SweepCourse {
   /** Trains one run to its end; gives the exit code of `driveTraining`. */
   readonly drive: (run: RunDirectory, place: { readonly number: number; readonly overrides: readonly string[] }) => Promise<number>;
   readonly stopRequested: () => boolean;
+  /** Whether the signals that asked to stop became so many that the run was killed. */
+  readonly killed: () => boolean;
+  readonly warn: (text: string) => void;
   readonly versions: Versions;
 }
 
-/** Runs what is left of a sweep. `stopped`: asked to leave early, to be resumed. A run that fails is noted, and the next one begins. */
-export async function runSweep(sweep: Sweep, { drive, stopRequested, versions }: SweepCourse): Promise<"ended" | "stopped"> {
+/**
+ * Runs what is left of a sweep. `stopped`: asked to leave early, to be resumed; `killed`: the same, but the run under way saved nothing. A run that fails is noted, and the next one begins. A table of before is
+ * removed: it would say that the sweep is done.
+ */
+export async function runSweep(
+  sweep: Sweep,
+  { drive, stopRequested, killed, warn, versions }: SweepCourse,
+): Promise<"ended" | "stopped" | "killed"> {
+  for (const name of [TABLE.json, TABLE.text]) rmSync(path.join(sweep.path, name), { force: true });
   for (const [number, run] of sweep.runs.entries()) {
-    const places = openRunDirectory(path.join(sweep.path, run.folder));
-    if (existsSync(places.reportJson)) run.outcome = "finished";
-    if (run.outcome === "finished") continue;
+    const places = runPlaces(path.join(sweep.path, run.folder));
+    const report = reportOf(places);
+    if (report.rows !== undefined) {
+      Object.assign(run, FINISHED);
+      continue;
+    }
     if (stopRequested()) return "stopped";
-    if (run.outcome !== "waiting") noteResumption(places, { step: -1, overrides: [], versions });
+    if (report.fault !== undefined) warn(`${report.fault}; the run is tried again`);
+    const isNew = run.outcome === "waiting";
     note(sweep, run, "begun", null);
-    const fault = await faultOf(() => drive(places, { number, overrides: run.overrides }));
+    const fault = await faultOf(() => {
+      requireRun(places);
+      if (!isNew) noteResumption(places, { step: -1, overrides: [], versions });
+      return drive(places, { number, overrides: run.overrides });
+    });
     if (fault === "stopped") return "stopped";
+    if (fault !== undefined && killed()) return "killed";
     note(sweep, run, fault === undefined ? "finished" : "failed", fault ?? null);
   }
   save(sweep);
   return "ended";
+}
+
+const FINISHED = { outcome: "finished", fault: null } as const;
+
+/** What a run's report shows; a fault when it can't be read, neither when there is none. */
+function reportOf(places: RunDirectory): { readonly rows?: readonly RowFigures[] | undefined; readonly fault?: string } {
+  try {
+    return { rows: reportRows(places) };
+  } catch (error) {
+    if (error instanceof UserError) return { fault: error.message };
+    throw error;
+  }
+}
+
+function requireRun({ path: folder, config, environment }: RunDirectory): void {
+  if (existsSync(config) && existsSync(environment)) return;
+  throw new UserError({
+    where: folder,
+    what: existsSync(folder) ? "is no run directory any more" : "is gone",
+    expected: "a folder with config.yaml and environment.json",
+    remedy: "put the folder back, or train its values as a single run",
+  });
 }
 
 /** Why a run failed; undefined: it didn't. A bug of this process still ends the sweep. */
@@ -140,28 +208,28 @@ async function faultOf(drive: () => Promise<number>): Promise<string | undefined
   }
 }
 
-/** What the runs show so far; written beside them as comparison.json and comparison.txt. */
+/** The table's files; the JSON comes last and says that the table is there. */
+const TABLE = { json: "comparison.json", text: "comparison.txt" };
+
+/** What the runs show so far; written beside them as comparison.txt and comparison.json. A finished run whose report can't be read has failed. */
 export function compareSweep(sweep: Sweep): SweepComparison {
   const runs = sweep.runs.map((run, number): ComparedRun => {
     const places = runPlaces(path.join(sweep.path, run.folder));
+    const { rows, fault = `${places.reportJson}: is gone` } = run.outcome === "finished" ? reportOf(places) : { rows: [] };
+    const shown = run.outcome === "begun" ? "stopped" : run.outcome;
     return {
       number,
       run: run.folder,
-      outcome: run.outcome === "begun" ? "stopped" : run.outcome,
-      fault: run.fault,
+      outcome: rows === undefined ? "failed" : shown,
+      fault: rows === undefined ? fault : run.fault,
       overrides: Object.fromEntries(sweep.keys.map((key) => [key, valueOf(run.overrides, key)])),
-      rows: run.outcome === "finished" ? rowsOf(places) : [],
+      rows: rows ?? [],
     };
   });
   const comparison = { name: sweep.name, keys: sweep.keys, runs };
-  writeFileAtomic(path.join(sweep.path, "comparison.json"), `${JSON.stringify(comparison, null, 2)}\n`);
-  writeFileAtomic(path.join(sweep.path, "comparison.txt"), sweepTable(comparison));
+  writeFileAtomic(path.join(sweep.path, TABLE.text), sweepTable(comparison));
+  writeFileAtomic(path.join(sweep.path, TABLE.json), `${JSON.stringify(comparison, null, 2)}\n`);
   return comparison;
-}
-
-function rowsOf(places: RunDirectory): ComparedRun["rows"] {
-  const report = expectObject(readJson(places.reportJson), places.reportJson) as unknown as RunReport;
-  return [...report.rows, ...report.more];
 }
 
 function valueOf(overrides: readonly string[], key: string): string {

@@ -2,7 +2,7 @@
  * The runs of a sweep beside each other: what each was given that others weren't, how it ended, and its report's figures. The figures are those of each report.json; nothing is computed here. The trap: one
  * run a line and no interval, so a difference between two lines is no finding; the reports have the intervals.
  */
-import type { ReportRow } from "../evaluation/baselines.js";
+import type { RowFigures } from "../tracking/run-summary.js";
 import { share } from "./report-text.js";
 
 /** `comparison.json`. */
@@ -23,7 +23,8 @@ export interface ComparedRun {
   readonly fault: string | null;
   /** The value of each differing key, as it was written. */
   readonly overrides: Readonly<Record<string, string>>;
-  readonly rows: readonly ReportRow[];
+  /** The report's figures, none of a run without a report. */
+  readonly rows: readonly RowFigures[];
 }
 
 /** The row whose figures all have a column; of the others only the exact match is shown. */
@@ -32,12 +33,12 @@ const TRAINED = "trained-pair";
 export function sweepTable({ name, keys, runs }: SweepComparison): string {
   const others = [...new Set(runs.flatMap(({ rows }) => rows.map((row) => row.name)))].filter((row) => row !== TRAINED);
   const heads = ["run", ...keys, "EM", "F1", "R@1", "MRR", ...others.map((row) => `EM ${row}`), "folder"];
-  const table = [heads, ...runs.map((run) => cells(run, keys, others))];
+  const table = [heads, ...runs.map((run) => cells(run, keys, others))].map((line) => line.map(onLine));
   const widths = heads.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0)));
   const lines = table.map((line) =>
     line.map((cell, column) => (column === heads.length - 1 ? cell : cell.padStart(widths[column] ?? 0))).join("  "),
   );
-  const failed = runs.filter(({ fault }) => fault !== null).map(({ number, fault }) => `run ${number} failed: ${fault ?? ""}`);
+  const failed = runs.filter(({ fault }) => fault !== null).map(({ number, fault }) => `run ${number} failed: ${onLine(fault ?? "")}`);
   const count = runs.filter(({ outcome }) => outcome === "finished").length;
   return [
     `${name}: ${count} of ${runs.length} runs finished; EM, F1, R@1 and MRR are the trained pair's`,
@@ -50,16 +51,20 @@ export function sweepTable({ name, keys, runs }: SweepComparison): string {
 }
 
 function cells({ number, run, outcome, overrides, rows }: ComparedRun, keys: readonly string[], others: readonly string[]): string[] {
-  const find = (name: string): ReportRow | undefined => rows.find((row) => row.name === name);
-  const trained = find(TRAINED);
+  const figure = (row: string, name: string): string => share(rows.find((one) => one.name === row)?.figures[name]);
   return [
     String(number),
     ...keys.map((key) => overrides[key] ?? ""),
-    share(trained?.em),
-    share(trained?.f1),
-    share(trained?.recall["1"]),
-    share(trained?.mrr),
-    ...others.map((row) => share(find(row)?.em)),
+    ...["em", "f1", "recall@1", "mrr"].map((name) => figure(TRAINED, name)),
+    ...others.map((row) => figure(row, "em")),
     outcome === "finished" ? (run ?? "") : [outcome, run].filter((part) => part !== null).join(" "),
   ];
+}
+
+/** Line breaks and other controls as JSON writes them: a value may hold any text. */
+function onLine(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (character) => {
+    const short = JSON.stringify(character).slice(1, -1);
+    return short === character ? `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}` : short;
+  });
 }

@@ -12,7 +12,7 @@ import { writeFileAtomic } from "../storage/atomic-write.js";
 import { hashBytes } from "../storage/content-hash.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { packageRoot } from "../storage/package-root.js";
-import { gitRevision } from "./git-revision.js";
+import { gitRevision, type GitRevision } from "./git-revision.js";
 import { claimFolder, timeStamp } from "./run-folder.js";
 import type { Versions } from "./versions.js";
 
@@ -52,6 +52,8 @@ export interface RunDescription {
   readonly versions: Versions;
   /** When the run began; now, if not given. */
   readonly start?: Date;
+  /** The program's source, null where it is unknown; asked of git, four processes, if not given. */
+  readonly git?: GitRevision | null;
 }
 
 /** The places of the run in `path`, whether they exist or not. */
@@ -84,7 +86,7 @@ export function runPlaces(path: string): RunDirectory {
  */
 export function createRunDirectory(
   root: string,
-  { name, configYaml, overrides, versions, start = new Date() }: RunDescription,
+  { name, configYaml, overrides, versions, start = new Date(), git = sourceRevision() }: RunDescription,
 ): RunDirectory {
   if (!/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) {
     const expected = "letters, digits, '.', '_' and '-', at most 100";
@@ -104,7 +106,7 @@ export function createRunDirectory(
   writeFileAtomic(run.overrides, stringify(overrides));
   writeFileAtomic(
     run.environment,
-    `${JSON.stringify({ id: randomUUID(), name, start: start.toISOString(), ...surroundings(run, versions) }, null, 2)}\n`,
+    `${JSON.stringify({ id: randomUUID(), name, start: start.toISOString(), ...surroundings(run, versions, git) }, null, 2)}\n`,
   );
   return run;
 }
@@ -152,9 +154,13 @@ export function latestRun(root: string, name: string): RunDirectory | undefined 
   return last === undefined ? undefined : runPlaces(join(root, last.folder));
 }
 
-function surroundings(run: RunDirectory, versions: Versions): object {
-  const git = gitRevision(packageRoot());
-  if (git === undefined) return { git: null, versions };
+/** The program's own source; null where it is unknown. */
+export function sourceRevision(): GitRevision | null {
+  return gitRevision(packageRoot()) ?? null;
+}
+
+function surroundings(run: RunDirectory, versions: Versions, git = sourceRevision()): object {
+  if (git === null) return { git, versions };
   const { revision, branch, changes } = git;
   const patch = changes === undefined ? null : `uncommitted-${hashBytes(changes).slice(0, 12)}.patch`;
   if (changes !== undefined && patch !== null) writeFileAtomic(join(run.path, patch), changes);

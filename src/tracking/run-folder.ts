@@ -18,6 +18,12 @@ export function isSweepFolder(path: string): boolean {
   return existsSync(join(path, SWEEP_STATE));
 }
 
+/** Whether the folder is called like a sweep's and has neither state nor run: its making was cut off, or goes on in another process. */
+export function isHalfMadeSweep(path: string): boolean {
+  const isCalledSo = /-multirun(?:\+\d+)?$/.test(basename(path));
+  return isCalledSo && existsSync(path) && !isSweepFolder(path) && !existsSync(join(path, "environment.json"));
+}
+
 /** A run's name among others: its folder's, behind the sweep's where it belongs to one. */
 export function runLabel(path: string): string {
   const folder = dirname(path);

@@ -80,14 +80,25 @@ export function summariseRun(run: RunDirectory): RunSummary {
   }
 }
 
-/** The rows of a run's report; undefined while there is none. @throws UserError when it can't be read */
+/** The rows of a run's report; undefined while there is none. @throws UserError when it can't be read, or isn't a report */
 export function reportRows(run: RunDirectory): RowFigures[] | undefined {
   if (!existsSync(run.reportJson)) return undefined;
-  const { rows, more } = expectObject(readJson(run.reportJson), run.reportJson);
-  const all = [rows, more].flatMap((some) => (Array.isArray(some) ? (some as unknown[]) : []));
-  return all.map((row) => {
+  // Reports of older versions may have no `more`.
+  const { rows, more = [] } = expectObject(readJson(run.reportJson), run.reportJson);
+  if (!Array.isArray(rows) || !Array.isArray(more)) throw noReport(run);
+  return [...(rows as unknown[]), ...(more as unknown[])].map((row) => {
     const { name, ...values } = expectObject(row, run.reportJson);
-    return { name: String(name), figures: figuresOf(rowFigures(values)) };
+    if (typeof name !== "string" || name === "") throw noReport(run);
+    return { name, figures: figuresOf(rowFigures(values)) };
+  });
+}
+
+function noReport({ path, reportJson }: RunDirectory): UserError {
+  return new UserError({
+    where: reportJson,
+    what: "is not a run's report",
+    expected: "rows that have names, as tandem train writes them",
+    remedy: `write it again: tandem train --resume ${path}`,
   });
 }
 

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseOverrides } from "../../src/config/overrides.js";
 import { planSweep } from "../../src/config/sweep.js";
-import { renderValue } from "../../src/config/sweep-value.js";
+import { renderValue, sweepValues } from "../../src/config/sweep-value.js";
 import { nodeOf, plainValue } from "../../src/config/tree.js";
 import { UserError } from "../../src/errors.js";
 import { configFolder } from "./config-folder.js";
@@ -84,6 +84,50 @@ describe("a sweep", () => {
   });
 
   it.each([
+    ["[qs]*", ["quick", "squad"]],
+    ["[!qs]*", ["tiny", "x[1]"]],
+    ["?[p-r]*", ["squad"]],
+    ["[z-a]*", []],
+    ["[!z-a]*", ["quick", "squad", "tiny", "x[1]"]],
+    ["x[[]1]", ["x[1]"]],
+    ["x[1]", []],
+    ["*[]]", ["x[1]"]],
+    ["[x", []],
+    ["*.*", []],
+    ["tin\\\\y", []],
+  ])("glob('%s') is fnmatch's", (pattern, expected) => {
+    const names = ["quick", "squad", "tiny", "x[1]"];
+    const values = (): unknown[] => (sweepValues(`glob('${pattern}')`, "here", () => names) ?? []).map(plainValue);
+    if (expected.length === 0) expect(userErrorOf(values)).toMatch(/finds no option/);
+    else expect(values()).toEqual(expected);
+  });
+
+  it.each([
+    ["range(1000000000000001,1000000000000004)", [1000000000000001, 1000000000000002, 1000000000000003]],
+    ["range(0,0.4,0.1)", [0, 0.1, 0.2, 0.3]],
+    ["range(9007199254740989,9007199254740992)", [9007199254740989, 9007199254740990, 9007199254740991]],
+  ])("%s has its own numbers", (text, expected) => {
+    expect((sweepValues(text, "here", () => []) ?? []).map(plainValue)).toEqual(expected);
+  });
+
+  it.each(["[", "{a:", "str(", "choice(", "sort(", "[{a:", "${"])("of 20000 nested %s is refused in one line", (open) => {
+    for (const read of [planSweep, parseOverrides])
+      expect(userErrorOf(() => read([`seed=${open.repeat(20_000)}`])).slice(-200)).toMatch(/nested more than 100 deep|several values/);
+  });
+
+  it("may hold what is nested less, and brackets in quotes as many as it likes", () => {
+    const deep = `${"[".repeat(100)}1${"]".repeat(100)}`;
+    expect(parseOverrides([`a=${deep}`])).toHaveLength(1);
+    expect(planSweep([`a=${deep},2`]).runs).toHaveLength(2);
+    expect(planSweep([`a='${"[".repeat(20_000)}',2`]).runs).toHaveLength(2);
+  });
+
+  it.each([
+    ["a=sort(1,2,reverse=maybe)", /reverse.*true or false/],
+    ["a=sort(1,2,reverse=1)", /reverse.*true or false/],
+    ["a=sort(1,2,reverse=choice(true))", /reverse.*true or false/],
+    ["a=range(1e17,1e17,1)", /over no value/],
+    ["a=range(9007199254740992,9007199254740999)", /steps too small/],
     ["a=interval(0,1)", /override 1 'a=interval\(0,1\)': interval\(…\) has no values.*range/],
     ["a=range(0,1,0)", /step of 0/],
     ["a=range(1e9)", /1000000000 values/],

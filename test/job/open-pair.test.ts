@@ -52,6 +52,20 @@ describe("which run", () => {
     );
   });
 
+  it("latest sees a sweep's runs, where the sweep stands among the others", () => {
+    const root = path.join(world.folder, "swept");
+    const sweep = path.join(root, "20260101-000000-a-multirun");
+    mkdirSync(sweep, { recursive: true });
+    writeFileSync(path.join(sweep, "sweep.json"), "{}");
+    for (const name of ["20260101-000000-a", "20260101-000000-a+2"]) cpSync(world.run, path.join(sweep, name), { recursive: true });
+    expect(findTrainedRun("latest", [], root).places.path).toBe(path.join(sweep, "20260101-000000-a+2"));
+    cpSync(world.run, path.join(root, "20250101-000000-older"), { recursive: true });
+    cpSync(world.run, path.join(root, "copy-of-a-run"), { recursive: true });
+    expect(findTrainedRun("latest", [], root).places.path).toBe(path.join(sweep, "20260101-000000-a+2"));
+    cpSync(world.run, path.join(root, "20270101-000000-newer"), { recursive: true });
+    expect(findTrainedRun("latest", [], root).places.path).toBe(path.join(root, "20270101-000000-newer"));
+  });
+
   it("an unfinished run is refused with the command that goes on with it", async () => {
     const run = copied();
     rmSync(path.join(run, "generator"), { recursive: true });
