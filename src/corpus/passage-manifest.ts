@@ -9,6 +9,11 @@ import type { SkippedArticles } from "./article.js";
 import type { ChunkFacts } from "./chunk-paragraphs.js";
 import type { ChunkOptions } from "./chunk-options.js";
 
+/** The columns of a shard. */
+export const COLUMNS = ["id", "title", "text", "document"] as const;
+/** The place in the article; null where the maker of the passage didn't know it. Stores of format version 1 don't have them. */
+export const PLACES = ["start", "end"] as const;
+
 export const MANIFEST_FILE = "manifest.json";
 const FORMAT = "tandem-passages";
 /** Version 2 added the passages' places in their articles; stores of version 1 are read as they are. */

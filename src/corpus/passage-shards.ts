@@ -9,11 +9,7 @@ import { AsyncByteQueue, Field, Int32, makeData, RecordBatch, RecordBatchFileWri
 import type { Data } from "apache-arrow";
 import { AtomicFile } from "../storage/atomic-write.js";
 import type { Passage } from "./passage.js";
-import type { ShardFile } from "./passage-manifest.js";
-
-export const COLUMNS = ["id", "title", "text", "document"] as const;
-/** The place in the article; null where the maker of the passage didn't know it. Stores of format version 1 don't have them. */
-export const PLACES = ["start", "end"] as const;
+import { COLUMNS, PLACES, type ShardFile } from "./passage-manifest.js";
 
 /** 256 MB, the design's limit for a shard. */
 const DEFAULT_SHARD_BYTES = 256_000_000;

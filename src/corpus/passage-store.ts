@@ -5,15 +5,14 @@
  */
 import { statSync } from "node:fs";
 import path from "node:path";
-import { DataType, tableFromIPC } from "apache-arrow";
 import type { Field, Int32, Utf8, Vector } from "apache-arrow";
 import { hashFile } from "../storage/content-hash.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { mapFile } from "../storage/memory-map.js";
+import { DataType, tableFromIPC } from "./arrow-reader.js";
 import type { Passage } from "./passage.js";
-import { broken, readManifest } from "./passage-manifest.js";
+import { broken, COLUMNS, PLACES, readManifest } from "./passage-manifest.js";
 import type { PassageManifest, ShardFile, StoreFile } from "./passage-manifest.js";
-import { COLUMNS, PLACES } from "./passage-shards.js";
 
 /** The places are missing in stores of format version 1. */
 type Columns = Record<(typeof COLUMNS)[number], Vector<Utf8>> & Partial<Record<(typeof PLACES)[number], Vector<Int32>>>;

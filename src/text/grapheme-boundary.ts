@@ -27,7 +27,9 @@ export function graphemeEnds(text: string, start: number, end: number): number[]
   const ends: number[] = [];
   let size = STRETCH;
   for (let from = start; from < end;) {
-    const to = Math.min(end, from + size);
+    let to = Math.min(end, from + size);
+    // Half a character is a grapheme to the segmenter, and the one before it would be taken for whole.
+    if (to < end && isHighSurrogate(text.charCodeAt(to - 1))) to += 1;
     const found = Array.from(segmenter.segment(text.slice(from, to)), ({ segment }) => segment.length);
     // The last one may go on behind the stretch.
     if (to < end) found.pop();
@@ -50,6 +52,10 @@ function graphemeAt(text: string, position: number): [number, number] {
       if (end <= position) start = end;
     }
   }
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
 }
 
 function isCertain(text: string, position: number): boolean {
