@@ -13,7 +13,7 @@ import { makeFolder } from "../storage/make-folder.js";
 import { formatNpyHeader } from "../storage/npy-header.js";
 
 /** What the folder's name ends with. */
-export const PARTIAL = ".partial";
+const PARTIAL = ".partial";
 
 /** Milliseconds between two syncs: the work that a kill may cost. */
 const SYNC_EVERY = 10_000;
