@@ -3,6 +3,7 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
+#include <cmath>
 #include <set>
 #include <stdexcept>
 
@@ -33,10 +34,15 @@ Napi::Value startProfiler(const Napi::CallbackInfo& info) {
   });
 }
 
-// {names, numbers}: a name each, and four numbers each: start and duration in microseconds since 1970, thread or
+// stopProfiler(origin) → {names, numbers}: a name each, and four numbers each: start in microseconds since `origin`
+// (whole milliseconds since 1970: a double can't hold nanoseconds since then), duration in microseconds, thread or
 // stream, and the device (-1: the processor).
 Napi::Value stopProfiler(const Napi::CallbackInfo& info) {
   return guarded(info, "stopProfiler", [&]() -> Napi::Value {
+    const double origin = numberArgument(info, 0, "origin");
+    if (!(origin >= 0) || origin > 1e13 || origin != std::floor(origin))
+      throw std::invalid_argument("expected whole milliseconds since 1970");
+    const auto zero = static_cast<int64_t>(origin) * 1'000'000;
     if (!is_recording) throw std::logic_error("the profiler doesn't run");
     is_recording = false;
     const auto result = profiler::disableProfiler();
@@ -48,7 +54,7 @@ Napi::Value stopProfiler(const Napi::CallbackInfo& info) {
       if (event.isHiddenEvent()) continue;
       const bool is_host = event.deviceType() == c10::DeviceType::CPU;
       double* row = numbers.Data() + 4 * count;
-      row[0] = static_cast<double>(event.startNs()) / 1e3;
+      row[0] = static_cast<double>(static_cast<int64_t>(event.startNs()) - zero) / 1e3;
       row[1] = static_cast<double>(event.durationNs()) / 1e3;
       row[2] = is_host ? static_cast<double>(event.startThreadId()) : static_cast<double>(event.deviceResourceId());
       row[3] = is_host ? -1 : static_cast<double>(event.deviceIndex());

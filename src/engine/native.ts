@@ -68,7 +68,7 @@ interface NativeEngine {
   setGeneratorState(state: Handle, device: string): void;
   facts(): EngineFacts;
   startProfiler(): void;
-  stopProfiler(): { readonly names: readonly string[]; readonly numbers: Float64Array };
+  stopProfiler(origin: number): { readonly names: readonly string[]; readonly numbers: Float64Array };
   profilerThread(): number;
 }
 

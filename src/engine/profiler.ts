@@ -15,7 +15,7 @@ export interface TraceEvent {
   readonly name: string;
   /** `span`: work of ours; `operator`: libtorch on the processor; `kernel`: on a device. */
   readonly category: "span" | "operator" | "kernel";
-  /** Microseconds since 1970. */
+  /** Microseconds since the process began, about. */
   readonly start: number;
   /** Microseconds. */
   readonly duration: number;
@@ -32,6 +32,9 @@ interface Recording {
   /** Steps seen so far, by kind. */
   readonly seen: Map<string, number>;
 }
+
+/** Where times count from, in milliseconds since 1970. The trap: counted from 1970 a double holds a quarter of a microsecond, and spans that follow each other overlap. */
+const ORIGIN = Math.floor(performance.timeOrigin);
 
 let recording: Recording | undefined;
 
@@ -79,7 +82,7 @@ function withOperators<T>(body: () => T): T {
   try {
     return body();
   } finally {
-    writeOperators(engine.stopProfiler());
+    writeOperators(engine.stopProfiler(ORIGIN));
   }
 }
 
@@ -95,7 +98,7 @@ function note(name: string, start: number): void {
   recording?.write({ name, category: "span", start, duration: now() - start, thread: recording.thread });
 }
 
-/** Microseconds since 1970. */
+/** Microseconds since {@link ORIGIN}. */
 function now(): number {
-  return 1000 * (performance.timeOrigin + performance.now());
+  return 1000 * (performance.timeOrigin - ORIGIN + performance.now());
 }

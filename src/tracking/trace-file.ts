@@ -19,13 +19,16 @@ export interface TracedEvent {
   readonly device?: number;
 }
 
+/** What is added to a thread's number for the row of its operators. */
+const OPERATORS = 1000;
+
 /** Characters that are held back before they are written. */
 const HELD = 1 << 16;
 
 export class TraceFile {
   readonly path: string;
   readonly #file: number;
-  readonly #named = new Set<number>();
+  readonly #named = new Set<string>();
   #held: string;
   #isBroken = false;
   #isEmpty = true;
@@ -51,15 +54,28 @@ export class TraceFile {
     return new TraceFile(join(folder, `trace-${Math.max(0, ...numbers) + 1}.json`), broken);
   }
 
-  /** @param event is passed over once the file is broken */
+  /**
+   * Operators have a row of their own below the spans: libtorch keeps another clock, and events of a row must lie within each other.
+   *
+   * @param event is passed over once the file is broken
+   */
   write({ name, category, start, duration, thread, device }: TracedEvent): void {
     const pid = process.pid + (device === undefined ? 0 : device + 1);
-    if (!this.#named.has(pid)) {
-      this.#named.add(pid);
-      const title = device === undefined ? "training process" : `cuda:${device}`;
-      this.#line({ name: "process_name", ph: "M", pid, tid: 0, args: { name: title } });
-    }
-    this.#line({ name, cat: category, ph: "X", ts: rounded(start), dur: rounded(duration), pid, tid: thread });
+    const tid = category === "operator" ? OPERATORS + thread : thread;
+    this.#title("process_name", pid, 0, device === undefined ? "training process" : `cuda:${device}`);
+    this.#title("thread_name", pid, tid, category === "operator" ? "libtorch" : category === "span" ? "Tandem" : "stream");
+    // Start and end are rounded, not the duration: what lies within another still does.
+    const from = Math.round(1000 * start);
+    const to = Math.round(1000 * (start + duration));
+    this.#line({ name, cat: category, ph: "X", ts: from / 1000, dur: (to - from) / 1000, pid, tid });
+  }
+
+  /** Names a process or a row, once. */
+  #title(kind: "process_name" | "thread_name", pid: number, tid: number, title: string): void {
+    const key = `${kind} ${pid} ${tid}`;
+    if (this.#named.has(key)) return;
+    this.#named.add(key);
+    this.#line({ name: kind, ph: "M", pid, tid, args: { name: title } });
   }
 
   /** Ends the array. */
@@ -89,9 +105,4 @@ export class TraceFile {
       this.#broken(error);
     }
   }
-}
-
-/** To the nanosecond. */
-function rounded(microseconds: number): number {
-  return Math.round(1000 * microseconds) / 1000;
 }

@@ -60,15 +60,20 @@ describe("a span", () => {
     const steps = events.filter(({ name }) => name === "step (sum)");
     expect(steps).toHaveLength(7);
     expect(new Set(events.map(({ thread }) => thread)).size).toBe(1);
+    for (const { start } of products) expect(Math.abs(start - 1000 * performance.now())).toBeLessThan(60e6);
   });
 });
 
 describe("the native profiler", () => {
+  it.each([-1, 0.5, NaN, 1e14])("refuses %d as the origin of its times", (origin) => {
+    expect(() => native().stopProfiler(origin)).toThrow(/whole milliseconds since 1970/);
+  });
+
   it("can't be stopped when it doesn't run, nor started twice", () => {
-    expect(() => native().stopProfiler()).toThrow(/doesn't run/);
+    expect(() => native().stopProfiler(0)).toThrow(/doesn't run/);
     native().startProfiler();
     expect(() => native().startProfiler()).toThrow(/runs already/);
-    expect(native().stopProfiler().names).toEqual([]);
-    expect(() => native().stopProfiler()).toThrow(/doesn't run/);
+    expect(native().stopProfiler(0).names).toEqual([]);
+    expect(() => native().stopProfiler(0)).toThrow(/doesn't run/);
   });
 });

@@ -11,20 +11,20 @@ import type { UserError } from "../../src/errors.js";
 import { TraceFile } from "../../src/tracking/trace-file.js";
 import { faultOf, temporaryFolder } from "../storage/bad-input.js";
 
-const EVENT = { name: 'a "name"\n', category: "span", start: 1.7e15 + 0.25, duration: 2.5, thread: 1 };
+const EVENT = { name: 'a "name"\n', category: "span", start: 1.7e9 + 0.2504, duration: 2.5, thread: 1 };
 const never = (error: UserError): never => {
   throw error;
 };
 
 describe("a trace", () => {
-  it.each([0, 1, 3000])("of %d events is a JSON array of them behind the process's name", (count) => {
+  it.each([0, 1, 3000])("of %d events is a JSON array of them behind the names of process and row", (count) => {
     const trace = TraceFile.open(temporaryFolder(), never);
     for (let i = 0; i < count; i++) trace.write(EVENT);
     trace.close();
     const events = JSON.parse(readFileSync(trace.path, "utf8")) as object[];
-    expect(events).toHaveLength(count === 0 ? 0 : count + 1);
+    expect(events).toHaveLength(count === 0 ? 0 : count + 2);
     if (count > 0)
-      expect(events[count]).toEqual({ name: EVENT.name, cat: "span", ph: "X", ts: 1.7e15 + 0.25, dur: 2.5, pid: process.pid, tid: 1 });
+      expect(events[count + 1]).toEqual({ name: EVENT.name, cat: "span", ph: "X", ts: 1700000000.25, dur: 2.5, pid: process.pid, tid: 1 });
   });
 
   it("has a device's events in a process of its own, named once", () => {
@@ -34,6 +34,7 @@ describe("a trace", () => {
     const events = JSON.parse(readFileSync(trace.path, "utf8")) as { pid: number; args?: { name: string } }[];
     expect(events.map(({ pid, args }) => [pid - process.pid, args?.name])).toEqual([
       [2, "cuda:1"],
+      [2, "Tandem"],
       [2, undefined],
       [2, undefined],
     ]);
