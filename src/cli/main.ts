@@ -168,6 +168,14 @@ function usageError(message: string, words: readonly string[], help: string): Us
     return new UserError({ where: "command line", what: `${bare.length === 1 ? "-" : "--"}${bare} needs a value`, remedy: see });
   if (message.startsWith("Not enough non-option arguments"))
     return new UserError({ where: "command line", what: "words are missing", expected: help.trim().split("\n")[0] ?? "", remedy: see });
+  const [, option, given, choices] = /^Invalid values:\s+Argument: (\S+), Given: (.+), Choices: (.+)$/.exec(message) ?? [];
+  if (option !== undefined)
+    return new UserError({
+      where: "command line",
+      what: `${option} can't be ${given ?? ""}`,
+      expected: (choices ?? "").replaceAll('"', ""),
+      remedy: see,
+    });
   const unknown = /^Unknown (?:argument|command)s?: ([^,]+)/.exec(message)?.[1];
   if (unknown === undefined) return new UserError({ where: "command line", what: message, remedy: see });
   const isFlag = words.some((word) => new RegExp(`^--?${escaped(unknown)}(=|$)`).test(word));

@@ -65,10 +65,9 @@ function readText(file: string, shown: string): string {
     if (error instanceof TypeError && (error as NodeJS.ErrnoException).code === "ERR_ENCODING_INVALID_ENCODED_DATA") {
       throw new UserError({ where: shown, what: "not UTF-8 text", remedy: "save the file as UTF-8" });
     }
-    throw new UserError(
-      { where: shown, what: `can't be read (${(error as NodeJS.ErrnoException).code ?? String(error)})` },
-      { cause: error },
-    );
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new UserError({ where: shown, what: "no such file", remedy: "mend the path" }, { cause: error });
+    throw new UserError({ where: shown, what: `can't be read (${code ?? String(error)})` }, { cause: error });
   }
 }
 

@@ -89,6 +89,11 @@ describe("a mistake on the command line", () => {
     ],
     [["config", "show", "nonsense"], /^tandem config: override 1 'nonsense': no value; expected key=value/],
     [["--jsn"], /^tandem: command line: no option --jsn/],
+    [
+      ["completion", "tcsh"],
+      /^tandem completion: command line: shell can't be "tcsh"; expected bash, zsh, fish; see tandem completion --help$/,
+    ],
+    [["config", "migrate", "none.yaml"], /^tandem config: none\.yaml: no such file; /],
   ])("%j", (words, line) => {
     expect(refusal(...words)).toMatch(line);
   });

@@ -80,7 +80,8 @@ describe.skipIf(mlflowMissing !== undefined)(
       const run = makeRun(scratch, { steps: 10 });
       finishRun(run);
       const first = await sync(run, "whole", { tags: { team: "a@b c", "bad?key": 5 } });
-      expect(first.points).toBe(10 * 4 + 5 + 6);
+      // Ten steps, a validation, a report with two differences to the base pair, each with its p.
+      expect(first.points).toBe(10 * 4 + 5 + 6 + 2 * 2);
       const seen = await only("whole");
       expect(seen.info).toMatchObject({ run_name: run.path.split("/").at(-1), status: "FINISHED" });
       expect(seen.info.end_time).toBeGreaterThan(START.getTime());
