@@ -141,7 +141,7 @@ describe("tandem config migrate", () => {
   });
 
   it.each([
-    ["gone.yaml", /gone\.yaml: can't be read \(ENOENT\)/],
+    ["gone.yaml", /gone\.yaml: no such file; mend the path/],
     [".", /can't be read \(EISDIR\)/],
     ["bad.yaml", /bad\.yaml:1: 'top_k' has a wrong value/],
   ])("%s is refused in one line", (file, pattern) => {

@@ -157,7 +157,7 @@ describe("a saved configuration", () => {
     const { config, files } = loadConfig({ base, overrides: ["name=new"] });
     expect([config.seed, config.name, files.length]).toEqual([4, "new", 1]);
     expect(userErrorOf(() => loadConfig({ base, overrides: ["experiment=squad"] }))).toContain("no key 'experiment'");
-    expect(userErrorOf(() => loadConfig({ base: path.join(folder, "gone.yaml") }))).toMatch(/gone\.yaml: can't be read \(ENOENT\)/);
+    expect(userErrorOf(() => loadConfig({ base: path.join(folder, "gone.yaml") }))).toMatch(/gone\.yaml: no such file; mend the path/);
   });
 });
 
