@@ -7,6 +7,7 @@ import path from "node:path";
 import { isLeaf, type Leaf, type Section, sectionDoc } from "../config/leaf.js";
 import { schema } from "../config/schema.js";
 import { isGroup, optionsOf, searchPath, type SearchPath } from "../config/search-path.js";
+import { byTime, hasTime } from "../tracking/run-folder.js";
 
 export interface Candidate {
   readonly value: string;
@@ -107,11 +108,7 @@ function runs(): Candidate[] {
     // No runs yet.
     return [];
   }
-  const newest = folders
-    .filter((folder) => /^\d{8}-\d{6}-/.test(folder))
-    .sort()
-    .reverse()
-    .slice(0, MOST_RUNS);
+  const newest = folders.filter(hasTime).sort(byTime).reverse().slice(0, MOST_RUNS);
   return [
     { value: "latest", describe: "the newest finished run" },
     ...newest.map((folder) => ({ value: path.join("runs", folder), describe: "" })),

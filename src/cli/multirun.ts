@@ -205,8 +205,9 @@ function resumed(folder: string, overrides: readonly string[]): Sweep {
 
 /** A batch script that was edited between two jobs must not silently go on with the old values, nor mix both. */
 function requireSame(sweep: Sweep, planned: readonly PlannedRun[]): void {
+  const runs = runsOf(sweep);
   const isSame = (index: number): boolean => {
-    const [run, words, wanted] = [runsOf(sweep)[index], sweep.runs[index]?.overrides, planned[index]];
+    const [run, words, wanted] = [runs[index], sweep.runs[index]?.overrides, planned[index]];
     if (run === undefined || wanted === undefined) return false;
     // A run whose folder was removed is known by its words alone.
     return existsSync(run.config) ? hasConfig(run, wanted.config) : isDeepStrictEqual(words, wanted.overrides);

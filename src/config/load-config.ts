@@ -107,17 +107,31 @@ function lacking(
 ): Fault[] {
   if (standsAs === undefined || needed !== undefined) return [];
   if (standsAs === "run") {
-    const isSet = ([key, source]: [string, string], section: string): boolean => key.startsWith(`${section}.`) && source !== schemaDefault;
-    const gone = RUN_SECTIONS.filter((section) => !Object.entries(sources).some((entry) => isSet(entry, section)));
-    if (gone.length === 0) return [];
-    const remedy = "put the file back as the run wrote it";
-    return [
-      { where: file, what: "is not the whole config of a run", expected: RUN_SECTIONS.join(", "), got: `no ${gone.join(", no ")}`, remedy },
-    ];
+    const fault = cutRun(file, sources);
+    return fault === undefined ? [] : [fault];
   }
   return schemaLeaves(schema)
     .filter(({ key }) => OWN_PATHS.includes(key) && !missing.includes(key) && valueAt(plain, key) === null)
     .map(({ key, leaf }) => gapFault(key, leaf, sources[key] === schemaDefault ? file : (sources[key] ?? file), { orElse }));
+}
+
+/** A run's own config holds every key. @throws UserError when it was cut off: it would go on with defaults and give other answers */
+export function requireWholeRun(file: string, sources: Readonly<Record<string, string>>): void {
+  const fault = cutRun(file, sources);
+  if (fault !== undefined) throw new UserError(fault);
+}
+
+function cutRun(file: string, sources: Readonly<Record<string, string>>): Fault | undefined {
+  const isSet = ([key, source]: [string, string], section: string): boolean => key.startsWith(`${section}.`) && source !== schemaDefault;
+  const gone = RUN_SECTIONS.filter((section) => !Object.entries(sources).some((entry) => isSet(entry, section)));
+  if (gone.length === 0) return undefined;
+  return {
+    where: file,
+    what: "is not the whole config of a run",
+    expected: RUN_SECTIONS.join(", "),
+    got: `no ${gone.join(", no ")}`,
+    remedy: "put the file back as the run wrote it",
+  };
 }
 
 /** What training reads in any case. In composed configurations conf/data asks for them by `???`. */

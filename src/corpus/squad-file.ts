@@ -6,7 +6,7 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { UserError } from "../errors.js";
 import { aboutFile } from "../storage/file-fault.js";
-import { describeForeignFormat } from "../storage/foreign-format.js";
+import { decodeJson } from "../storage/json-file.js";
 import { wellFormed } from "./article.js";
 
 export interface SquadParagraph {
@@ -101,21 +101,7 @@ function tooLarge(file: string, size: number): UserError {
 
 function parse(bytes: Uint8Array, file: string): unknown {
   if (bytes.length > LARGEST_FILE) throw tooLarge(file, bytes.length);
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    const foreign = describeForeignFormat(bytes);
-    throw new UserError(
-      {
-        where: file,
-        what: "not UTF-8",
-        ...(foreign === undefined ? {} : { got: foreign.name }),
-        remedy: foreign?.textRemedy ?? "convert the file with iconv",
-      },
-      { cause: error },
-    );
-  }
+  const text = decodeJson(bytes, file);
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -5,12 +5,11 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { schemaDefault } from "../config/compose.js";
-import { loadConfig } from "../config/load-config.js";
+import { loadConfig, requireWholeRun } from "../config/load-config.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
 import { openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
-import { runLabel } from "../tracking/run-folder.js";
+import { hasTime, runLabel } from "../tracking/run-folder.js";
 import { runsIn } from "../tracking/run-summary.js";
 
 /** The name that stands for the newest trained run. */
@@ -41,7 +40,7 @@ export function findTrainedRun(name: string, overrides: readonly string[] = [], 
   const places = name === LATEST ? latestTrained(root) : openRunDirectory(name);
   requireTrained(places);
   const { config, sources, warnings } = loadConfig({ base: places.config, overrides });
-  requireComplete(places.config, sources);
+  requireWholeRun(places.config, sources);
   return { places, corpus: path.join(places.path, "corpus"), config, sources, warnings, name: name === LATEST ? places.path : name };
 }
 
@@ -58,8 +57,7 @@ function isTrained(places: RunDirectory): boolean {
 
 function latestTrained(root: string): RunDirectory {
   const runs = existsSync(root) ? runsIn(root) : [];
-  // A copy that somebody named otherwise has no place in time.
-  const newest = runs.filter((places) => /^\d{8}-\d{6}-/.test(path.basename(places.path)) && isTrained(places)).at(-1);
+  const newest = runs.findLast((places) => hasTime(path.basename(places.path)) && isTrained(places));
   if (newest !== undefined) return newest;
   throw new UserError({
     where: root,
@@ -73,22 +71,6 @@ function latestTrained(root: string): RunDirectory {
             .map((places) => runLabel(places.path))
             .join(", "),
     remedy: "name a run directory, or run: tandem train experiment=quickstart",
-  });
-}
-
-/** A saved config holds every key; one that was cut off would go on with defaults and give other answers. */
-function requireComplete(file: string, sources: Readonly<Record<string, string>>): void {
-  const sections = ["data", "retriever", "generator", "prompt", "index", "train", "eval"];
-  const isSet = (section: string): boolean =>
-    Object.entries(sources).some(([key, source]) => key.startsWith(`${section}.`) && source !== schemaDefault);
-  const missing = sections.filter((section) => !isSet(section));
-  if (missing.length === 0) return;
-  throw new UserError({
-    where: file,
-    what: "is not the whole config of a run",
-    expected: sections.join(", "),
-    got: `no ${missing.join(", no ")}`,
-    remedy: "put the file back as the run wrote it",
   });
 }
 

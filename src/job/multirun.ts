@@ -3,7 +3,7 @@
  * ended. Runs go one after another, since two at once slow each other. It composes no configs and shows nothing. The trap: a sweep that was killed knows only what its state says, so a run's end is noted
  * before the next begins, and a run counts as finished when its report can be read, whatever the state says. One run's damage is that run's fault, never the sweep's.
  */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { renderYaml } from "../config/render.js";
@@ -12,10 +12,17 @@ import { UserError } from "../errors.js";
 import type { ComparedRun, SweepComparison } from "../report/sweep-table.js";
 import { sweepTable } from "../report/sweep-table.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
-import { aboutFile } from "../storage/file-fault.js";
 import { expectObject, readJson } from "../storage/json-file.js";
 import { createRunDirectory, noteResumption, runPlaces, sourceRevision, type RunDirectory } from "../tracking/run-directory.js";
-import { claimFolder, isHalfMadeSweep, isSweepFolder, SWEEP_STATE, SWEEP_SUFFIX, timeStamp } from "../tracking/run-folder.js";
+import {
+  claimedFolders,
+  claimFolder,
+  isHalfMadeSweep,
+  isSweepFolder,
+  SWEEP_STATE,
+  SWEEP_SUFFIX,
+  timeStamp,
+} from "../tracking/run-folder.js";
 import { reportRows, type RowFigures } from "../tracking/run-summary.js";
 import type { Versions } from "../tracking/versions.js";
 import { EXIT } from "./exit-codes.js";
@@ -102,23 +109,13 @@ export function openSweep(folder: string): Sweep {
 
 /** The youngest sweep of this name under `root`; undefined when there is none. */
 export function latestSweep(root: string, name: string): Sweep | undefined {
-  const found = foldersOf(root, name).filter(isSweepFolder).at(-1);
+  const found = claimedFolders(root, name + SWEEP_SUFFIX).findLast(isSweepFolder);
   return found === undefined ? undefined : openSweep(found);
 }
 
 /** Folders of sweeps of this name that are half made. */
 export function halfMadeSweeps(root: string, name: string): string[] {
-  return foldersOf(root, name).filter(isHalfMadeSweep);
-}
-
-/** Whatever is called like a sweep of this name, the oldest first. */
-function foldersOf(root: string, name: string): string[] {
-  return (existsSync(root) ? aboutFile(root, () => readdirSync(root)) : [])
-    .map((folder) => ({ folder, match: /^(\d{8}-\d{6})-([^+]*)(?:\+(\d+))?$/.exec(folder) }))
-    .filter(({ match }) => match?.[2] === name + SWEEP_SUFFIX)
-    .map(({ folder, match }) => ({ folder, order: `${match?.[1] ?? ""} ${(match?.[3] ?? "1").padStart(9, "0")}` }))
-    .sort((left, right) => (left.order < right.order ? -1 : 1))
-    .map(({ folder }) => path.join(root, folder));
+  return claimedFolders(root, name + SWEEP_SUFFIX).filter(isHalfMadeSweep);
 }
 
 /** Whether nothing is left to do: all runs finished, and the table says so. */

@@ -14,23 +14,27 @@ import { jsonFailureOffset } from "./json-place.js";
  * @throws UserError naming the file, and the line and column where it stops being JSON
  */
 export function readJson(path: string): unknown {
-  const bytes = aboutFile(path, () => readFileSync(path));
-  let text: string;
+  return parseJson(
+    decodeJson(
+      aboutFile(path, () => readFileSync(path)),
+      path,
+    ),
+    path,
+  );
+}
+
+/** The text of a JSON file's bytes, without a byte-order mark. @throws UserError when they aren't UTF-8, with what they look like */
+export function decodeJson(bytes: Uint8Array, where: string): string {
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     const foreign = describeForeignFormat(bytes);
+    const got = foreign === undefined ? {} : { got: foreign.name };
     throw new UserError(
-      {
-        where: path,
-        what: "is not UTF-8",
-        ...(foreign === undefined ? {} : { got: foreign.name }),
-        remedy: foreign?.textRemedy ?? "convert it: iconv -t UTF-8",
-      },
+      { where, what: "is not UTF-8", ...got, remedy: foreign?.textRemedy ?? "convert it: iconv -t UTF-8" },
       { cause: error },
     );
   }
-  return parseJson(text, path);
 }
 
 /**

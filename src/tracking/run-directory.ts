@@ -4,7 +4,7 @@
  * The trap: several jobs start within one second, so the folder is claimed by making it, and a taken name gets a number.
  */
 import { randomUUID } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { UserError } from "../errors.js";
@@ -13,7 +13,7 @@ import { hashBytes } from "../storage/content-hash.js";
 import { aboutFile } from "../storage/file-fault.js";
 import { packageRoot } from "../storage/package-root.js";
 import { gitRevision, type GitRevision } from "./git-revision.js";
-import { claimFolder, timeStamp } from "./run-folder.js";
+import { claimedFolders, claimFolder, timeStamp } from "./run-folder.js";
 import type { Versions } from "./versions.js";
 
 /** The places in a run directory. Only those in {@link createRunDirectory} exist from the start. */
@@ -144,14 +144,9 @@ export function noteResumption(run: RunDirectory, note: { step: number; override
 
 /** The youngest run of this name under `root`, for `resume=auto`; undefined when there is none. */
 export function latestRun(root: string, name: string): RunDirectory | undefined {
-  if (!existsSync(root)) return undefined;
-  const runs = aboutFile(root, () => readdirSync(root))
-    .map((folder) => ({ folder, match: /^(\d{8}-\d{6})-([^+]*)(?:\+(\d+))?$/.exec(folder) }))
-    .filter(({ folder, match }) => match?.[2] === name && existsSync(runPlaces(join(root, folder)).environment))
-    .map(({ folder, match }) => ({ folder, order: `${match?.[1] ?? ""} ${(match?.[3] ?? "1").padStart(9, "0")}` }))
-    .sort((left, right) => (left.order < right.order ? -1 : 1));
-  const last = runs.at(-1);
-  return last === undefined ? undefined : runPlaces(join(root, last.folder));
+  return claimedFolders(root, name)
+    .map(runPlaces)
+    .findLast(({ environment }) => existsSync(environment));
 }
 
 /** The program's own source; null where it is unknown. */

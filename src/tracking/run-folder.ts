@@ -2,7 +2,7 @@
  * The name of a run's or a sweep's folder, `<time>-<name>`, and its claim. What stands in it is run-directory.ts. The trap: several jobs start within one second, so a folder is claimed by making it, and a
  * taken name gets a number.
  */
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../errors.js";
 import { aboutFile, systemCode } from "../storage/file-fault.js";
@@ -49,4 +49,24 @@ export function claimFolder(root: string, name: string): string {
       if (!isTaken) throw error;
     }
   }
+}
+
+/** Whatever under `root` was claimed under this name, the oldest first. */
+export function claimedFolders(root: string, name: string): string[] {
+  return (existsSync(root) ? aboutFile(root, () => readdirSync(root)) : [])
+    .filter((folder) => /^\d{8}-\d{6}-([^+]*)(?:\+\d+)?$/.exec(folder)?.[1] === name)
+    .sort(byTime)
+    .map((folder) => join(root, folder));
+}
+
+/** Whether the name says when it was claimed; a copy that somebody named otherwise has no place in time. */
+export function hasTime(folder: string): boolean {
+  return /^\d{8}-\d{6}-/.test(folder);
+}
+
+/** Orders names of folders by their time, those that were claimed in the same second by their number: `+2` before `+10`. */
+export function byTime(left: string, right: string): number {
+  const [leftName = "", leftNumber = "1"] = left.split("+");
+  const [rightName = "", rightNumber = "1"] = right.split("+");
+  return leftName === rightName ? Number(leftNumber) - Number(rightNumber) : leftName < rightName ? -1 : 1;
 }

@@ -10,7 +10,7 @@ import { expectObject, parseJson, readJson } from "../storage/json-file.js";
 import { recordOfLine, type MetricsRecord } from "./metrics-log.js";
 import { rowFigures } from "./report-figures.js";
 import { runPlaces, type RunDirectory } from "./run-directory.js";
-import { isSweepFolder } from "./run-folder.js";
+import { byTime, isSweepFolder } from "./run-folder.js";
 import { readStatus, type RunState } from "./run-status.js";
 
 /** Names and their numbers; null where nothing could be measured. */
@@ -146,11 +146,4 @@ function figuresOf(values: Readonly<Record<string, unknown>>): Figures {
     return Object.entries(figuresOf(value as Record<string, unknown>)).map(([k, inner]) => [`${name}@${k}`, inner]);
   });
   return Object.fromEntries(entries);
-}
-
-/** `<time>-<name>+<number>`: two of one second follow their numbers. */
-function byTime(left: string, right: string): number {
-  const [leftName = "", leftNumber = "1"] = left.split("+");
-  const [rightName = "", rightNumber = "1"] = right.split("+");
-  return leftName === rightName ? Number(leftNumber) - Number(rightNumber) : leftName < rightName ? -1 : 1;
 }

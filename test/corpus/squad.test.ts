@@ -178,7 +178,7 @@ const faultOfRead = (content: string | Uint8Array): string => {
 describe("a file that isn't whole or of another form", () => {
   it.each([
     ["is cut off", good.slice(0, -20), /squad\.json: not JSON; expected SQuAD's JSON, whole/],
-    ["is Latin-1", Buffer.from(good, "latin1"), /squad\.json: not UTF-8/],
+    ["is Latin-1", Buffer.from(good, "latin1"), /squad\.json: is not UTF-8/],
     ["is UTF-16", Buffer.from(`\uFEFF${good}`, "utf16le"), /UTF-16/],
     ["is compressed", gzipSync(good), /compressed/],
     ["has an article that is none", '{"data": [3]}', /data\[0\]: not an object; expected SQuAD's form, got 3/],
