@@ -1,9 +1,11 @@
-// Two things of the operating system that Node lacks: read-only maps of files as external ArrayBuffers
-// (src/storage/memory-map.ts) and advisory file locks (src/storage/file-lock.ts).
+// Three things of the operating system that Node lacks: read-only maps of files as external ArrayBuffers
+// (src/storage/memory-map.ts), advisory file locks (src/storage/file-lock.ts), and loading a library beside other work
+// (src/engine/native.ts).
 //
-// Nothing here is static or shared between threads: every worker thread loads the add-on for itself.
+// Every worker thread loads the add-on for itself; only the library under way is shared between them.
 // Two traps. A write into the buffer kills the process (the pages are read-only). So does a read behind the end of a
 // file that somebody has cut short since: files that are mapped must be replaced by a rename, never rewritten in place.
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <napi.h>
 #include <sys/file.h>
@@ -14,8 +16,10 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <system_error>
+#include <thread>
 
 namespace {
 
@@ -178,6 +182,28 @@ Napi::Value lock(const Napi::CallbackInfo& info) {
   throwErrno(env, reason);
 }
 
+// The one library that is being loaded ahead.
+std::mutex aheadMutex;
+std::thread ahead;
+
+// loadAhead(path): begins to load the library in a thread. Whoever loads it for good later waits for what is left, and
+// is told then what is wrong with it; a failure here is none. The thread must have ended before the process does, or
+// the library's constructors and destructors run into one another: awaitAhead() at the exit.
+Napi::Value loadAhead(const Napi::CallbackInfo& info) {
+  const std::string path = pathArgument(info);
+  const std::lock_guard<std::mutex> guard(aheadMutex);
+  if (ahead.joinable()) return info.Env().Undefined();
+  // As Node loads add-ons.
+  ahead = std::thread([path] { ::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL); });
+  return info.Env().Undefined();
+}
+
+Napi::Value awaitAhead(const Napi::CallbackInfo& info) {
+  const std::lock_guard<std::mutex> guard(aheadMutex);
+  if (ahead.joinable()) ahead.join();
+  return info.Env().Undefined();
+}
+
 // No exception leaves C++ as anything but a JavaScript error.
 template <Napi::Value (*body)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
@@ -195,6 +221,8 @@ Napi::Value guarded(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("map", Napi::Function::New(env, guarded<map>, "map"));
   exports.Set("lock", Napi::Function::New(env, guarded<lock>, "lock"));
+  exports.Set("loadAhead", Napi::Function::New(env, guarded<loadAhead>, "loadAhead"));
+  exports.Set("awaitAhead", Napi::Function::New(env, guarded<awaitAhead>, "awaitAhead"));
   return exports;
 }
 

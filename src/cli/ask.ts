@@ -63,6 +63,8 @@ export const command: CommandModule<object, AskArguments> = {
       ),
   handler: async (given) => {
     const k = checkedK(given.k);
+    const { loadNativeAhead } = await import("../engine/native.js");
+    loadNativeAhead();
     const asked = await questionsOf(given);
     const { startEncoding } = await import("../text/encoding-thread.js");
     startEncoding();

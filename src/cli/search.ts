@@ -36,6 +36,8 @@ export const command: CommandModule<object, SearchArguments> = {
   handler: async (given) => {
     const k = checkedK(given.k) ?? DEFAULT_K;
     const asked = await askedQuestions(given);
+    const { loadNativeAhead } = await import("../engine/native.js");
+    loadNativeAhead();
     const { openPair } = await import("../job/open-pair.js");
     const pair = openPair(given.run);
     warnOfLimits(pair, asked, k);

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { UserError } from "../errors.js";
+import { systemCalls } from "../storage/system-calls.js";
 
 /** A tensor in the native table; 0 is "no tensor". */
 export type Handle = number;
@@ -94,6 +95,28 @@ function addonPath(): string {
 }
 
 let loaded: NativeEngine | undefined;
+let isAhead = false;
+
+/**
+ * Begins to load the add-on in a thread, beside what the caller does next: libtorch's libraries take a quarter of a second. Nothing is lost when the add-on can't be loaded: {@link native} says why. An exit in the
+ * meantime waits for the thread.
+ */
+export function loadNativeAhead(): void {
+  const file = addonPath();
+  if (loaded !== undefined || isAhead || !existsSync(file)) return;
+  quietenKineto();
+  try {
+    const calls = systemCalls();
+    process.once("exit", () => {
+      calls.awaitAhead();
+    });
+    calls.loadAhead(file);
+    isAhead = true;
+  } catch (error) {
+    // Without the small add-on the big one is loaded when it is needed.
+    if (!(error instanceof UserError)) throw error;
+  }
+}
 
 /** The add-on, loaded at first use: `tandem --help` must not pay for libtorch. @throws UserError when it isn't built or libtorch is gone. */
 export function native(): NativeEngine {
@@ -101,8 +124,7 @@ export function native(): NativeEngine {
   const file = addonPath();
   if (!existsSync(file))
     throw new UserError({ where: file, what: "the libtorch add-on isn't built", remedy: "run: bash scripts/setup.sh" });
-  // Kineto prints a line for each start and stop of the profiler at every lower level, to everybody's stderr.
-  process.env["KINETO_LOG_LEVEL"] ??= "99";
+  quietenKineto();
   try {
     loaded = createRequire(import.meta.url)(file) as NativeEngine;
   } catch (cause) {
@@ -111,6 +133,11 @@ export function native(): NativeEngine {
   }
   loaded.setErrorClass(OperatorError);
   return loaded;
+}
+
+/** Kineto prints a line for each start and stop of the profiler at every lower level, to everybody's stderr; it reads this while it is loaded. */
+function quietenKineto(): void {
+  process.env["KINETO_LOG_LEVEL"] ??= "99";
 }
 
 const resolved = new Map<string, number>();

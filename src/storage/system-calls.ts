@@ -1,5 +1,5 @@
 /**
- * The add-on for what Node's file system lacks (native/mmap/addon.cc): its surface and its loader. It needs no libtorch, so worker threads load it too. The trap: it is loaded at first use only; a command
+ * The add-on for what Node lacks of the operating system (native/mmap/addon.cc): its surface and its loader. It needs no libtorch, so worker threads load it too. The trap: it is loaded at first use only; a command
  * that maps nothing must not fail where it isn't built.
  */
 import { existsSync } from "node:fs";
@@ -13,6 +13,10 @@ interface SystemCalls {
   map(path: string, offset: number, length?: number): ArrayBuffer;
   /** A descriptor of the file that holds its lock; undefined when another process holds it. A failed system call throws with `code`. */
   lock(path: string): number | undefined;
+  /** Begins to load a library in a thread of its own; the first call alone does something. What is wrong with the library is found by whoever loads it for good. */
+  loadAhead(path: string): void;
+  /** Sleeps until that thread has ended; needed before the process does. */
+  awaitAhead(): void;
 }
 
 let loaded: SystemCalls | undefined;

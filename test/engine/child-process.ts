@@ -13,12 +13,17 @@ export interface Ended {
 }
 
 /** Runs `program`, an ES module in which `engine("scope")` imports src/engine/scope.ts, under `--expose-gc`. */
-export function runWithCollector(program: string): Ended {
+export function runWithCollector(program: string, environment: Readonly<Record<string, string>> = {}): Ended {
   const folder = mkdtempSync(path.join(tmpdir(), "tandem-child-"));
   const file = path.join(folder, "child.mts");
   writeFileSync(file, `const engine = (name) => import(${JSON.stringify(ROOT)} + "/src/engine/" + name + ".ts");\n${program}`);
   try {
-    const child = spawnSync(process.execPath, ["--expose-gc", "--import", "tsx", file], { cwd: ROOT, encoding: "utf8", timeout: 60_000 });
+    const child = spawnSync(process.execPath, ["--expose-gc", "--import", "tsx", file], {
+      cwd: ROOT,
+      encoding: "utf8",
+      timeout: 60_000,
+      env: { ...process.env, ...environment },
+    });
     return { status: child.status, out: child.stdout.trim(), error: child.stderr };
   } finally {
     rmSync(folder, { recursive: true, force: true });
