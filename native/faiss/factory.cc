@@ -64,7 +64,8 @@ std::vector<Parameter> parsed(const std::string& text) {
     const std::string name = match[1];
     if (name == "verbose") refuse("verbose is no search parameter");
     // How many times as many results a refined search looks at: the one parameter that may be a fraction.
-    if (match[3].matched && name.find("k_factor") == std::string::npos) refuse(name + "=" + match[2].str() + " is no whole number");
+    if (match[3].matched && name.find("k_factor") == std::string::npos)
+      refuse(name + "=" + match[2].str() + " is no whole number");
     const double value = std::stod(match[2]);
     const int64_t least = name == "ht" || name == "max_codes" ? 0 : 1;
     if (value < least || value > mostOf(name))
