@@ -149,7 +149,8 @@ async function embeddedFile(
     return { path: partial.finished(), partial };
   } catch (error) {
     // Whatever stopped it, a full disk or a device without memory: each row that is there was looked at before it was written.
-    partial.leave();
+    if (partial.rows > 0) partial.leave();
+    else partial.remove();
     throw error;
   }
 }

@@ -210,11 +210,12 @@ describe("a sweep with a run that fails", () => {
 
   it("notes it, goes on with the others, and its exit status says so", () => {
     const good = path.join(ROOT, "data/quickstart/corpus.jsonl");
-    const { status, out, error } = train(["-m", ...SMALL, `run.dir=${runs}/runs`, `data.corpus.path=${runs}/none.jsonl,${good}`]);
+    writeFileSync(`${runs}/bad.jsonl`, "nothing\n");
+    const { status, out, error } = train(["-m", ...SMALL, `run.dir=${runs}/runs`, `data.corpus.path=${runs}/bad.jsonl,${good}`]);
     expect(status, error).toBe(1);
     expect(error).toMatch(/1 of 2 runs failed; try them again: tandem train --resume/);
     expect(state(sweepIn(`${runs}/runs`)).runs.map(({ outcome }) => outcome)).toEqual(["failed", "finished"]);
-    expect(out).toMatch(/run 0 failed: .*none\.jsonl/);
+    expect(out).toMatch(/run 0 failed: .*bad\.jsonl/);
     expect(out).toMatch(/1 of 2 runs finished/);
   }, 400_000);
 
@@ -222,7 +223,7 @@ describe("a sweep with a run that fails", () => {
     const sweep = sweepIn(`${runs}/runs`);
     const [first, second] = runsOf(openSweep(sweep));
     const whole = JSON.parse(readFileSync(second!.reportJson, "utf8")) as { rows: unknown };
-    cpSync(path.join(ROOT, "data/quickstart/corpus.jsonl"), `${runs}/none.jsonl`);
+    cpSync(path.join(ROOT, "data/quickstart/corpus.jsonl"), `${runs}/bad.jsonl`);
     truncateSync(second!.reportJson, 200);
     const { status, out, error } = train(["--resume", sweep]);
     expect(status, error).toBe(0);
