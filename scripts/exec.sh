@@ -29,7 +29,7 @@ experiment=(experiment=quickstart)
 for argument in "$@"; do
   case "$argument" in experiment=* | +experiment=*) experiment=() ;; esac
 done
-if [ "${#experiment[@]}" -eq 1 ]; then stage "the quickstart: corpus, index, training, evaluation, report" "at most 8 min on 2 cores"; fi
+if [ "${#experiment[@]}" -eq 1 ]; then stage "the quickstart: corpus, index, training, evaluation, report" "5 to 8 min"; fi
 command=(node "$root/bin/tandem" train "${experiment[@]}" "$@")
 # Outside Slurm the program replaces this shell: signals reach it and its exit code is this script's.
 if [ -z "${SLURM_JOB_ID:-}" ]; then exec "${command[@]}"; fi

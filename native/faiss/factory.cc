@@ -54,7 +54,7 @@ int64_t mostOf(const std::string& name) {
 
 std::vector<Parameter> parsed(const std::string& text) {
   std::vector<Parameter> parameters;
-  const std::regex expression("([A-Za-z_]+)=([0-9]{1,10})");
+  const std::regex expression("([A-Za-z_]+)=([0-9]{1,10}(\\.[0-9]{1,6})?)");
   size_t start = 0;
   while (start < text.size()) {
     const size_t end = std::min(text.find(',', start), text.size());
@@ -63,12 +63,14 @@ std::vector<Parameter> parsed(const std::string& text) {
     if (!std::regex_match(word, match, expression)) refuse("\"" + word + "\" is no name=number");
     const std::string name = match[1];
     if (name == "verbose") refuse("verbose is no search parameter");
-    const int64_t value = std::stoll(match[2]);
+    // How many times as many results a refined search looks at: the one parameter that may be a fraction.
+    if (match[3].matched && name.find("k_factor") == std::string::npos) refuse(name + "=" + match[2].str() + " is no whole number");
+    const double value = std::stod(match[2]);
     const int64_t least = name == "ht" || name == "max_codes" ? 0 : 1;
     if (value < least || value > mostOf(name))
       refuse(name + "=" + match[2].str() + " is out of range: " + std::to_string(least) + " to " +
              std::to_string(mostOf(name)));
-    parameters.push_back({name, static_cast<double>(value)});
+    parameters.push_back({name, value});
     start = end + 1;
   }
   return parameters;

@@ -5,11 +5,21 @@
 import type { CommandModule } from "yargs";
 import type { AskedQuestion } from "../corpus/asked-questions.js";
 import { UserError } from "../errors.js";
+import type { TrainedRun } from "../job/find-run.js";
 import type { AskOptions, Pair, PairAnswer } from "../job/open-pair.js";
 import { converse } from "./conversation.js";
-import { decodingOverrides, withDecoding, type DecodingArguments } from "./decoding-words.js";
+import { decodingOverrides, inOptions, withDecoding, type DecodingArguments } from "./decoding-words.js";
 import { hitJson, hitLines, plain } from "./hit-text.js";
-import { askedQuestions, checkedK, questionWords, warn, warnOfLimits, withQuestions, type QuestionArguments } from "./question-words.js";
+import {
+  askedQuestions,
+  beginLoading,
+  checkedK,
+  questionWords,
+  warn,
+  warnOfLimits,
+  withQuestions,
+  type QuestionArguments,
+} from "./question-words.js";
 
 interface AskArguments extends QuestionArguments, DecodingArguments {
   run: string;
@@ -45,8 +55,8 @@ export const command: CommandModule<object, AskArguments> = {
         default: false,
         describe: "a question a line from standard input, each with what was said before it; /new forgets",
       })
-      .example('$0 ask runs/<run> "Who founded Kaldom?"', "the answer and what it was taken from")
-      .example('$0 ask latest "Who founded Kaldom?" --no-retrieval', "what the generator says without passages")
+      .example('$0 ask runs/<run> "Who designed Hirpum?"', "the answer and what it was taken from")
+      .example('$0 ask latest "Who designed Hirpum?" --no-retrieval', "what the generator says without passages")
       .example(
         "$0 ask latest --questions questions.txt --json > answers.jsonl",
         "many questions; text lines, question<TAB>answer, or JSON lines",
@@ -55,22 +65,21 @@ export const command: CommandModule<object, AskArguments> = {
         "$0 ask latest --interactive",
         "a conversation: follow-ups are asked with what was said before, where the run's prompt has {history}",
       )
-      .example('$0 ask latest "Who founded Kaldom?" --strategy sample --temperature 0.6 --answers 4', "four drawn answers, A1 to A4")
-      .example('$0 ask latest "Who founded Kaldom?" --strategy beam --beams 8 --answers 3', "the three likeliest of eight beams")
+      .example('$0 ask latest "Who designed Hirpum?" --strategy sample --temperature 0.6 --answers 4', "four drawn answers, A1 to A4")
+      .example('$0 ask latest "Who designed Hirpum?" --strategy beam --beams 8 --answers 3', "the three likeliest of eight beams")
       .example("cut -f1 qa.tsv | $0 ask latest -", "questions from standard input")
       .epilogue(
         "Results go to standard output, everything else to standard error. A stale index is refused with the command that rebuilds it.",
       ),
   handler: async (given) => {
     const k = checkedK(given.k);
-    const { loadNativeAhead } = await import("../engine/native.js");
-    loadNativeAhead();
     const asked = await questionsOf(given);
+    await beginLoading(given.run);
     const { startEncoding } = await import("../text/encoding-thread.js");
     startEncoding();
     const { findTrainedRun } = await import("../job/find-run.js");
     const { openPair } = await import("../job/open-pair.js");
-    const pair = openPair(findTrainedRun(given.run, decodingOverrides(given)));
+    const pair = openPair(runOf(given, findTrainedRun));
     try {
       if (given.retrieval && asked.length > 0) warnOfLimits(pair, asked, k ?? pair.folders.prompt.passages);
       warnOfHistory(pair, given, asked);
@@ -84,6 +93,16 @@ export const command: CommandModule<object, AskArguments> = {
     }
   },
 };
+
+/** The run with the options over its config. @throws UserError that speaks of the options */
+function runOf(given: AskArguments, find: (name: string, overrides: readonly string[]) => TrainedRun): TrainedRun {
+  const overrides = decodingOverrides(given);
+  try {
+    return find(given.run, overrides);
+  } catch (error) {
+    throw overrides.length > 0 ? inOptions(error) : error;
+  }
+}
 
 /** Asks, prints, and gives the first answers back. */
 async function print(pair: Pair, asked: readonly AskedQuestion[], options: AskOptions, { json }: AskArguments): Promise<string[]> {

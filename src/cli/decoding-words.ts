@@ -3,6 +3,7 @@
  * command line takes the place of the run's, so the run's settings of other strategies are dropped with it; other options only add to the run's. And yargs reads `--no-…` as a denial, so the n-gram's option has a name of its own.
  */
 import type { Argv } from "yargs";
+import { UserError } from "../errors.js";
 
 /** What {@link withDecoding} adds to a command's arguments. */
 export interface DecodingArguments {
@@ -64,6 +65,25 @@ export function decodingOverrides(given: DecodingArguments): string[] {
   const reset = given.strategy === undefined ? [] : [...OF_STRATEGIES.map((key) => `generation.${key}=null`), ...resetAnswers(given)];
   const stop = given.stop === undefined ? [] : [`generation.stop=[${given.stop.map(quoted).join(",")}]`];
   return [...reset, ...words, ...stop];
+}
+
+/** A mistake in the words of {@link decodingOverrides} as one in the options that were typed. */
+export function inOptions(error: unknown): unknown {
+  if (!(error instanceof UserError)) return error;
+  const { fault } = error;
+  const own = Object.entries(OPTIONS).find(([, [key]]) => fault.where.includes(`'${key}=`));
+  const typed = (text: string): string =>
+    Object.entries(OPTIONS).reduce(
+      (words, [option, [key]]) =>
+        words.replaceAll(`${key}=null`, `leave --${option} out`).replaceAll(`set ${key}=`, `give --${option} `).replaceAll(key, `--${option}`),
+      text,
+    );
+  return new UserError({
+    ...fault,
+    where: own === undefined ? fault.where : `--${own[0]}`,
+    what: typed(fault.what),
+    ...(fault.remedy === undefined ? {} : { remedy: typed(fault.remedy) }),
+  });
 }
 
 /** Greedy decoding has one answer, whatever the run asked for. */

@@ -2,7 +2,7 @@
  * One run, driven to its end and followed by its MLflow server: what `tandem train` and each run of a sweep share. It makes no run directory. The trap: the address and the secrets of a server come from
  * the environment of this process, so they are asked for before anything is made, and a resumed run asks again.
  */
-import { loadConfig } from "../config/load-config.js";
+import { loadRunConfig } from "../config/load-config.js";
 import type { TrackingConfig } from "../config/schema.js";
 import { trackingServer, type TrackingServer } from "../config/tracking-environment.js";
 import { driveTraining, type CaughtSignals, type DriveOptions } from "../job/driver.js";
@@ -24,7 +24,7 @@ export function serverOf(tracking: TrackingConfig): TrackingServer | undefined {
 
 /** A run that exists, with the server that its own config and this environment name. */
 export function reopened(run: RunDirectory): OpenedRun {
-  const { tracking } = loadConfig({ base: run.config }).config;
+  const { tracking } = loadRunConfig(run.config).config;
   return { run, tracking, server: serverOf(tracking) };
 }
 

@@ -41,8 +41,11 @@ export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
     shown.progress.update(done, facts);
     if (done >= total) finish();
   };
-  const advanceTraining = ({ record, totalSteps }: Extract<JobMessage, { type: "step" }>): void => {
-    advance({ name: TRAINING, done: record.step, total: totalSteps, detail: "steps" }, { loss: record.loss, note: record.phase });
+  const times = new PhaseTimes();
+  const advanceTraining = ({ record, totalSteps, left }: Extract<JobMessage, { type: "step" }>): void => {
+    times.note(record.phase, record.seconds);
+    const facts = { loss: record.loss, note: record.phase, secondsLeft: times.left(left) };
+    advance({ name: TRAINING, done: record.step, total: totalSteps, detail: "steps" }, facts);
   };
   const report: Report = (message) => {
     if (message.type === "progress") advance(message);
@@ -53,4 +56,31 @@ export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
     else if (message.type === "note" && !quiet) say(message.text);
   };
   return { report, finish };
+}
+
+/** How long steps of each phase take: they differ by ten times, so one rate for all would jump where a phase begins. */
+class PhaseTimes {
+  readonly #seconds = new Map<string, { sum: number; steps: number }>();
+
+  note(phase: string, seconds: number): void {
+    const { sum, steps } = this.#seconds.get(phase) ?? { sum: 0, steps: 0 };
+    this.#seconds.set(phase, { sum: sum + seconds, steps: steps + 1 });
+  }
+
+  /** Seconds for so many steps of each phase; one that wasn't met yet is taken to be as quick as the others, and a refresh as free. */
+  left(steps: Readonly<Record<string, number>>): number {
+    const all = [...this.#seconds.values()];
+    const mean =
+      all.reduce((sum, own) => sum + own.sum, 0) /
+      Math.max(
+        1,
+        all.reduce((sum, own) => sum + own.steps, 0),
+      );
+    return Object.entries(steps)
+      .filter(([phase]) => phase !== "refresh")
+      .reduce((sum, [phase, count]) => {
+        const own = this.#seconds.get(phase);
+        return sum + count * (own === undefined ? mean : own.sum / own.steps);
+      }, 0);
+  }
 }

@@ -103,7 +103,7 @@ function parserOf(command: AnyCommand | undefined, width = Math.min(140, process
     .example("$0 doctor", "what this machine has")
     .example("$0 config show experiment=quickstart", "what a run would do, key by key")
     .example("$0 train experiment=quickstart", "train on the corpus that comes with Tandem")
-    .example('$0 ask runs/<run> "Who founded Kaldom?"', "ask a finished run")
+    .example('$0 ask runs/<run> "Who designed Hirpum?"', "ask a finished run")
     .epilogue("Every command explains itself: tandem <command> --help. Settings are key=value words: tandem config schema lists them.");
 }
 

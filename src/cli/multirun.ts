@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from "node:util";
 import { loadConfig } from "../config/load-config.js";
 import { planSweep } from "../config/sweep.js";
 import { trackingServer } from "../config/tracking-environment.js";
+import { requireFiles } from "../config/missing-files.js";
 import { UserError } from "../errors.js";
 import type { CaughtSignals } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
@@ -168,8 +169,9 @@ function requireOwnServerRuns(runId: string | undefined): void {
 }
 
 function plan({ configDir }: SweepArguments, overrides: readonly string[], warnOnce: (text: string) => void): PlannedRun {
-  const { config, warnings } = loadConfig({ ...(configDir === undefined ? {} : { configDir }), overrides });
+  const { config, warnings, sources } = loadConfig({ ...(configDir === undefined ? {} : { configDir }), overrides });
   warnings.forEach(warnOnce);
+  requireFiles(config, sources);
   if (config.resume !== null)
     throw new UserError({
       where: "resume",

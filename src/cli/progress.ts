@@ -29,6 +29,8 @@ export interface Progress {
 export interface ProgressFacts {
   readonly loss?: number;
   readonly note?: string;
+  /** A better guess at what is left than the mean rate gives. */
+  readonly secondsLeft?: number;
 }
 
 /** Milliseconds between two plain lines. */
@@ -49,7 +51,7 @@ export function progressText(options: ProgressOptions, done: number, elapsedMs: 
   const parts = [
     `${label}${facts.note === undefined ? "" : ` (${facts.note})`}: ${done}/${total} ${unit} (${share} %)`,
     ...(rate > 0 ? [`${rateText(rate)} ${unit}/s`] : []),
-    ...(rate > 0 && done < total ? [`${durationText((total - done) / rate)} left`] : []),
+    ...(rate > 0 && done < total ? [`${durationText(facts.secondsLeft ?? (total - done) / rate)} left`] : []),
     ...(facts.loss === undefined ? [] : [`loss ${facts.loss.toFixed(4)}`]),
   ];
   return parts.join(", ");

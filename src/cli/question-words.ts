@@ -2,6 +2,7 @@
  * The questions that `search` and `ask` share: words of the command line, a file, or standard input. It parses and warns; answering is the pair's. The trap: with nothing on the command line and a
  * terminal on standard input there is nothing to wait for, so that is a mistake, not a pause.
  */
+import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
 import { askedQuestionsOf, readAskedQuestions, type AskedQuestion } from "../corpus/asked-questions.js";
 import { UserError } from "../errors.js";
@@ -35,8 +36,17 @@ export function withQuestions<Arguments>(yargs: Argv<Arguments>, k: string): Arg
     .option("json", { type: "boolean", default: false, describe: "print one JSON object a line for each question" });
 }
 
+/** Begins to load libtorch beside what comes next, if there is a run at all: a mistyped name mustn't wait for it. */
+export async function beginLoading(run: string): Promise<void> {
+  if (!existsSync(run === "latest" ? "runs" : run)) return;
+  const { loadNativeAhead } = await import("../engine/native.js");
+  loadNativeAhead();
+}
+
 /** The questions on the command line alone. @throws UserError for an empty one */
 export function questionWords({ question: words }: Pick<QuestionArguments, "question">): AskedQuestion[] {
+  for (const word of words)
+    if (/^[a-z_]+(\.[a-z_]+)+=/.test(word)) warn(`${word} is asked as a question: settings are options here, see --help`);
   return words.filter((word) => word !== "-").map((question) => ({ question: checkedQuestion(question) }));
 }
 
@@ -48,7 +58,7 @@ export async function askedQuestions({ question: words, questions: file }: Quest
   const piped = isStdin ? askedQuestionsOf(await standardInput(), "standard input") : [];
   const all = [...given, ...read, ...piped];
   if (all.length > 0) return all;
-  throw new UserError({ where: "command line", what: "no question", remedy: 'put one in quotes after the run: "Who founded Kaldom?"' });
+  throw new UserError({ where: "command line", what: "no question", remedy: 'put one in quotes after the run: "Who designed Hirpum?"' });
 }
 
 /** `-k`, checked. @throws UserError unless it is a positive whole number */

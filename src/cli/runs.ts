@@ -96,6 +96,15 @@ const compare: CommandModule<object, { runs: string[]; json: boolean }> = {
       .example("$0 runs compare runs/<run> runs/<other>", "what was changed and what came of it")
       .example("$0 runs compare runs/*sweep* --json | jq .report", "the figures of many"),
   handler: async ({ runs: names, json }) => {
+    const { UserError } = await import("../errors.js");
+    if (names.length < 2)
+      throw new UserError({
+        where: "command line",
+        what: "one run has nothing to be compared with",
+        expected: "two or more run directories",
+        got: names.join(" "),
+        remedy: "tandem runs show shows one",
+      });
     const runs = await Promise.all(names.map(namedRun));
     const { compareRuns } = await import("../tracking/compare-runs.js");
     const { compareText } = await import("./runs-text.js");

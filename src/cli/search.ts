@@ -4,7 +4,7 @@
  */
 import type { CommandModule } from "yargs";
 import { hitJson, hitLines, plain } from "./hit-text.js";
-import { askedQuestions, checkedK, warnOfLimits, withQuestions, type QuestionArguments } from "./question-words.js";
+import { askedQuestions, beginLoading, checkedK, warnOfLimits, withQuestions, type QuestionArguments } from "./question-words.js";
 
 interface SearchArguments extends QuestionArguments {
   run: string;
@@ -26,8 +26,8 @@ export const command: CommandModule<object, SearchArguments> = {
       }),
       `how many passages; ${DEFAULT_K} unless said otherwise`,
     )
-      .example('$0 search runs/<run> "Who founded Kaldom?"', "score, title, id and text of the best passages")
-      .example('$0 search latest "Who founded Kaldom?" -k 20 --json | jq .hits[].title', "titles only")
+      .example('$0 search runs/<run> "Who designed Hirpum?"', "score, title, id and text of the best passages")
+      .example('$0 search latest "Who designed Hirpum?" -k 20 --json | jq .hits[].title', "titles only")
       .example("$0 search latest --questions questions.tsv --json > found.jsonl", "many questions, searched together")
       .example("cut -f1 qa.tsv | $0 search latest -", "questions from standard input")
       .epilogue(
@@ -36,8 +36,7 @@ export const command: CommandModule<object, SearchArguments> = {
   handler: async (given) => {
     const k = checkedK(given.k) ?? DEFAULT_K;
     const asked = await askedQuestions(given);
-    const { loadNativeAhead } = await import("../engine/native.js");
-    loadNativeAhead();
+    await beginLoading(given.run);
     const { openPair } = await import("../job/open-pair.js");
     const pair = openPair(given.run);
     warnOfLimits(pair, asked, k);

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { CommandModule } from "yargs";
+import { requireFiles } from "../config/missing-files.js";
 import { requireOneProcess } from "../config/launch-environment.js";
 import type { LoadedConfig } from "../config/load-config.js";
 import { renderYaml } from "../config/render.js";
@@ -103,7 +104,8 @@ function openOrCreate(command_: TrainArguments): OpenedRun {
   return { run: created(loaded), tracking: config.tracking, server };
 }
 
-function created({ config, overrides }: LoadedConfig): RunDirectory {
+function created({ config, overrides, sources }: LoadedConfig): RunDirectory {
+  requireFiles(config, sources);
   return createRunDirectory(config.run.dir, {
     name: config.name,
     configYaml: renderYaml({ ...config, resume: null }),

@@ -45,12 +45,22 @@ export function compose(options: ComposeOptions): Composition {
   return { tree, choices, files: layers.map((layer) => layer.file) };
 }
 
-/** Overrides over one complete file, such as a run's resolved configuration: no defaults lists, no groups. */
-export function composeFile(file: string, options: Omit<ComposeOptions, "folders" | "configName">): Composition {
+/** Overrides over one complete file, such as a run's resolved configuration. It has no defaults list; a group's choice takes the place of its whole section. */
+export function composeFile(file: string, options: Omit<ComposeOptions, "configName">): Composition {
   const yaml = readYamlFile(file);
   let tree = merge(options.defaults, yaml.body);
-  for (const override of parseOverrides(options.overrides)) tree = apply(tree, override, options);
+  for (const override of parseOverrides(options.overrides)) tree = chosen(tree, override, options) ?? apply(tree, override, options);
   return { tree, choices: {}, files: [yaml.shown] };
+}
+
+/** The tree with a section as one of its group's files has it, over the schema's defaults; undefined where the override names no such file. */
+function chosen(tree: ConfigNode, { kind, key, value }: Override, options: Omit<ComposeOptions, "configName">): ConfigNode | undefined {
+  const defaults = nodeAt(options.defaults, [key]);
+  if (kind !== "set" || value?.kind !== "scalar" || defaults?.kind !== "map" || !isGroup(options.folders, key)) return undefined;
+  const { layers } = resolveDefaults(options.folders, `${key}/${String(value.value)}`, []);
+  let fresh = withNodeAt(tree, [key], defaults) ?? tree;
+  for (const layer of layers) fresh = merge(fresh, inPackage([key, layer.package].filter((part) => part !== "").join("."), layer.body));
+  return fresh;
 }
 
 function namesGroup(folders: SearchPath, override: Override): boolean {

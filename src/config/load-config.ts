@@ -12,6 +12,7 @@ import { compose, composeFile, type Composition, schemaDefault } from "./compose
 import { crossCheck, crossFaults } from "./cross-checks.js";
 import { type Environment, interpolate } from "./interpolate.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
+import { missingFiles } from "./missing-files.js";
 import { modelPlace } from "./model-name.js";
 import { resolveTemplates } from "./prompt-templates.js";
 import { schema, type TandemConfig } from "./schema.js";
@@ -79,7 +80,8 @@ export function findFaults(options: LoadOptions = {}): { readonly faults: readon
     const absolute = absolutePaths(schema, throughConvict(plain)) as TandemConfig;
     const templates = templatesOf(absolute, sources);
     const crossed = crossFaults(absolute, sources);
-    return { faults: [...faults, ...templates.faults, ...crossed.faults], warnings: [...templates.warnings, ...crossed.warnings] };
+    const gone = missingFiles(absolute, sources).map(({ what, where }) => `${what} (${where})`);
+    return { faults: [...faults, ...templates.faults, ...crossed.faults], warnings: [...templates.warnings, ...crossed.warnings, ...gone] };
   } catch (error) {
     if (error instanceof UserError) return { faults: [error.fault], warnings: [] };
     throw error;
@@ -115,21 +117,32 @@ function lacking(
     .map(({ key, leaf }) => gapFault(key, leaf, sources[key] === schemaDefault ? file : (sources[key] ?? file), { orElse }));
 }
 
-/** A run's own config holds every key. @throws UserError when it was cut off: it would go on with defaults and give other answers */
-export function requireWholeRun(file: string, sources: Readonly<Record<string, string>>): void {
-  const fault = cutRun(file, sources);
+/**
+ * A run's saved config, with `key=value` words over it.
+ *
+ * @throws UserError when the file was cut off: the run would go on with defaults and give other answers
+ */
+export function loadRunConfig(file: string, overrides: readonly string[] = []): LoadedConfig {
+  const loaded = loadConfig({ base: file, overrides });
+  const fault = cutRun(file, loaded.sources);
   if (fault !== undefined) throw new UserError(fault);
+  return loaded;
 }
 
 function cutRun(file: string, sources: Readonly<Record<string, string>>): Fault | undefined {
-  const isSet = ([key, source]: [string, string], section: string): boolean => key.startsWith(`${section}.`) && source !== schemaDefault;
-  const gone = RUN_SECTIONS.filter((section) => !Object.entries(sources).some((entry) => isSet(entry, section)));
-  if (gone.length === 0) return undefined;
+  const keys = schemaLeaves(schema).map(({ key }) => key);
+  const written = keys.filter((key) => sources[key] !== undefined && sources[key] !== schemaDefault);
+  const sectionOf = (key: string | undefined): string => key?.split(".")[0] ?? "";
+  const gone = RUN_SECTIONS.filter((section) => !written.some((key) => sectionOf(key) === section));
+  // A file that was cut off ends in the midst of a section. Sections that came later aren't in a run of an older version.
+  const end = written.at(-1);
+  const last = keys.findLast((key) => sectionOf(key) === sectionOf(end));
+  if (gone.length === 0 && end === last) return undefined;
   return {
     where: file,
     what: "is not the whole config of a run",
-    expected: RUN_SECTIONS.join(", "),
-    got: `no ${gone.join(", no ")}`,
+    expected: `${RUN_SECTIONS.join(", ")}, each to its last key`,
+    got: `no ${gone.length > 0 ? gone.join(", no ") : (last ?? "key")}`,
     remedy: "put the file back as the run wrote it",
   };
 }
@@ -162,7 +175,8 @@ function settled(composed: TandemConfig, sources: Readonly<Record<string, string
 
 function composeFrom(options: LoadOptions, overrides: readonly string[], knownKeys: readonly string[]): Composition {
   const defaults = defaultsTree(schema, schemaDefault);
-  if (options.base !== undefined) return composeFile(path.resolve(options.base), { overrides, defaults, knownKeys });
+  if (options.base !== undefined)
+    return composeFile(path.resolve(options.base), { folders: searchPath(options.configDir), overrides, defaults, knownKeys });
   return compose({ folders: searchPath(options.configDir), configName: options.configName ?? "config", overrides, defaults, knownKeys });
 }
 

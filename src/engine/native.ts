@@ -98,8 +98,8 @@ let loaded: NativeEngine | undefined;
 let isAhead = false;
 
 /**
- * Begins to load the add-on in a thread, beside what the caller does next: libtorch's libraries take a quarter of a second. Nothing is lost when the add-on can't be loaded: {@link native} says why. An exit in the
- * meantime waits for the thread.
+ * Begins to load the add-on in a thread, beside what the caller does next: libtorch's libraries take a quarter of a second. It never fails: what is wrong is {@link native}'s to say. The price: an exit in the
+ * meantime waits for the thread, so look at what the user asked for first.
  */
 export function loadNativeAhead(): void {
   const file = addonPath();
@@ -107,14 +107,13 @@ export function loadNativeAhead(): void {
   quietenKineto();
   try {
     const calls = systemCalls();
+    calls.loadAhead(file);
+    isAhead = true;
     process.once("exit", () => {
       calls.awaitAhead();
     });
-    calls.loadAhead(file);
-    isAhead = true;
-  } catch (error) {
-    // Without the small add-on the big one is loaded when it is needed.
-    if (!(error instanceof UserError)) throw error;
+  } catch {
+    // Without the small add-on, or without another thread, the big one is loaded when it is needed.
   }
 }
 

@@ -32,6 +32,8 @@ export interface FilteredItem<Shown> {
 /** A sentence, before it is chosen. */
 interface Sentence {
   readonly passage: number;
+  /** Title and text: passages that overlap have the same sentence twice. */
+  readonly shown: string;
   readonly span: Span;
   readonly score: number;
   readonly tokens: number;
@@ -53,7 +55,7 @@ export class SentenceFilter {
    * Each item's passages with the sentences that are kept; a passage without any is left out. Passages and sentences stay in their order.
    *
    * Sentences are ranked by the cosine between the question's embedding and that of title and sentence; equals by their place. The best are taken until there are `sentences`; one that doesn't fit
-   * the rest of `tokens` is passed over. The very best is kept in any case: a context is never emptied.
+   * the rest of `tokens` is passed over, and so is one that is kept already, from a passage that overlaps. The very best is kept in any case: a context is never emptied.
    */
   filter<Shown extends Pick<Passage, "title" | "text">>(items: readonly FilteredItem<Shown>[]): Shown[][] {
     const spans = items.map(({ passages }) => passages.map(({ text }) => splitSentences(text)));
@@ -99,7 +101,7 @@ export class SentenceFilter {
           );
     const ranked = items.map((): Sentence[] => []);
     places.forEach(({ item, place, span }, i) =>
-      ranked[item]?.push({ passage: place, span, score: scores[i] ?? 0, tokens: lengths[i]?.length ?? 0 }),
+      ranked[item]?.push({ passage: place, shown: shown[i] ?? "", span, score: scores[i] ?? 0, tokens: lengths[i]?.length ?? 0 }),
     );
     // Sorting is stable: among equals the text's order stays.
     for (const own of ranked) own.sort((a, b) => b.score - a.score);
@@ -135,6 +137,7 @@ export class SentenceFilter {
     let taken = 0;
     for (const sentence of ranked) {
       if (kept.length >= sentences) break;
+      if (kept.some(({ shown }) => shown === sentence.shown)) continue;
       if (kept.length > 0 && taken + sentence.tokens > tokens) continue;
       kept.push(sentence);
       taken += sentence.tokens;

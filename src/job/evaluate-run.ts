@@ -182,7 +182,10 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
     case "trained-pair":
       return { ...base, hits: await searchHits(parts.artefacts, parts.encoder, questions, depth), isSearch: true };
     case "base-pair": {
-      const encoder = Encoder.load(startFolders(parts.folder).retriever, encoderOverrides(config.retriever));
+      const encoder = Encoder.load(startFolders(parts.folder).retriever, {
+        ...encoderOverrides(config.retriever),
+        device: parts.artefacts.device,
+      });
       try {
         const hits = await searchHits(parts.artefacts, encoder, questions, depth);
         // Its sentences are chosen by the retriever of this row too, which is gone when the others are scored.

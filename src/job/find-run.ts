@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { loadConfig, requireWholeRun } from "../config/load-config.js";
+import { loadRunConfig } from "../config/load-config.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
 import { openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
@@ -39,14 +39,13 @@ export interface TrainedRun {
 export function findTrainedRun(name: string, overrides: readonly string[] = [], root = "runs"): TrainedRun {
   const places = name === LATEST ? latestTrained(root) : openRunDirectory(name);
   requireTrained(places);
-  const { config, sources, warnings } = loadConfig({ base: places.config, overrides });
-  requireWholeRun(places.config, sources);
+  const { config, sources, warnings } = loadRunConfig(places.config, overrides);
   return { places, corpus: path.join(places.path, "corpus"), config, sources, warnings, name: name === LATEST ? places.path : name };
 }
 
 /** Whether a run's saved config is this one; which run to go on with, and where its numbers are sent, is not compared. */
 export function hasConfig(places: RunDirectory, config: TandemConfig): boolean {
-  const { config: saved } = loadConfig({ base: places.config });
+  const { config: saved } = loadRunConfig(places.config);
   const settled = (one: TandemConfig): object => ({ ...one, resume: null, tracking: null });
   return isDeepStrictEqual(settled(saved), settled(config));
 }

@@ -84,15 +84,22 @@ export async function lookAtData(files: DataFiles): Promise<DataFindings> {
       got: `${sets.train.found.groups}`,
       remedy: "give more questions, or files of their own: --valid and --test",
     });
-  const corpus = await lookAtCorpus(files.corpus);
+  const looked = await lookAtCorpus(files.corpus);
   const asked = [sets.train, sets.valid, sets.test].flatMap((looked) => looked?.set ?? []);
-  const own = corpus.format === "jsonl" ? corpus.path : undefined;
+  const own = looked.found.format === "jsonl" ? looked.found.path : undefined;
   const { gold, documents } = await lookForGold(asked, files.goldPassages ?? own, files.goldPassages !== undefined);
+  // Lines that questions name are passages already: a line break inside one ends nothing.
+  const corpus = gold.kind === "file" && files.goldPassages === undefined ? withSplit(looked, "blank") : looked.found;
   refuseLeaks(sets, files.goldPassages === undefined ? documents : new Map());
   return { corpus, train: sets.train.found, valid: sets.valid?.found, test: sets.test?.found, gold };
 }
 
-async function lookAtCorpus(given: string): Promise<CorpusFindings> {
+interface LookedAtCorpus {
+  readonly found: CorpusFindings;
+  readonly articles: readonly Article[];
+}
+
+async function lookAtCorpus(given: string): Promise<LookedAtCorpus> {
   const place = path.resolve(given);
   const source = await openCorpus(place);
   const articles: Article[] = [];
@@ -110,11 +117,25 @@ async function lookAtCorpus(given: string): Promise<CorpusFindings> {
       what: "holds no article with text",
       expected: "wikiextractor's <doc> blocks, {id, title, text} a line, or SQuAD's JSON",
     });
-  const split = paragraphEnd(articles);
+  const { format, files, bytes } = source;
+  const found = {
+    path: place,
+    format,
+    files: files.length,
+    bytes,
+    articles: articles.length,
+    isSample,
+    split: paragraphEnd(articles),
+    paragraphs: 0,
+  };
+  return { found: withSplit({ found, articles }, found.split), articles };
+}
+
+/** The findings with their paragraphs counted as this split ends them. */
+function withSplit({ found, articles }: LookedAtCorpus, split: "blank" | "line"): CorpusFindings {
   const ends = split === "blank" ? /\n\s*\n/ : /\n/;
   const paragraphs = articles.reduce((sum, { text }) => sum + text.split(ends).filter((part) => part.trim() !== "").length, 0);
-  const { format, files, bytes } = source;
-  return { path: place, format, files: files.length, bytes, articles: articles.length, isSample, split, paragraphs };
+  return { ...found, split, paragraphs };
 }
 
 /** A folder is wikiextractor's if it holds such files, else of JSON lines, else SQuAD's; a file is known by its beginning. */

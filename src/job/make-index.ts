@@ -12,7 +12,7 @@ import { engineFacts } from "../engine/info.js";
 import { scope } from "../engine/scope.js";
 import { fromBytes } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
-import { addFlatFile, buildIndex, openIndex } from "../retrieval/build-index.js";
+import { addFlatFile, buildIndex, discardPartial, openIndex } from "../retrieval/build-index.js";
 import { unitRows } from "../retrieval/exact-index.js";
 import { FaissIndex } from "../retrieval/faiss-index.js";
 import type { FaissSettings } from "../retrieval/faiss-settings.js";
@@ -53,8 +53,10 @@ export async function makeIndex(options: MakeIndexOptions): Promise<MadeIndex> {
   try {
     const folder = indexFolder(options.index, opened.provenance);
     const isThere = holdsIndex(folder);
-    if (isThere && !options.rebuild) await verify(folder, opened, options);
-    else await build(folder, opened, options);
+    if (isThere && !options.rebuild) {
+      await verify(folder, opened, options);
+      discardPartial({ parent: path.dirname(folder) }, opened.provenance);
+    } else await build(folder, opened, options);
     const outcome = isThere ? (options.rebuild ? "rebuilt" : "verified") : "built";
     return { folder, outcome, provenance: opened.provenance, seconds: (performance.now() - start) / 1000 };
   } finally {
@@ -84,6 +86,8 @@ async function build(folder: string, opened: EncodedStore, { faiss, approximate,
     const parent = path.join(temporary, "building");
     const made = await buildIndex({
       parent,
+      // Beside the folder, not in the one that goes when the process is killed.
+      partials: path.dirname(folder),
       encoder: embedder,
       store,
       template: provenance.template,

@@ -58,7 +58,7 @@ export function generatorFormat(prompt: PromptConfig): GeneratorFormat {
  *
  * @param texts the corpus, asked for only when a tokenizer has to be trained
  * @param questionTexts training questions with their answers, for the generator's tokenizer
- * @throws UserError when a folder can't be loaded or the corpus is too small for a vocabulary
+ * @throws UserError when a folder can't be loaded or a vocabulary has no room for the texts' characters
  */
 export async function prepareStart(
   config: TandemConfig,
@@ -71,6 +71,12 @@ export async function prepareStart(
   if (!existsSync(folders.retriever)) await startRetriever(config.retriever, config.seed, folders.retriever, texts, from);
   if (!existsSync(folders.generator))
     await startGenerator(config.generator, config.seed, folders.generator, async () => [...(await texts()), ...questionTexts()], from);
+}
+
+function warnOfVocabulary(role: "retriever" | "generator", wanted: number, { vocabSize }: Tokenizer, report: Report): void {
+  if (vocabSize >= wanted) return;
+  const text = `${role}.initialise.vocabulary is ${wanted}, and the texts give no more than ${vocabSize} tokens: the ${role} has ${vocabSize}`;
+  report({ type: "warning", text });
 }
 
 async function startRetriever(
@@ -93,8 +99,9 @@ async function startRetriever(
   const corpus = await texts();
   writeFolderAtomic(folder, (temporary) => {
     const train = kind === "wordpiece" ? trainWordPiece : trainByteBpe;
-    train({ texts: corpus, vocabSize: vocabulary, maxLength: positions, output: temporary });
+    train({ texts: corpus, vocabSize: vocabulary, mayBeSmaller: true, maxLength: positions, output: temporary });
     const tokenizer = Tokenizer.fromFolder(temporary);
+    warnOfVocabulary("retriever", vocabulary, tokenizer, report);
     const encoder = Encoder.initialise(
       {
         numHiddenLayers: layers,
@@ -150,8 +157,9 @@ async function startGenerator(
   } = generator.initialise;
   const corpus = await texts();
   writeFolderAtomic(folder, (temporary) => {
-    trainByteBpe({ texts: corpus, vocabSize: vocabulary, maxLength: positions, output: temporary });
+    trainByteBpe({ texts: corpus, vocabSize: vocabulary, mayBeSmaller: true, maxLength: positions, output: temporary });
     const tokenizer = Tokenizer.fromFolder(temporary);
+    warnOfVocabulary("generator", vocabulary, tokenizer, report);
     const eos = tokenizer.eosId === undefined ? {} : { bosTokenId: tokenizer.eosId, eosTokenId: tokenizer.eosId };
     const model = Gpt2.initialise(
       gpt2Config({

@@ -6,7 +6,7 @@ import { listCheckpoints, checkpointArtefacts, retainCheckpoints, saveCheckpoint
 import { openMetricsLog, type MetricsLog } from "../tracking/metrics-log.js";
 import { probePenalties } from "../training/penalty-probe.js";
 import type { CurrentArtefacts, RunState } from "../training/run-state.js";
-import { totalSteps, type SchedulePosition } from "../training/schedule.js";
+import { stepsLeft, totalSteps, type SchedulePosition } from "../training/schedule.js";
 import type { StepRecord } from "../training/trainer.js";
 import { Encoder } from "../retrieval/encoder.js";
 import { indexNameOf, retainArtefacts } from "./artefacts.js";
@@ -34,7 +34,7 @@ export class RunLog {
     const probed = isProbed ? await this.#probe() : {};
     const isLast = position.stepInPhase + 1 === position.steps;
     if (isProbed || isLast || record.step % log.every === 0) this.#metrics.append({ ...metricsOf(record, position, this.#run), ...probed });
-    this.#report({ type: "step", record, totalSteps: totalSteps(this.#run.schedule) });
+    this.#report({ type: "step", record, totalSteps: totalSteps(this.#run.schedule), left: stepsLeft(this.#run.schedule, record.step) });
   }
 
   /** Log, checkpoint, retention, in this order. */

@@ -1,7 +1,7 @@
 /**
  * A run directory and the server that its config, the command line and the environment name, put together for a later sync. The trap: the saved config says where the run was sent to then; what is said now wins.
  */
-import { loadConfig } from "../config/load-config.js";
+import { loadRunConfig } from "../config/load-config.js";
 import { type Environment, requireServerAddress, trackingServer } from "../config/tracking-environment.js";
 import { UserError } from "../errors.js";
 import type { Say } from "../tracking/mlflow-run.js";
@@ -23,7 +23,7 @@ export async function syncTrained(
   environment: Environment,
   say: Say,
 ): Promise<SyncOutcome> {
-  const { tracking: saved } = loadConfig({ base: run.config }).config;
+  const { tracking: saved } = loadRunConfig(run.config).config;
   const config = {
     ...saved,
     enabled: true,
@@ -36,7 +36,7 @@ export async function syncTrained(
   });
   if (server === undefined)
     throw new UserError({
-      where: "tandem runs sync",
+      where: run.path,
       what: "no server is named",
       remedy: "give --uri http://…, or set MLFLOW_TRACKING_URI",
     });

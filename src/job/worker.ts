@@ -3,7 +3,7 @@
  * sends {@link JobMessage}s. Not a module to import: it runs when it is loaded. The trap: while steps are taken a signal is only noted, and the trainer saves and leaves between two of them; at any
  * other time all that is worth keeping lies on the disk already, and the process leaves at once.
  */
-import { loadConfig } from "../config/load-config.js";
+import { loadRunConfig } from "../config/load-config.js";
 import { UserError } from "../errors.js";
 import { runPlaces, type RunDirectory } from "../tracking/run-directory.js";
 import { isFinished, noteEnd, noteStatus } from "../tracking/run-status.js";
@@ -60,7 +60,7 @@ async function work(folder: string): Promise<void> {
   wasFinished = isFinished(held);
   if (!wasFinished) noteStatus(held, "running");
   send({ type: "run", folder });
-  const { config } = loadConfig({ base: held.config });
+  const { config } = loadRunConfig(held.config);
   const outcome = await trainJob({
     config,
     run: folder,

@@ -130,7 +130,8 @@ ${charts("training", curvesOf(metrics, phases), phases, "metrics.jsonl is empty:
 
 function charts(section: "training" | "validation", curves: readonly Curve[], spans: readonly PhaseSpan[], none: string): Markup {
   const drawn = curves.filter(({ stretches }) => stretches.length > 0);
-  if (drawn.length === 0) return markup`<p>${none}</p>`;
+  const undrawn = curves.filter(({ stretches, unfinite }) => stretches.length === 0 && unfinite > 0);
+  if (drawn.length + undrawn.length === 0) return markup`<p>${none}</p>`;
   const isMeasured = section === "validation";
   // A stable sort: terms of the loss first, the probe's figures last, else as they were logged.
   const place = (curve: Curve): number => (curve.name.startsWith("loss") ? 0 : curve.name.startsWith("probe/") ? 2 : 1);
@@ -144,7 +145,10 @@ function charts(section: "training" | "validation", curves: readonly Curve[], sp
       share: isMeasured,
     }),
   );
-  return markup`<div class="charts">${figures}</div>`;
+  const lost = undrawn.map(
+    ({ name, unfinite }) => markup`<p class="note">${name}: nothing to draw; none of its ${unfinite} values is finite.</p>`,
+  );
+  return markup`<div class="charts">${figures}</div>${lost}`;
 }
 
 function validation({ validation: records, phases }: ReportPage): Markup {

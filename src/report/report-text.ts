@@ -147,7 +147,10 @@ export function percent(value: number): string {
   return `${Number((100 * value).toFixed(1))} %`;
 }
 
-/** Whether the trained retriever beats its start and BM25, in recall@1. */
+/** A difference with a larger p is not told from chance. */
+const CHANCE = 0.05;
+
+/** Whether the trained retriever beats its start and BM25, in recall@1; a difference from its start that chance may give is called so. */
 export function verdict(rows: readonly ReportRow[]): string[] {
   const rowOf = (name: string): ReportRow | undefined => rows.find((row) => row.name === name);
   const pair = rowOf("trained-pair");
@@ -163,8 +166,9 @@ export function verdict(rows: readonly ReportRow[]): string[] {
     const word = difference > 0 ? "above" : difference < 0 ? "BELOW" : "equal to";
     const test = name === "base-pair" ? pair?.against_base?.["recall@1"] : undefined;
     const p = test === undefined ? "" : `, p = ${pText(test.p)}`;
+    const chance = difference !== 0 && test !== undefined && test.p > CHANCE ? ", by no more than chance may give" : "";
     return [
-      `The trained retriever's recall@1 is ${word} ${meaning}: ${trained.toFixed(3)} against ${other.toFixed(3)} (${signed(difference)}${p}).`,
+      `The trained retriever's recall@1 is ${word} ${meaning}${chance}: ${trained.toFixed(3)} against ${other.toFixed(3)} (${signed(difference)}${p}).`,
     ];
   });
 }

@@ -40,6 +40,8 @@ export interface PassageEmbedder {
 export interface BuildIndexOptions {
   /** The index is made in `<parent>/<name by content>`. */
   readonly parent: string;
+  /** Where vectors under way are kept, on the same disk; the next build looks there. Default `parent`. */
+  readonly partials?: string;
   readonly encoder: PassageEmbedder;
   readonly store: PassageStore;
   readonly template: string;
@@ -99,6 +101,7 @@ export async function buildIndex(options: BuildIndexOptions): Promise<string> {
   if (existsSync(path.join(folder, "provenance.json"))) {
     requireProvenance(folder, provenance, `remove ${folder} and run the command again`);
     if (options.faiss && options.approximate === undefined) addFlatFile(folder, options.metric);
+    discardPartial(options, provenance);
     return folder;
   }
   const { approximate, metric, progress, warn } = options;
@@ -139,21 +142,35 @@ async function embeddedFile(
   const same = vectorsBeside(parent, provenance, warn);
   if (same !== undefined) return { path: same };
   const shape = { rows: provenance.size, columns: provenance.dimension };
-  const partial = PartialVectors.open(parent, indexName({ ...provenance, faiss: undefined }), shape);
+  const partial = PartialVectors.open(options.partials ?? parent, vectorsName(provenance), shape);
   if (partial === undefined) return undefined;
   try {
     await embedInto(partial, options);
     return { path: partial.finished(), partial };
   } catch (error) {
-    partial.remove();
+    // Whatever stopped it, a full disk or a device without memory: each row that is there was looked at before it was written.
+    partial.leave();
     throw error;
   }
+}
+
+/** Vectors that a build left behind whose index stands by now: killed at its very end, or finished by another process. */
+export function discardPartial(
+  { parent, partials = parent }: Pick<BuildIndexOptions, "parent" | "partials">,
+  provenance: Provenance,
+): void {
+  PartialVectors.discard(partials, vectorsName(provenance));
+}
+
+/** What the vectors of an index are called, however they are searched. */
+function vectorsName(provenance: Provenance): string {
+  return indexName({ ...provenance, faiss: undefined });
 }
 
 /** The vectors of another index of `parent` with the same ones, however it is searched. */
 function vectorsBeside(parent: string, provenance: Provenance, warn?: (text: string) => void): string | undefined {
   if (!existsSync(parent)) return undefined;
-  const name = indexName({ ...provenance, faiss: undefined });
+  const name = vectorsName(provenance);
   for (const entry of readdirSync(parent)
     .filter((other) => /^[0-9a-f]{16}$/.test(other))
     .sort()) {
@@ -182,7 +199,7 @@ function faultOf(vectors: string, { size, dimension }: Provenance): string | und
 /** What a neighbour's vectors are, or undefined where it doesn't say so readably: a damaged neighbour is no reason not to build. */
 function nameOfVectors(folder: string): string | undefined {
   try {
-    return indexName({ ...readProvenance(folder), faiss: undefined });
+    return vectorsName(readProvenance(folder));
   } catch (error) {
     if (error instanceof UserError) return undefined;
     throw error;

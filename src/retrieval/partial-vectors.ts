@@ -51,13 +51,18 @@ export class PartialVectors {
   static open(parent: string, name: string, shape: PartialShape, { syncEvery = SYNC_EVERY } = {}): PartialVectors | undefined {
     const folder = path.join(parent, name + PARTIAL);
     aboutFile(folder, () => makeFolder(folder));
-    let unlock: (() => void) | undefined;
-    try {
-      unlock = lockFile(path.join(folder, "lock"), `${process.pid}\n`);
-    } catch (error) {
-      if (!["ENOLCK", "EOPNOTSUPP", "ENOSYS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    }
+    const unlock = lockOf(folder);
     return unlock === undefined ? undefined : new PartialVectors(folder, unlock, shape, syncEvery);
+  }
+
+  /** Removes `<parent>/<name>.partial`, unless another process works in it. */
+  static discard(parent: string, name: string): void {
+    const folder = path.join(parent, name + PARTIAL);
+    if (!existsSync(folder)) return;
+    const unlock = lockOf(folder);
+    if (unlock === undefined) return;
+    rmSync(folder, { recursive: true, force: true });
+    unlock();
   }
 
   /** How many rows are there. */
@@ -89,8 +94,13 @@ export class PartialVectors {
     this.#unlock();
   }
 
-  /** Leaves the folder to the next build. */
+  /** Leaves the folder to the next build, with all rows that are there if the disk has room for their number. */
   leave(): void {
+    try {
+      this.#sync();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+    }
     closeSync(this.#file);
     this.#unlock();
   }
@@ -110,6 +120,23 @@ export class PartialVectors {
     const isThere = fstatSync(this.#file).size >= this.#headerBytes + rows * this.#rowBytes;
     return isThere && rows <= most ? rows : 0;
   }
+}
+
+/** Gives the folder's lock back; undefined where another process has it, or removed the folder meanwhile, or there are no locks. */
+function lockOf(folder: string): (() => void) | undefined {
+  const file = path.join(folder, "lock");
+  let unlock: (() => void) | undefined;
+  try {
+    unlock = lockFile(file, `${process.pid}\n`);
+  } catch (error) {
+    const isGone = !existsSync(folder);
+    if (isGone || ["ENOLCK", "EOPNOTSUPP", "ENOSYS"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+  if (unlock === undefined || existsSync(file)) return unlock;
+  // Whoever held it before has removed the folder: this is the lock of a file that nobody else can see.
+  unlock();
+  return undefined;
 }
 
 /** What `progress.json` counts; 0 where it can't be read. */

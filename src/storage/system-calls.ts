@@ -32,7 +32,9 @@ function loadAddon(): SystemCalls {
   const remedy = "run bash scripts/setup.sh";
   if (!existsSync(path)) throw new UserError({ where: path, what: "the memory-map add-on isn't built", remedy });
   try {
-    return createRequire(import.meta.url)(path) as SystemCalls;
+    const addon = createRequire(import.meta.url)(path) as SystemCalls;
+    if (!("awaitAhead" in addon)) throw new Error("it was built from older sources");
+    return addon;
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error);
     throw new UserError({ where: path, what: "the memory-map add-on can't be loaded", got, remedy }, { cause: error });

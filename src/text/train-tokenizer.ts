@@ -18,6 +18,8 @@ export interface TrainOptions {
   readonly files?: readonly string[];
   /** Tokens in all: special ones, alphabet and learned ones. */
   readonly vocabSize: number;
+  /** Whether a text that is too small for so many tokens may give fewer. Default false: it is refused. */
+  readonly mayBeSmaller?: boolean;
   /** They get the first ids, in this order. Default: `<|endoftext|>` for BPE; `[PAD] [UNK] [CLS] [SEP] [MASK]` for WordPiece, which needs those five. */
   readonly specialTokens?: readonly string[];
   /** The model's maximum length in tokens, written as `model_max_length`. */
@@ -49,7 +51,7 @@ export function trainByteBpe(options: TrainOptions): string {
   checkOptions(options, specials);
   const alphabet = [...byteLevelAlphabet()].sort(byCodePoint);
   const learned = learnMerges(corpusLines(options), "byte-level");
-  const { vocabulary, used } = assemble(specials, alphabet, learned, "", options.vocabSize);
+  const { vocabulary, used } = assemble(specials, alphabet, learned, "", options);
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
   const json = tokenizerJson(specials, {
     normalizer: null,
@@ -95,7 +97,7 @@ export function trainWordPiece(options: TrainOptions): string {
   const { alphabet, lines, original } = renameCharacters(words);
   const { merges, full } = learnMerges(lines, "white-space");
   const learned = { merges: merges.map(([left, right]): [string, string] => [original(left), original(right)]), full };
-  const { vocabulary } = assemble(specials, alphabet, learned, "##", options.vocabSize);
+  const { vocabulary } = assemble(specials, alphabet, learned, "##", options);
   const json = tokenizerJson(specials, {
     normalizer: { type: "BertNormalizer", clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
     pre_tokenizer: { type: "BertPreTokenizer" },
@@ -139,7 +141,13 @@ function* corpusLines(options: TrainOptions): Generator<string> {
  * Ids: special tokens, alphabet, then what the merges make, cut where the vocabulary is full; `used` are the merges up to there.
  * `prefix` marks a token inside a word and vanishes when it is merged to what stands before.
  */
-function assemble(specials: readonly string[], alphabet: readonly string[], learned: LearnedMerges, prefix: string, size: number) {
+function assemble(
+  specials: readonly string[],
+  alphabet: readonly string[],
+  learned: LearnedMerges,
+  prefix: string,
+  { vocabSize: size, mayBeSmaller = false }: TrainOptions,
+) {
   const ids = new Map<string, number>();
   for (const token of [...specials, ...alphabet]) if (!ids.has(token)) ids.set(token, ids.size);
   if (size < ids.size) {
@@ -156,7 +164,7 @@ function assemble(specials: readonly string[], alphabet: readonly string[], lear
     if (!ids.has(joined)) ids.set(joined, ids.size);
     used.push([left, right]);
   }
-  if (ids.size < size) {
+  if (ids.size < size && !(mayBeSmaller && !learned.full)) {
     throw new UserError({
       where: "tokenizer training",
       what: learned.full ? `the library learns about ${LIBRARY_LIMIT} tokens at most` : `the text is too small for ${size} tokens`,

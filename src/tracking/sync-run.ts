@@ -79,7 +79,7 @@ async function persistently<T>(
 
 function failure(error: MlflowError, uri: string): UserError {
   return new UserError({
-    where: "tandem runs sync",
+    where: uri,
     what: messageOf(error, uri),
     remedy: "what was sent so far stays; run the command again",
   });

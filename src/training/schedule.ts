@@ -63,6 +63,19 @@ export function totalSteps(schedule: readonly ScheduledPhase[]): number {
   return schedule.reduce((sum, entry) => sum + placesOf(entry), 0);
 }
 
+/** How many steps of each phase come after the first `done` global steps; phases that are over are left out. */
+export function stepsLeft(schedule: readonly ScheduledPhase[], done: number): Record<string, number> {
+  const left: Record<string, number> = {};
+  let start = 0;
+  for (const entry of schedule) {
+    const end = start + placesOf(entry);
+    const own = end - Math.max(start, Math.min(end, done));
+    if (own > 0) left[entry.phase] = (left[entry.phase] ?? 0) + own;
+    start = end;
+  }
+  return left;
+}
+
 function placesOf(entry: ScheduledPhase): number {
   return entry.phase === "refresh" ? 1 : entry.steps;
 }

@@ -19,7 +19,7 @@ beforeAll(() => {
   command = compileCommand("completion");
   folder = mkdtempSync(path.join(os.tmpdir(), "tandem-tab-"));
   mkdirSync(path.join(folder, "runs/20260101-000000-a"), { recursive: true });
-  mkdirSync(path.join(folder, "runs/20260102-000000-b"), { recursive: true });
+  for (const name of ["b", "b+2", "b+10"]) mkdirSync(path.join(folder, `runs/20260102-000000-${name}`), { recursive: true });
   writeFileSync(path.join(folder, "questions.tsv"), "");
 }, 300_000);
 afterAll(() => {
@@ -54,7 +54,11 @@ describe("what is offered", () => {
     ["a switch's values", ["train", "index.faiss="], ["index.faiss=true", "index.faiss=false"]],
     ["a group's choices", ["train", "experiment=s"], ["experiment=squad"]],
     ["an added key with its sign", ["train", "+train.gen"], ["+train.generator."]],
-    ["runs, the newest first", ["ask", ""], ["latest", "runs/20260102-000000-b", "runs/20260101-000000-a"]],
+    [
+      "runs, the newest first",
+      ["ask", ""],
+      ["latest", ...["02-000000-b+10", "02-000000-b+2", "02-000000-b", "01-000000-a"].map((name) => `runs/202601${name}`)],
+    ],
     ["keys behind a run", ["eval", "latest", "eval.bat"], ["eval.batch="]],
     ["nothing for a command that isn't there", ["nonsense", ""], []],
     ["nothing for a key that isn't there", ["train", "nonsense.x"], []],

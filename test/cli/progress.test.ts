@@ -29,6 +29,10 @@ describe("the text", () => {
     expect(progressText(options, 1000, 2000, { note: "generator 1" })).toBe("training (generator 1): 1000/1000 steps (100 %), 500 steps/s");
   });
 
+  it("takes a better guess at the time left than the mean rate gives", () => {
+    expect(progressText(options, 250, 50_000, { secondsLeft: 61 })).toContain("5.0 steps/s, 1 min 1 s left");
+  });
+
   it("counts the rate from where a resumed run began, and says none before the first", () => {
     expect(progressText({ ...options, start: 900 }, 950, 10_000, {})).toBe("training: 950/1000 steps (95 %), 5.0 steps/s, 10 s left");
     expect(progressText({ ...options, start: 900 }, 900, 0, {})).toBe("training: 900/1000 steps (90 %)");

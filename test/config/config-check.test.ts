@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { optionsForFile } from "../../src/config/config-file.js";
-import { findFaults } from "../../src/config/load-config.js";
+import { findFaults, loadRunConfig } from "../../src/config/load-config.js";
 import { packageRoot } from "../../src/config/search-path.js";
 import { configFolder } from "./config-folder.js";
 import { userErrorOf } from "./user-error.js";
@@ -151,7 +151,14 @@ describe("a file", () => {
     expect(faultsOf(file)).toEqual(["config.yaml is not the whole config of a run"]);
     const sections =
       "generator: {dropout: 0}\nprompt: {passages: 4}\nindex: {faiss: true}\ntrain: {generator: {batch: 4}}\neval: {batch: 4}\n";
+    // Cut off in its last section: the key that is written last isn't there.
     writeFileSync(file, `name: run\n${PATHS}retriever: {dropout: 0}\n${sections}`);
+    expect(faultsOf(file)).toEqual(["config.yaml is not the whole config of a run"]);
+    expect(userErrorOf(() => loadRunConfig(file))).toMatch(/is not the whole config of a run.*no eval\.closed_book\.steps/);
+    writeFileSync(
+      file,
+      `name: run\n${PATHS}retriever: {dropout: 0}\n${sections}`.replace("eval: {batch: 4}", "eval: {closed_book: {steps: 2}}"),
+    );
     expect(faultsOf(file)).toEqual([]);
   });
 

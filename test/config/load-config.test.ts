@@ -151,7 +151,15 @@ describe("a deleted key", () => {
 });
 
 describe("a saved configuration", () => {
-  it("is a base that overrides go over, without groups", () => {
+  it("takes a group's choice in the place of its whole section", () => {
+    const base = path.join(configFolder({ run: "name: old\nindex: {factory: HNSW16, threads: 2, metric: l2}\n" }), "run.yaml");
+    const { config } = loadConfig({ base, overrides: ["index=ivf", 'index.search="nprobe=8"'] });
+    expect(config.index).toMatchObject({ factory: "IVF64,Flat", search: "nprobe=8", metric: "inner-product", threads: null });
+    expect(loadConfig({ base, overrides: ["index=exact"] }).config.index.factory).toBeNull();
+    expect(userErrorOf(() => loadConfig({ base, overrides: ["index=ivff"] }))).toMatch(/ivff.*ivf/);
+  });
+
+  it("is a base that overrides go over", () => {
     const folder = configFolder({ run: "seed: 4\nname: old\n" });
     const base = path.join(folder, "run.yaml");
     const { config, files } = loadConfig({ base, overrides: ["name=new"] });

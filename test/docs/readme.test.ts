@@ -210,6 +210,6 @@ assert(changed > 0, "the update changed nothing");`;
     const { status, stdout, stderr } = spawnSync(process.execPath, ["example.mjs"], { cwd: command.root, encoding: "utf8" });
     expect(stderr).toBe("");
     expect(status).toBe(0);
-    expect(stdout).toContain("Who founded Kaldom?");
+    expect(stdout).toContain("Who designed Hirpum?");
   });
 });

@@ -63,6 +63,19 @@ describe("a corpus", () => {
     });
   });
 
+  it("whose lines the questions name is one of passages: a line break inside one ends nothing", async () => {
+    const named = file(
+      "town-lines.jsonl",
+      jsonLines(TOWNS.map((title, i) => ({ id: `p${i}`, title, text: `${title} is a town on the O\n2 river.` }))),
+    );
+    const asked = file(
+      "town-questions.jsonl",
+      jsonLines(TOWNS.map((title, i) => ({ id: `q${i}`, question: `Where is ${title}?`, answers: ["O"], passage_ids: [`p${i}`] }))),
+    );
+    expect((await look(named, asked)).corpus).toMatchObject({ split: "blank", paragraphs: TOWNS.length });
+    expect((await look(named, tsv)).corpus).toMatchObject({ split: "line", paragraphs: 2 * TOWNS.length });
+  });
+
   it("whose paragraphs end with the line", async () => {
     expect((await look(lines, tsv)).corpus).toMatchObject({ split: "line", paragraphs: 12 });
   });

@@ -2,13 +2,16 @@
  * Proves that a trained run is found, opened and asked as it was trained: the latest one, an unfinished one, a stale or damaged index with the command that mends it, and questions at the limits.
  * Alone: npx vitest run test/job/open-pair.test.ts
  */
-import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { liveTensors } from "../../src/engine/scope.js";
 import { findTrainedRun } from "../../src/job/find-run.js";
 import { makeIndex } from "../../src/job/make-index.js";
 import { openPair, searchFolders } from "../../src/job/open-pair.js";
+import { openEncodedStore } from "../../src/job/open-search.js";
+import { PartialVectors } from "../../src/retrieval/partial-vectors.js";
+import { indexName } from "../../src/retrieval/provenance.js";
 import { faultOf } from "./fault-of.js";
 import { ARTICLES, idOf, trainedWorld, type World } from "./trained-run.js";
 
@@ -240,6 +243,37 @@ describe("the index", () => {
   });
 });
 
+describe("building the index alone", () => {
+  it("goes on from the vectors of a build that was killed, and leaves nothing of it", async () => {
+    const run = copied();
+    const folder = await currentIndex(run);
+    const parent = path.dirname(folder);
+    const whole = readFileSync(path.join(folder, "vectors.npy"));
+    for (const name of readdirSync(parent)) rmSync(path.join(parent, name), { recursive: true });
+    const store = openEncodedStore(searchFolders(findTrainedRun(run), "cpu"));
+    const partial = PartialVectors.open(parent, indexName(store.provenance), {
+      rows: ARTICLES.length,
+      columns: store.provenance.dimension,
+    });
+    store.encoder.dispose();
+    // The first ten rows, each a negative of itself: whoever embeds them anew gives other signs.
+    const rowBytes = 4 * store.provenance.dimension;
+    const start = whole.length - ARTICLES.length * rowBytes;
+    const ten = Buffer.from(whole.subarray(start, start + 10 * rowBytes));
+    for (let at = 3; at < ten.length; at += 4) ten[at] = (ten[at] ?? 0) ^ 0x80;
+    partial?.append(ten);
+    partial?.finished();
+    partial?.leave();
+    expect(path.basename(await currentIndex(run))).toBe(path.basename(folder));
+    expect(
+      readFileSync(path.join(folder, "vectors.npy"))
+        .subarray(start, start + ten.length)
+        .equals(ten),
+    ).toBe(true);
+    expect(readdirSync(parent)).toEqual([path.basename(folder)]);
+  });
+});
+
 describe("damaged folders of a run", () => {
   it.each([
     ["generator/model.safetensors", /model\.safetensors/],
@@ -250,5 +284,19 @@ describe("damaged folders of a run", () => {
     const run = copied();
     truncateSync(path.join(run, name), 40);
     expect(await faultOf(() => openPair(run).answer(["Who?"]))).toMatch(expected);
+  });
+
+  it("config.yaml cut off at the end of any of its lines is never taken for whole", async () => {
+    const run = copied();
+    const file = path.join(run, "config.yaml");
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+    for (let kept = 5; kept < lines.length; kept += 1) {
+      // Without the last section, which says where numbers are sent, it is a run of before there was such a section.
+      if (lines[kept] === "tracking:") continue;
+      writeFileSync(file, `${lines.slice(0, kept).join("\n")}\n`);
+      expect(await faultOf(() => findTrainedRun(run)), `${kept} lines`).toMatch(/config\.yaml/);
+    }
+    writeFileSync(file, `${lines.join("\n")}\n`);
+    expect(findTrainedRun(run).places.path).toBe(run);
   });
 });

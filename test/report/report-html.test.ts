@@ -154,3 +154,17 @@ describe("its colours", () => {
     },
   );
 });
+
+describe("numbers that can't be drawn", () => {
+  const shown = (change: Partial<ReportPage>): string => changed(change).querySelector("body")?.textContent ?? "";
+
+  it("are named and counted, and no log that has lines is called empty", () => {
+    const nothing = [1, 2, 3].map((step) => ({ step, phase: "generator", loss: Number.NaN }));
+    const only = shown({ metrics: nothing });
+    expect(only).toContain("loss: nothing to draw; none of its 3 values is finite.");
+    expect(only).not.toContain("metrics.jsonl is empty");
+    const beside = shown({ metrics: nothing.map((line) => ({ ...line, rate: 0.1 })) });
+    expect(beside).toContain("loss: nothing to draw; none of its 3 values is finite.");
+    expect(shown({ metrics: [] })).toContain("metrics.jsonl is empty");
+  });
+});

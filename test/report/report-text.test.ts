@@ -128,6 +128,15 @@ describe("reportText", () => {
     expect(text).toContain(`The trained retriever's recall@1 is above BM25: ${trained.toFixed(3)} against 0.100`);
   });
 
+  it.each([
+    [0.049, "above its start: "],
+    [0.3, "above its start, by no more than chance may give: "],
+  ])("with p = %s says whether chance may have done it", (p, words) => {
+    const tested = { ...withRecall("trained-pair", 0.6), against_base: { "recall@1": against({ difference: 0.2, p }) } };
+    const text = reportText(report([withRecall("base-pair", 0.4), tested]));
+    expect(text).toContain(`The trained retriever's recall@1 is ${words}0.600 against 0.400`);
+  });
+
   it("shows what each row has over the base pair, with p, how it was found and how small it could be", () => {
     const drawn = against({ difference: -0.25, p: 0.00009999, exact: false, permutations: 10_000, smallest_p: 0.00009999 });
     const rows = [

@@ -224,6 +224,7 @@ print(json.dumps(out))`;
       ["efSearch=0", /efSearch=0 is out of range/],
       ["efSearch=99999999", /is out of range/],
       ["efSearch", /is no name=number/],
+      ["efSearch=1.5", /efSearch=1\.5 is no whole number/],
       ["verbose=1", /verbose is no search parameter/],
     ])("with search parameters %s is refused", async (search, message) => {
       expect(await refusal(() => Promise.resolve(emptyIndex(settingsOf("HNSW8", search), 32, "l2")))).toMatch(message);

@@ -93,6 +93,33 @@ function counted(folder: string, content: string): void {
   writeFileSync(path.join(folder, "progress.json"), '{"rows": 4}');
 }
 
+describe("a build that failed while it embedded", () => {
+  it("leaves what it had to the next one", async () => {
+    const many = writtenStore(
+      path.join(temporaryFolder(), "store"),
+      Array.from({ length: 1100 }, (_, i) => ({
+        ...LETTER_PASSAGES[i % 6]!,
+        document: `document ${i}`,
+        text: `${LETTER_PASSAGES[i % 6]!.text} ${i}`,
+      })),
+    );
+    const parent = temporaryFolder();
+    const encoder = letterEncoder();
+    const failing = {
+      ...encoder,
+      embedPassages: (texts: readonly string[]) => (texts.length < 512 ? outOfMemory() : encoder.embedPassages(texts)),
+    };
+    await expect(buildIndex({ ...optionsIn(parent), store: many, encoder: failing })).rejects.toThrow("out of memory");
+    const again = letterEncoder();
+    await buildIndex({ ...optionsIn(parent), store: many, encoder: again });
+    expect(again.embedded).toBe(1100 - 1024);
+  });
+});
+
+function outOfMemory(): never {
+  throw new Error("out of memory");
+}
+
 describe("two builds at once", () => {
   it("don't share the file: the second one embeds for itself", async () => {
     const parent = temporaryFolder();
@@ -102,8 +129,13 @@ describe("two builds at once", () => {
     const encoder = letterEncoder();
     await buildIndex(optionsIn(parent, encoder));
     expect(encoder.embedded).toBe(6);
-    first?.leave();
     expect(namesIn(parent)).toEqual([name, `${name}.partial`]);
+    // While it is at it nobody takes its file away; once it has left, the finished index makes the file useless.
+    await buildIndex(optionsIn(parent));
+    expect(namesIn(parent)).toEqual([name, `${name}.partial`]);
+    first?.leave();
+    await buildIndex(optionsIn(parent));
+    expect(namesIn(parent)).toEqual([name]);
   });
 });
 

@@ -152,6 +152,8 @@ describe("bad input", () => {
     expect(() => trainByteBpe({ texts: ["ab ab"], vocabSize: 300 })).toThrow(
       /text is too small for 300 tokens; ask for 25\d tokens or fewer/,
     );
+    const fewer = JSON.parse(trainByteBpe({ texts: ["ab ab"], vocabSize: 300, mayBeSmaller: true })) as { model: { vocab: object } };
+    expect(Object.keys(fewer.model.vocab).length).toBeLessThan(260);
     expect(() => trainByteBpe({ texts: [], vocabSize: 258 })).toThrow(UserError);
     expect(() => trainWordPiece({ texts: [], vocabSize: 6 })).toThrow(UserError);
   });

@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/errors.js";
-import { alternation, positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../../src/training/schedule.js";
+import { alternation, positionAt, stepsLeft, totalSteps, validateSchedule, type ScheduledPhase } from "../../src/training/schedule.js";
 
 const KNOWN = ["generator", "contrastive", "refresh"];
 const twice = alternation({ rounds: 2, generatorSteps: 3, contrastiveSteps: 2 });
@@ -16,6 +16,10 @@ describe("positions", () => {
 
   it("every global step has one place, a refresh takes one", () => {
     expect(totalSteps(twice)).toBe(12);
+    expect(stepsLeft(twice, 0)).toEqual({ generator: 6, contrastive: 4, refresh: 2 });
+    for (let done = 0; done <= 12; done += 1)
+      expect(Object.values(stepsLeft(twice, done)).reduce((sum, steps) => sum + steps, 0)).toBe(12 - done);
+    expect(stepsLeft(twice, 12)).toEqual({});
     const places = Array.from({ length: 12 }, (_, step) => positionAt(twice, step)!);
     expect(places.map((place) => place.phase[0]).join("")).toBe("gggccrgggccr");
     expect(places.map((place) => place.stepInPhase)).toEqual([0, 1, 2, 0, 1, 0, 0, 1, 2, 0, 1, 0]);
