@@ -12,7 +12,9 @@ import { toFloat64Array, zeroGrads, type Tensor } from "../../src/engine/tensor.
 import { buildTrainingPrompts, DEFAULT_PROMPT_FORMAT } from "../../src/generation/prompt.js";
 import { parameterGroups } from "../../src/training/optimiser.js";
 import { sumOf, totalLoss, type Phase } from "../../src/training/phase.js";
-import { generatorPhase } from "../../src/training/phases/generator.js";
+import { auditGradients } from "../../src/training/gradient-audit.js";
+import { generatorPhase, type GeneratorBatch } from "../../src/training/phases/generator.js";
+import { jointPhase } from "../../src/training/phases/joint.js";
 import {
   READER_PREFIX,
   readerPhase,
@@ -258,6 +260,66 @@ describe("the reader phase", () => {
     expect(losses.at(-1)!).toBeLessThan(0.5 * losses[0]!);
     optimiser.dispose();
     zeroGrads(made.encoder.parameters.values());
+  });
+});
+
+describe("the joint phase", () => {
+  const joint = (
+    change: Partial<ReaderPhaseOptions> = {},
+  ): { reader: Phase<ReaderBatch>; generator: Phase<GeneratorBatch>; made: ReaderPhaseOptions } => {
+    const made = options(change);
+    const generator = generatorPhase(tinyGenerator(made.reader.model as ReturnType<typeof tinyGpt2>));
+    return { made, generator, reader: readerPhase(made) };
+  };
+
+  it("has both parts' gradients, each on its own model, and declares what neither can reach", () => {
+    for (const loss of ["pdist", "emdr2"] as const) {
+      const { reader, generator } = joint({ loss });
+      const phase = jointPhase(reader, generator);
+      const gradients = scope(() => {
+        zeroGrads(phase.parameters.values());
+        const terms = phase.step(phase.batch(1));
+        expect(Object.keys(terms)).toEqual(expect.arrayContaining([loss, "retrieval_entropy", "answer", "ngram_repeat"]));
+        const found = gradientOf(phase.parameters);
+        zeroGrads(phase.parameters.values());
+        return found;
+      });
+      const alone = [reader, generator].flatMap((part) =>
+        scope(() => {
+          (part as Phase).step((part as Phase).batch(1));
+          const found = [...gradientOf(part.parameters)];
+          zeroGrads(part.parameters.values());
+          return found;
+        }),
+      );
+      expect(relativeError(gradients, alone)).toBe(0);
+      const rows = auditGradients(phase, { batches: 4 });
+      const statusOf = (term: string, prefix: string): Set<string> =>
+        new Set(rows.filter((row) => row.term === term && row.parameter.startsWith(prefix)).map(({ status }) => status));
+      expect(statusOf(loss, READER_PREFIX)).toEqual(new Set(["frozen"]));
+      expect(statusOf("answer", RETRIEVER_PREFIX)).toEqual(new Set(["frozen"]));
+      expect(statusOf(loss, RETRIEVER_PREFIX)).toEqual(new Set(["alive", "exempt"]));
+      expect(statusOf("answer", READER_PREFIX)).toEqual(new Set(["alive"]));
+    }
+  });
+
+  it("with the RAG losses trains both models by one term, and the audit sees it reach both", () => {
+    for (const loss of ["rag_sequence", "rag_token"] as const) {
+      const { reader } = joint({ loss, trainsReader: true });
+      const phase = jointPhase(reader, undefined);
+      const rows = auditGradients(phase, { batches: 4 });
+      expect(new Set(rows.map(({ term }) => term))).toEqual(new Set([loss]));
+      for (const prefix of [READER_PREFIX, RETRIEVER_PREFIX])
+        expect(rows.filter(({ parameter, status }) => parameter.startsWith(prefix) && status === "alive").length).toBeGreaterThan(10);
+      expect(rows.some(({ status }) => status === "frozen")).toBe(false);
+    }
+  });
+
+  it("without the declaration the audit refuses a teacher that gets no gradient", () => {
+    const { reader, generator } = joint();
+    const { frozen, ...undeclared } = jointPhase(reader, generator);
+    expect(frozen).toHaveLength(2);
+    expect(() => auditGradients(undeclared, { batches: 2 })).toThrow(/has no gradient on/);
   });
 });
 

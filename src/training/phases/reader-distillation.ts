@@ -7,7 +7,7 @@
  */
 import { noGrad } from "../../engine/grad-mode.js";
 import { scope } from "../../engine/scope.js";
-import { gradients, indices, ops, toInt32Array, type Tensor } from "../../engine/tensor.js";
+import { gradients, indices, toInt32Array, type Tensor } from "../../engine/tensor.js";
 import { UserError } from "../../errors.js";
 import { buildTrainingPrompts, type PromptFormat } from "../../generation/prompt.js";
 import type { Passage } from "../../corpus/passage.js";
