@@ -75,7 +75,10 @@ export function inOptions(error: unknown): unknown {
   const typed = (text: string): string =>
     Object.entries(OPTIONS).reduce(
       (words, [option, [key]]) =>
-        words.replaceAll(`${key}=null`, `leave --${option} out`).replaceAll(`set ${key}=`, `give --${option} `).replaceAll(key, `--${option}`),
+        words
+          .replaceAll(`${key}=null`, `leave --${option} out`)
+          .replaceAll(`set ${key}=`, `give --${option} `)
+          .replaceAll(key, `--${option}`),
       text,
     );
   return new UserError({

@@ -2,7 +2,7 @@
  * The `train` section: the schedule, both optimisers, losses, penalties, and when to audit, save, log and validate. Only keys stand here.
  * The trap: the learning rate's course runs over all steps that the schedule gives to a model, not anew in each phase.
  */
-import { choice, flag, integer, number, pair, records, section, text } from "./leaf.js";
+import { choice, flag, integer, list, number, pair, records, section, text } from "./leaf.js";
 
 /** The keys of a rate's course, and how a step is taken. */
 function course(lr: number) {
@@ -127,6 +127,10 @@ const contrastive = section("Contrastive training of the retriever.", {
   ...optimiser(2e-5),
   temperature: number({ doc: "Divides the similarities.", default: 0.05, minimum: 0, exclusiveMinimum: true }),
   symmetric: flag({ doc: "Also rank questions for each passage.", default: false }),
+  matryoshka: list(integer({ doc: "", default: 1, minimum: 1 }), {
+    doc: "Numbers of first dimensions that are trained to be searched with alone, beside all of them, each with the same weight. Empty: off.",
+    default: [],
+  }),
   hard_negatives: integer({ doc: "Mined negatives a question.", default: 0, minimum: 0, unit: "passages" }),
   mining: section("Where hard negatives come from: the current index's own results.", {
     from: integer({ doc: "First rank that is taken.", default: 1, minimum: 1 }),
@@ -193,6 +197,10 @@ const penalties = section("Differentiable penalties on the answer's tokens; weig
     }),
     weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
     source: choice(["answer", "evidence", "question"], { doc: "Where keywords are taken from.", default: "answer" }),
+    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
+  }),
+  unlikelihood: section("Tokens of the gold answer that were written already and aren't wanted again.", {
+    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
     temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
   }),
   short_answer: section("Answers that stop too soon.", {

@@ -206,6 +206,7 @@ export class PhaseMaker {
       byDocument: contrastive.batches === "document",
       temperature: contrastive.temperature,
       symmetric: contrastive.symmetric,
+      matryoshka: contrastive.matryoshka,
       hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,
       negativesOf: (example) => negatives?.rows[usable[example] ?? 0] ?? [],
       accumulate: contrastive.accumulate,
@@ -373,9 +374,10 @@ function trained(phase: Phase, model: string, options: CourseConfig): TrainedPha
 
 /** The config's penalties as the phase takes them. */
 function penaltyOptions(penalties: TandemConfig["train"]["penalties"]): PenaltyOptions {
-  const { ngram_repeat: ngramRepeat, keyword, short_answer: short } = penalties;
+  const { ngram_repeat: ngramRepeat, keyword, short_answer: short, unlikelihood } = penalties;
   return {
     ngramRepeat,
+    unlikelihood,
     ...(keyword.direction === null ? {} : { keyword: { ...keyword, direction: keyword.direction } }),
     shortAnswer: { weight: short.weight, temperature: short.temperature, minTokens: short.min_tokens },
   };

@@ -46,7 +46,10 @@ describe("a run in which the reader teaches", () => {
       const whole = runFolder(runs) ?? "";
       const lines = readFileSync(path.join(whole, "metrics.jsonl"), "utf8").trimEnd().split("\n");
       const records = lines.map((line) => JSON.parse(line) as Line & Record<string, number>);
-      expect(records.map(({ phase }) => phase)).toEqual([...Array<string>(4).fill("reader-distillation"), ...Array<string>(4).fill("joint")]);
+      expect(records.map(({ phase }) => phase)).toEqual([
+        ...Array<string>(4).fill("reader-distillation"),
+        ...Array<string>(4).fill("joint"),
+      ]);
       for (const record of records) expect(record[`loss/${loss}`]).toBeGreaterThanOrEqual(0);
       // The generator has a rate and a norm of its own in a joint phase.
       for (const record of records.slice(4)) expect(record["gradient_norm/generator"]).toBeGreaterThan(0);

@@ -13,7 +13,7 @@ import { matryoshka } from "../../src/training/losses/matryoshka.js";
 import { pdist } from "../../src/training/losses/pdist.js";
 import { ragSequence } from "../../src/training/losses/rag-sequence.js";
 import { ragToken } from "../../src/training/losses/rag-token.js";
-import { unlikelihood } from "../../src/training/losses/unlikelihood.js";
+import { unlikelihood } from "../../src/training/penalties/unlikelihood.js";
 import { answerDistribution } from "../../src/training/penalties/answer-distribution.js";
 import { keywordCoverage, type KeywordTensors } from "../../src/training/penalties/keyword-coverage.js";
 import { keywordOverlap } from "../../src/training/penalties/keyword-overlap.js";

@@ -14,6 +14,7 @@ import { contrastiveBatches } from "../batches.js";
 import { hash32, integerBelow, shuffled } from "../counter-random.js";
 import { falseNegatives } from "../false-negatives.js";
 import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
+import { matryoshka } from "../losses/matryoshka.js";
 import type { LossTerms, Phase, StepOptions } from "../phase.js";
 import { backwardInParts, embedAll, FIRST_PASSAGE, paddedTokens, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
 
@@ -46,6 +47,8 @@ export interface ContrastivePhaseOptions extends EmbeddingOptions {
   readonly byDocument?: boolean;
   readonly temperature: number;
   readonly symmetric?: boolean;
+  /** First dimensions that are trained to stand alone, beside the whole. Default none. */
+  readonly matryoshka?: readonly number[];
   /** Mined negatives a question gets in each batch, chosen anew each time. Default 0. */
   readonly hardNegatives?: number;
   /** Rows of a question's mined negatives. */
@@ -180,7 +183,10 @@ function lossOf(options: ContrastivePhaseOptions, batch: ContrastiveBatch, queri
     positives_Q: indices(batch.positives_Q, undefined, device),
     masked_QP: fromBytes(batch.masked_QP, "u8", shape).toDevice(device, "bool"),
   };
-  return { contrastive: { ...infoNce(queries_QD, passages_PD, settings), weight: 1 } };
+  const { matryoshka: dimensions = [] } = options;
+  if (dimensions.length === 0) return { contrastive: { ...infoNce(queries_QD, passages_PD, settings), weight: 1 } };
+  const nested = [...new Set([...dimensions, queries_QD.size(1)])].map((each) => ({ dimensions: each, weight: 1 }));
+  return { contrastive: { ...matryoshka(queries_QD, passages_PD, { ...settings, nested }), weight: 1 } };
 }
 
 function backward(terms: ContrastiveTerms, options: StepOptions): LossTerms {

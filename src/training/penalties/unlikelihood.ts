@@ -6,8 +6,8 @@
  * Shape letters: B answers, T positions (the answer's tokens and its EOS), K distinct tokens of the answer with the most.
  */
 import { fromBytes, indices, type Tensor } from "../../engine/tensor.js";
-import { chosenTokens, type AnswerDistribution } from "../penalties/answer-distribution.js";
-import type { SumAndCount } from "./answer-cross-entropy.js";
+import { chosenTokens, type AnswerDistribution } from "./answer-distribution.js";
+import type { SumAndCount } from "../losses/answer-cross-entropy.js";
 
 /**
  * Σ_t Σ_{c∈C_t} −log(1 − P_t(c)), C_t = {y_1 … y_{t−1}} \ {y_t}, over all answers; count = the answers' positions. ≥ 0; nats.
