@@ -132,7 +132,11 @@ const contrastive = section("Contrastive training of the retriever.", {
     default: [],
   }),
   hard_negatives: integer({ doc: "Mined negatives a question.", default: 0, minimum: 0, unit: "passages" }),
-  mining: section("Where hard negatives come from: the current index's own results.", {
+  mining: section("Where hard negatives come from.", {
+    source: choice(["dense", "bm25", "both"], {
+      doc: "dense: the current index's own results, so none before the first refresh; bm25: what shares most with the question's words, from the first step on; both: either.",
+      default: "dense",
+    }),
     from: integer({ doc: "First rank that is taken.", default: 1, minimum: 1 }),
     to: integer({ doc: "Last rank that is taken.", default: 50, minimum: 1 }),
   }),

@@ -11,7 +11,7 @@ import type { Gpt2 } from "../nn/gpt2.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import { copyingQuestions } from "../training/copying-questions.js";
 import { generatorExamples, type ContextFilter, type GeneratorExamples, type GeneratorQuestion } from "../training/generator-examples.js";
-import { choosePositives, mineHardNegatives, type MinedQuestion } from "../training/hard-negatives.js";
+import { choosePositives, type MinedQuestion } from "../training/hard-negatives.js";
 import { inverseDocumentFrequency, type WordWeight } from "../training/keywords.js";
 import { rateAt } from "../training/optimiser.js";
 import type { Phase } from "../training/phase.js";
@@ -25,6 +25,7 @@ import type { SchedulePosition } from "../training/schedule.js";
 import type { TrainedPhase } from "../training/trainer.js";
 import { openRetrieved, type RetrievedRows } from "./artefacts.js";
 import { sentenceFilterOf } from "./context-filter.js";
+import { hardNegatives } from "./negatives.js";
 import { PromptLengths } from "./prompt-lengths.js";
 import type { Renaming } from "./rename.js";
 
@@ -189,9 +190,18 @@ export class PhaseMaker {
     );
     const usable = this.#usable((question) => (positives[question]?.length ?? 0) > 0);
     const negatives =
-      contrastive.hard_negatives === 0 || retrieved === undefined
+      contrastive.hard_negatives === 0
         ? undefined
-        : mineHardNegatives(mined, (question) => retrieved.rowsOf(question), textOf, contrastive.mining);
+        : hardNegatives({
+            source: contrastive.mining.source,
+            window: contrastive.mining,
+            questions: questions.map(({ question }) => question),
+            mined,
+            store,
+            textOf,
+            heldOut: config.data.questions.hold_out_passages ? this.#parts.heldOut : new Set(),
+            retrieved: retrieved === undefined ? undefined : (question) => retrieved.rowsOf(question),
+          });
     return contrastivePhase({
       encoder,
       questions: usable.map((question) => ({
@@ -208,7 +218,7 @@ export class PhaseMaker {
       symmetric: contrastive.symmetric,
       matryoshka: contrastive.matryoshka,
       hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,
-      negativesOf: (example) => negatives?.rows[usable[example] ?? 0] ?? [],
+      negativesOf: (example) => negatives?.[usable[example] ?? 0] ?? [],
       accumulate: contrastive.accumulate,
       dropout: config.retriever.dropout > 0,
       ...(renaming === undefined

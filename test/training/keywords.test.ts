@@ -125,7 +125,13 @@ describe("penalties over a batch", () => {
         sumOf(
           penaltyTerms(
             { shortAnswer: { minTokens, weight: 1 } },
-            { logits_NV: fromBytes(values.slice(0, 3 * vocabulary), "f64", [3, vocabulary]), lengths: [3], targets_N: targets_N.slice(0, 3), keywords: [], eosId: 0 },
+            {
+              logits_NV: fromBytes(values.slice(0, 3 * vocabulary), "f64", [3, vocabulary]),
+              lengths: [3],
+              targets_N: targets_N.slice(0, 3),
+              keywords: [],
+              eosId: 0,
+            },
           )["short_answer"]!,
         ),
       );
@@ -161,7 +167,10 @@ describe("penalties over a batch", () => {
   it("the n-gram term of mixed lengths equals the padded formula", () => {
     scope(() => {
       const logits = fromBytes(values.slice(0, 12 * vocabulary), "f64", [12, vocabulary]);
-      const grouped = penaltyTerms({ ngramRepeat: { n: 2, weight: 1 } }, { logits_NV: logits, lengths: [3, 9], targets_N: targets_N.slice(0, 12), keywords: [], eosId: 0 });
+      const grouped = penaltyTerms(
+        { ngramRepeat: { n: 2, weight: 1 } },
+        { logits_NV: logits, lengths: [3, 9], targets_N: targets_N.slice(0, 12), keywords: [], eosId: 0 },
+      );
       const rows = indices([...[0, 1, 2, 0, 0, 0, 0, 0, 0], ...Array.from({ length: 9 }, (_, t) => 3 + t)]);
       const padded = logits.indexSelect(0, rows).reshape([2, 9, vocabulary]);
       const whole = ngramRepeat(answerDistribution(padded, indices([3, 9])), 2).sum.item();

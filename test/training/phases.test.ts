@@ -177,7 +177,9 @@ describe("the generator phase", () => {
       expect(dtypes).toEqual(["bf16"]);
       const lengths = batch.members.flatMap(({ prompt }) => prompt.answers.map(({ start, end }) => end - start));
       const keywords = batch.members.flatMap((member) => member.keywords);
-      const targets_N = Int32Array.from(batch.members.flatMap(({ prompt }) => prompt.answers.flatMap(({ start, end }) => [...prompt.ids.slice(start, end)])));
+      const targets_N = Int32Array.from(
+        batch.members.flatMap(({ prompt }) => prompt.answers.flatMap(({ start, end }) => [...prompt.ids.slice(start, end)])),
+      );
       const exact = penaltyTerms(options.penalties!, { logits_NV: logits[0]!, lengths, targets_N, keywords, eosId: EOS });
       for (const [name, term] of Object.entries(exact)) {
         expect(Math.abs(sumOf(terms[name]!) - sumOf(term))).toBeLessThan(1e-5 + 1e-4 * sumOf(term));
