@@ -51,6 +51,7 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkData,
   checkSchedule,
   checkBatches,
+  checkReader,
   checkMining,
   checkPenalties,
   checkEvaluation,
@@ -158,11 +159,21 @@ function checkSchedule({ config, refuse }: Check): void {
       refuse(`${key}.steps`, `is 0: the ${phase} phase does nothing`, "give it steps or take the phase out");
     if (phase !== "generator" && contexts !== null) refuse(`${key}.contexts`, `means nothing in a ${phase} phase`, "take it out");
   });
-  for (const kind of ["generator", "contrastive"] as const) {
+  const kinds = [
+    ["generator", "generator"],
+    ["contrastive", "contrastive"],
+    ["reader-distillation", "reader"],
+    ["joint", "reader"],
+  ] as const;
+  for (const [kind, section] of kinds) {
     const total = schedule.reduce((sum, { phase, steps }) => sum + (phase === kind ? steps : 0), 0);
-    const { warmup } = config.train[kind];
+    const { warmup } = config.train[section];
     if (total > 0 && warmup > total)
-      refuse(`train.${kind}.warmup`, `is ${warmup} of the schedule's ${total} ${kind} steps`, `train.${kind}.warmup=<at most ${total}>`);
+      refuse(
+        `train.${section}.warmup`,
+        `is ${warmup} of the schedule's ${total} ${kind} steps`,
+        `train.${section}.warmup=<at most ${total}>`,
+      );
   }
 }
 
@@ -186,6 +197,29 @@ function checkBatches({ config, refuse }: Check): void {
     );
   }
   if (curriculum.share === 1) refuse("train.generator.curriculum.share", "is 1: full contexts would never be seen", "set it below 1");
+}
+
+function checkReader({ config, refuse, warn }: Check): void {
+  const { loss, passages, candidates, normalise_length: normalise, accumulate, batch } = config.train.reader;
+  const phases = config.train.schedule.map(({ phase }) => phase);
+  if (!phases.includes("reader-distillation") && !phases.includes("joint")) return;
+  if (candidates !== null && candidates < passages)
+    refuse(
+      "train.reader.candidates",
+      `is ${candidates}, fewer than the ${passages} passages that are chosen from them`,
+      "raise it, or null",
+    );
+  if (accumulate > batch) refuse("train.reader.accumulate", `is more than the batch of ${batch}`, "lower it");
+  const isMarginal = loss === "rag_sequence" || loss === "rag_token";
+  if (isMarginal && normalise)
+    refuse(
+      "train.reader.normalise_length",
+      `is set, but ${loss} is a likelihood and has no length to divide by`,
+      "train.reader.normalise_length=false",
+    );
+  const { ngram_repeat: ngram, keyword, short_answer: short } = config.train.penalties;
+  if (isMarginal && phases.includes("joint") && [ngram, keyword, short].some(({ weight }) => weight > 0))
+    warn("train.reader.loss", `${loss} trains the generator of a joint phase by itself: the penalties have no part in that phase`);
 }
 
 function checkMining({ config, refuse }: Check): void {

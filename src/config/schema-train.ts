@@ -2,18 +2,12 @@
  * The `train` section: the schedule, both optimisers, losses, penalties, and when to audit, save, log and validate. Only keys stand here.
  * The trap: the learning rate's course runs over all steps that the schedule gives to a model, not anew in each phase.
  */
-import { choice, flag, integer, number, pair, records, section, text } from "./leaf.js";
+import { choice, flag, integer, list, number, pair, records, section, text } from "./leaf.js";
 
-/** The keys of one optimiser; both models have their own values. */
-function optimiser(lr: number) {
+/** The keys of a rate's course, and how a step is taken. */
+function course(lr: number) {
   return {
     lr: number({ doc: "Highest learning rate.", default: lr, minimum: 0, exclusiveMinimum: true, maximum: 10 }),
-    betas: pair(number({ doc: "", default: 0.9, minimum: 0, maximum: 1, exclusiveMaximum: true }), {
-      doc: "AdamW's two decay rates.",
-      default: [0.9, 0.999],
-    }),
-    eps: number({ doc: "AdamW's epsilon.", default: 1e-8, minimum: 0, exclusiveMinimum: true }),
-    weight_decay: number({ doc: "Decoupled decay; never on biases and norms.", default: 0.01, minimum: 0 }),
     clip: number({ doc: "Longest gradient norm. null: no clipping.", default: 1, nullable: true, minimum: 0, exclusiveMinimum: true }),
     warmup: integer({ doc: "Steps in which the rate rises from 0.", default: 0, minimum: 0, unit: "steps" }),
     flat: number({ doc: "Share of this model's steps after which the rate starts to fall.", default: 0, minimum: 0, maximum: 1 }),
@@ -23,9 +17,22 @@ function optimiser(lr: number) {
   } as const;
 }
 
+/** The keys of one optimiser; both models have their own values. */
+function optimiser(lr: number) {
+  return {
+    ...course(lr),
+    betas: pair(number({ doc: "", default: 0.9, minimum: 0, maximum: 1, exclusiveMaximum: true }), {
+      doc: "AdamW's two decay rates.",
+      default: [0.9, 0.999],
+    }),
+    eps: number({ doc: "AdamW's epsilon.", default: 1e-8, minimum: 0, exclusiveMinimum: true }),
+    weight_decay: number({ doc: "Decoupled decay; never on biases and norms.", default: 0.01, minimum: 0 }),
+  } as const;
+}
+
 const phaseFields = section("One phase of the schedule.", {
-  phase: choice(["generator", "contrastive", "refresh"], {
-    doc: "generator trains the generator, contrastive the retriever, refresh embeds the corpus anew.",
+  phase: choice(["generator", "contrastive", "reader-distillation", "joint", "refresh"], {
+    doc: "generator trains the generator, contrastive the retriever by gold passages, reader-distillation the retriever by what the generator makes of its passages, joint both at once; refresh embeds the corpus anew.",
     default: "generator",
   }),
   steps: integer({ doc: "Updates in this phase; a refresh takes none.", default: 0, minimum: 0, unit: "steps" }),
@@ -120,8 +127,16 @@ const contrastive = section("Contrastive training of the retriever.", {
   ...optimiser(2e-5),
   temperature: number({ doc: "Divides the similarities.", default: 0.05, minimum: 0, exclusiveMinimum: true }),
   symmetric: flag({ doc: "Also rank questions for each passage.", default: false }),
+  matryoshka: list(integer({ doc: "", default: 1, minimum: 1 }), {
+    doc: "Numbers of first dimensions that are trained to be searched with alone, beside all of them, each with the same weight. Empty: off.",
+    default: [],
+  }),
   hard_negatives: integer({ doc: "Mined negatives a question.", default: 0, minimum: 0, unit: "passages" }),
-  mining: section("Where hard negatives come from: the current index's own results.", {
+  mining: section("Where hard negatives come from.", {
+    source: choice(["dense", "bm25", "both"], {
+      doc: "dense: the current index's own results, so none before the first refresh; bm25: what shares most with the question's words, from the first step on; both: either.",
+      default: "dense",
+    }),
     from: integer({ doc: "First rank that is taken.", default: 1, minimum: 1 }),
     to: integer({ doc: "Last rank that is taken.", default: 50, minimum: 1 }),
   }),
@@ -130,6 +145,48 @@ const contrastive = section("Contrastive training of the retriever.", {
     default: "gold",
   }),
 });
+
+const reader = section(
+  "How the generator, as a reader, teaches the retriever: phases reader-distillation and joint. No gold passage is used.",
+  {
+    loss: choice(["pdist", "emdr2", "rag_sequence", "rag_token"], {
+      doc: "pdist: the retriever's belief follows the reader's likelihoods; emdr2: passages that explain the answer gain; rag_sequence, rag_token: the answer's likelihood with the passages summed out, which in a joint phase trains the reader too.",
+      default: "pdist",
+    }),
+    batch: integer({ doc: "Questions in a batch.", default: 8, minimum: 1, unit: "questions" }),
+    passages: integer({
+      doc: "Passages that the reader scores for each question; one would teach nothing.",
+      default: 8,
+      minimum: 2,
+      unit: "passages",
+    }),
+    candidates: integer({
+      doc: "Found passages that the retriever ranks anew before the first of them are scored, against an index that has grown old. null: as many as passages, in the index's order.",
+      default: null,
+      minimum: 2,
+      unit: "passages",
+    }),
+    temperature: number({ doc: "Divides the similarities.", default: 0.05, minimum: 0, exclusiveMinimum: true }),
+    reader_temperature: number({ doc: "pdist: divides the reader's log-likelihoods.", default: 1, minimum: 0, exclusiveMinimum: true }),
+    normalise_length: flag({ doc: "pdist and emdr2: an answer's mean log-likelihood a token in place of its sum.", default: false }),
+    train_passages: flag({ doc: "Gradients through the passages' embeddings too; false: only through the questions'.", default: true }),
+    tokens_at_once: integer({
+      doc: "Tokens of one forward pass of the reader, padding included.",
+      default: 4096,
+      minimum: 16,
+      unit: "tokens",
+    }),
+    ...course(2e-5),
+    generator_lr: number({
+      doc: "joint: the generator's highest rate, over the same course. null: train.generator.lr.",
+      default: null,
+      nullable: true,
+      minimum: 0,
+      exclusiveMinimum: true,
+      maximum: 10,
+    }),
+  },
+);
 
 const penalties = section("Differentiable penalties on the answer's tokens; weight 0 switches one off.", {
   ngram_repeat: section("Repeated n-grams.", {
@@ -144,6 +201,10 @@ const penalties = section("Differentiable penalties on the answer's tokens; weig
     }),
     weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
     source: choice(["answer", "evidence", "question"], { doc: "Where keywords are taken from.", default: "answer" }),
+    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
+  }),
+  unlikelihood: section("Tokens of the gold answer that were written already and aren't wanted again.", {
+    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
     temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
   }),
   short_answer: section("Answers that stop too soon.", {
@@ -162,6 +223,7 @@ export const train = section("Training.", {
   schedule: records(phaseFields, { doc: "The phases in their order; the default is CoZyRAG's alternation.", default: alternation }),
   generator,
   contrastive,
+  reader,
   penalties,
   audit: section("Gradient audit and the penalties' hard counts on a fixed probe batch.", {
     every: integer({

@@ -13,6 +13,14 @@ import { positionAt, totalSteps, validateSchedule, type ScheduledPhase } from ".
 /** Answers whose lengths are looked at; more change the share by nothing that matters. */
 const ANSWERS = 5000;
 
+/** Which section has the course of a phase's rate. */
+const COURSES = [
+  ["generator", "generator"],
+  ["contrastive", "contrastive"],
+  ["reader-distillation", "reader"],
+  ["joint", "reader"],
+] as const;
+
 /**
  * Warnings, one line each.
  *
@@ -29,10 +37,10 @@ export function checkTraining(
 ): string[] {
   const warnings = validateSchedule(schedule, known);
   requireGold(config, schedule, goldCount);
-  for (const phase of ["generator", "contrastive"] as const) {
+  for (const [phase, section] of COURSES) {
     const steps = totalSteps(schedule.filter((entry) => entry.phase === phase));
-    const { lr: peak, warmup, flat, decay, floor } = config.train[phase];
-    if (steps > 0) validateRateCourse({ peak, warmup, flat, decay, floor }, steps, `train.${phase}`);
+    const { lr: peak, warmup, flat, decay, floor } = config.train[section];
+    if (steps > 0) validateRateCourse({ peak, warmup, flat, decay, floor }, steps, `train.${section}`);
   }
   const { weight, min_tokens: least } = config.train.penalties.short_answer;
   if (weight > 0) {

@@ -18,7 +18,7 @@ import type { ProbeOptions } from "../training/penalty-probe.js";
 import type { Phase } from "../training/phase.js";
 import type { GeneratorBatch } from "../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
-import { totalSteps, type Contexts, type ScheduledPhase } from "../training/schedule.js";
+import { readsIndex, totalSteps, type Contexts, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
 import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
@@ -88,10 +88,6 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     precision,
     device,
   });
-  const depth = Math.min(
-    store.size,
-    Math.max(config.train.generator.passages ?? config.prompt.passages, config.train.contrastive.mining.to),
-  );
   report({ type: "note", text: `${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
   return {
     config,
@@ -106,11 +102,17 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     phases,
     schedule,
     state,
-    depth,
+    depth: searchDepth(config, schedule, store.size),
     gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
     auditedPhases: () => audited(phases, schedule),
     probe: prober(config, phases, generator, schedule),
   };
+}
+
+/** As many results of each training question as any phase reads. */
+function searchDepth({ prompt, train }: TandemConfig, schedule: readonly ScheduledPhase[], passages: number): number {
+  const forReader = schedule.some(({ phase }) => readsIndex(phase)) ? (train.reader.candidates ?? train.reader.passages) : 0;
+  return Math.min(passages, Math.max(train.generator.passages ?? prompt.passages, train.contrastive.mining.to, forReader));
 }
 
 /** Frees weights and moments. */
@@ -231,6 +233,8 @@ function audited(phases: PhaseMaker, schedule: readonly ScheduledPhase[]): Phase
   return [
     ...(has("generator") ? [phases.samples().generator(totalSteps(schedule.filter(({ phase }) => phase === "generator")))] : []),
     ...(has("contrastive") ? [phases.samples().contrastive()] : []),
+    ...(has("reader-distillation") ? [phases.samples().reader()] : []),
+    ...(has("joint") ? [phases.samples().joint()] : []),
   ];
 }
 

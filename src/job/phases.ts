@@ -1,5 +1,5 @@
 /**
- * The phases of a run, made from its config: generator on gold or retrieved contexts, contrastive with positives and mined negatives, and the closed-book generator. A phase is a function
+ * The phases of a run, made from its config: generator on gold or retrieved contexts, contrastive with positives and mined negatives, the two in which the reader teaches the retriever, and the closed-book generator. A phase is a function
  * of the schedule's position and the state's artefacts, so a resumed run makes the same one. The trap: whatever differs between two phases of one kind must come from these two.
  */
 import type { TandemConfig } from "../config/schema.js";
@@ -11,23 +11,26 @@ import type { Gpt2 } from "../nn/gpt2.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import { copyingQuestions } from "../training/copying-questions.js";
 import { generatorExamples, type ContextFilter, type GeneratorExamples, type GeneratorQuestion } from "../training/generator-examples.js";
-import { choosePositives, mineHardNegatives, type MinedQuestion } from "../training/hard-negatives.js";
+import { choosePositives, type MinedQuestion } from "../training/hard-negatives.js";
 import { inverseDocumentFrequency, type WordWeight } from "../training/keywords.js";
 import { rateAt } from "../training/optimiser.js";
 import type { Phase } from "../training/phase.js";
 import { contrastivePhase } from "../training/phases/contrastive.js";
-import { generatorPhase } from "../training/phases/generator.js";
+import { generatorPhase, type GeneratorBatch } from "../training/phases/generator.js";
+import { jointPhase } from "../training/phases/joint.js";
+import { readerPhase, teachesReader, type ReaderBatch } from "../training/phases/reader-distillation.js";
 import type { PenaltyOptions } from "../training/penalties/penalty-terms.js";
 import type { CurrentArtefacts, RunState } from "../training/run-state.js";
 import type { SchedulePosition } from "../training/schedule.js";
 import type { TrainedPhase } from "../training/trainer.js";
 import { openRetrieved, type RetrievedRows } from "./artefacts.js";
 import { sentenceFilterOf } from "./context-filter.js";
+import { hardNegatives } from "./negatives.js";
 import { PromptLengths } from "./prompt-lengths.js";
 import type { Renaming } from "./rename.js";
 
 /** Phases that the schedule may name, and the closed-book one that the report needs. */
-export const PHASES = ["generator", "contrastive", "refresh"] as const;
+export const PHASES = ["generator", "contrastive", "reader-distillation", "joint", "refresh"] as const;
 export const CLOSED_BOOK = "closed-book";
 
 export interface PhaseParts {
@@ -66,19 +69,30 @@ export class PhaseMaker {
 
   /** The phase at a place in the schedule. @throws UserError when the data can't feed it */
   at(position: SchedulePosition, state: RunState): TrainedPhase {
-    const { generator, contrastive } = this.#parts.config.train;
-    if (position.phase === "contrastive") return trained(this.contrastive(state.progress.artefacts), "retriever", contrastive);
+    const { generator, contrastive, reader } = this.#parts.config.train;
+    const { artefacts } = state.progress;
+    if (position.phase === "reader-distillation") return trained(this.reader(this.#retrieved(artefacts), false), "retriever", reader);
+    if (position.phase === "joint") {
+      const { updates, phase } = trained(this.joint(this.#retrieved(artefacts), position.stepsOfKind), "retriever", reader);
+      const own = trained(phase, "generator", { ...reader, lr: reader.generator_lr ?? generator.lr, clip: generator.clip });
+      return { phase, updates: [...updates, ...own.updates] };
+    }
+    if (position.phase === "contrastive") return trained(this.contrastive(artefacts), "retriever", contrastive);
     if (position.phase === CLOSED_BOOK) return trained(this.closedBook(), CLOSED_BOOK, generator);
     if (position.contexts === "copying") return trained(this.copying(position.stepsOfKind), "generator", generator);
-    const retrieved = position.contexts === "retrieved" ? this.#retrieved(state.progress.artefacts) : undefined;
+    const retrieved = position.contexts === "retrieved" ? this.#retrieved(artefacts) : undefined;
     return trained(this.generator(retrieved, position.stepsOfKind), "generator", generator);
   }
 
   /** A phase of each kind without an index, for audit and probe: gold passages, or any where no question has one. What is measured there doesn't depend on a passage being right. */
-  samples(): { generator: (totalSteps: number) => Phase; contrastive: () => Phase } {
-    const { store } = this.#parts;
+  samples(): { generator: (totalSteps: number) => Phase; contrastive: () => Phase; reader: () => Phase; joint: () => Phase } {
+    const { store, config } = this.#parts;
     const anyRows: RetrievedRows = { k: 1, rowsOf: (question) => [question % store.size] };
+    const k = Math.min(store.size, config.train.reader.passages);
+    const someRows: RetrievedRows = { k, rowsOf: (question) => Array.from({ length: k }, (_, i) => (question + i) % store.size) };
     return {
+      reader: () => this.reader(someRows, false),
+      joint: () => this.joint(someRows, 1),
       generator: (totalSteps) => this.generator(this.goldCount > 0 ? undefined : anyRows, totalSteps, null),
       contrastive: () => (this.goldCount > 1 ? this.contrastive({}) : this.contrastive({}, anyRows)),
     };
@@ -176,9 +190,18 @@ export class PhaseMaker {
     );
     const usable = this.#usable((question) => (positives[question]?.length ?? 0) > 0);
     const negatives =
-      contrastive.hard_negatives === 0 || retrieved === undefined
+      contrastive.hard_negatives === 0
         ? undefined
-        : mineHardNegatives(mined, (question) => retrieved.rowsOf(question), textOf, contrastive.mining);
+        : hardNegatives({
+            source: contrastive.mining.source,
+            window: contrastive.mining,
+            questions: questions.map(({ question }) => question),
+            mined,
+            store,
+            textOf,
+            heldOut: config.data.questions.hold_out_passages ? this.#parts.heldOut : new Set(),
+            retrieved: retrieved === undefined ? undefined : (question) => retrieved.rowsOf(question),
+          });
     return contrastivePhase({
       encoder,
       questions: usable.map((question) => ({
@@ -193,8 +216,9 @@ export class PhaseMaker {
       byDocument: contrastive.batches === "document",
       temperature: contrastive.temperature,
       symmetric: contrastive.symmetric,
+      matryoshka: contrastive.matryoshka,
       hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,
-      negativesOf: (example) => negatives?.rows[usable[example] ?? 0] ?? [],
+      negativesOf: (example) => negatives?.[usable[example] ?? 0] ?? [],
       accumulate: contrastive.accumulate,
       dropout: config.retriever.dropout > 0,
       ...(renaming === undefined
@@ -209,6 +233,55 @@ export class PhaseMaker {
       precision,
       device,
     });
+  }
+
+  /** The retriever on what the reader makes of the passages that an index found. @param trainsReader whether the loss may train the reader too */
+  reader(retrieved: RetrievedRows, trainsReader: boolean): Phase<ReaderBatch> {
+    const { config, store, questions, encoder, generator, precision, device } = this.#parts;
+    const { reader } = config.train;
+    const candidates = reader.candidates ?? reader.passages;
+    return readerPhase({
+      encoder,
+      reader: {
+        model: generator.model,
+        tokenizer: generator.tokenizer,
+        format: generator.format.open,
+        maxTokens: generator.maxTokens,
+        eosId: generator.eosId,
+      },
+      questions: questions.map((question, i) => ({
+        ...answeredQuestion(question),
+        history: question.history,
+        // An index of fewer passages fills up with −1.
+        candidates: retrieved
+          .rowsOf(i)
+          .filter((row) => row >= 0)
+          .slice(0, candidates),
+      })),
+      passage: (row) => store.get(row),
+      textOf: (row) => passageText(store.get(row), config.data.corpus.title_template),
+      seed: config.seed,
+      batch: reader.batch,
+      passages: reader.passages,
+      loss: reader.loss,
+      temperature: reader.temperature,
+      readerTemperature: reader.reader_temperature,
+      normaliseLength: reader.normalise_length,
+      trainsPassages: reader.train_passages,
+      trainsReader,
+      tokensAtOnce: reader.tokens_at_once,
+      accumulate: reader.accumulate,
+      dropout: config.retriever.dropout > 0 || (trainsReader && config.generator.dropout > 0),
+      precision,
+      device,
+    });
+  }
+
+  /** Both models at once: the generator by its own loss on what was found, or by the reader's where that trains both. */
+  joint(retrieved: RetrievedRows, totalSteps: number): Phase {
+    const { loss } = this.#parts.config.train.reader;
+    if (teachesReader(loss)) return jointPhase(this.reader(retrieved, true), undefined);
+    return jointPhase(this.reader(retrieved, false), this.generator(retrieved, totalSteps) as Phase<GeneratorBatch>);
   }
 
   #generatorPhase(
@@ -302,18 +375,19 @@ function originals<Context extends { readonly questions: readonly { readonly ind
   return { ...context, questions: context.questions.map((question) => ({ ...question, index: usable[question.index] ?? 0 })) };
 }
 
-type OptimiserConfig = TandemConfig["train"]["generator" | "contrastive"];
+type CourseConfig = Pick<TandemConfig["train"]["generator"], "lr" | "warmup" | "flat" | "decay" | "floor" | "clip">;
 
-function trained(phase: Phase, model: string, options: OptimiserConfig): TrainedPhase {
+function trained(phase: Phase, model: string, options: CourseConfig): TrainedPhase {
   const course = { peak: options.lr, warmup: options.warmup, flat: options.flat, decay: options.decay, floor: options.floor };
-  return { phase, model, rate: (step, total) => rateAt(course, step, total), clip: options.clip ?? undefined };
+  return { phase, updates: [{ model, rate: (step, total) => rateAt(course, step, total), clip: options.clip ?? undefined }] };
 }
 
 /** The config's penalties as the phase takes them. */
 function penaltyOptions(penalties: TandemConfig["train"]["penalties"]): PenaltyOptions {
-  const { ngram_repeat: ngramRepeat, keyword, short_answer: short } = penalties;
+  const { ngram_repeat: ngramRepeat, keyword, short_answer: short, unlikelihood } = penalties;
   return {
     ngramRepeat,
+    unlikelihood,
     ...(keyword.direction === null ? {} : { keyword: { ...keyword, direction: keyword.direction } }),
     shortAnswer: { weight: short.weight, temperature: short.temperature, minTokens: short.min_tokens },
   };

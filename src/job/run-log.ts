@@ -7,7 +7,7 @@ import { openMetricsLog, type MetricsLog } from "../tracking/metrics-log.js";
 import { probePenalties } from "../training/penalty-probe.js";
 import type { CurrentArtefacts, RunState } from "../training/run-state.js";
 import { stepsLeft, totalSteps, type SchedulePosition } from "../training/schedule.js";
-import type { StepRecord } from "../training/trainer.js";
+import type { StepRecord, UpdateRecord } from "../training/trainer.js";
 import { Encoder } from "../retrieval/encoder.js";
 import { indexNameOf, retainArtefacts } from "./artefacts.js";
 import { encoderOverrides, startFolders } from "./models.js";
@@ -88,11 +88,10 @@ function metricsOf(
   position: SchedulePosition,
   run: OpenRun,
 ): { step: number; phase: string } & Record<string, number | string> {
-  const trained = run.state.trainables.get(position.phase === "contrastive" ? "retriever" : position.phase);
-  const weights = [...(trained?.parameters ?? [])].reduce(
-    (sum, [name, { numel }]) => (/embeddings|wte|wpe/.test(name) ? sum : sum + numel),
-    0,
-  );
+  const models = record.updates.map(({ model }) => run.state.trainables.get(model));
+  const weights = models
+    .flatMap((trained) => [...(trained?.parameters ?? [])])
+    .reduce((sum, [name, { numel }]) => (/embeddings|wte|wpe/.test(name) ? sum : sum + numel), 0);
   const gflops = (FLOP_PER_WEIGHT_AND_TOKEN * weights * record.tokens) / record.seconds / 1e9;
   return {
     step: record.step,
@@ -100,9 +99,17 @@ function metricsOf(
     time: Date.now(),
     loss: record.loss,
     ...Object.fromEntries(Object.entries(record.terms).map(([name, value]) => [`loss/${name}`, value])),
-    rate: record.rate,
-    gradient_norm: record.gradientNorm,
+    ...Object.fromEntries(record.updates.flatMap(updateFigures)),
     tokens_per_second: Math.round(record.tokens / record.seconds),
     gemm_share: Number((gflops / run.gemmRate).toFixed(4)),
   };
+}
+
+/** Of the first model `rate` and `gradient_norm`, of others with their names behind. */
+function updateFigures({ model, rate, gradientNorm }: UpdateRecord, place: number): [string, number][] {
+  const of = place === 0 ? "" : `/${model}`;
+  return [
+    [`rate${of}`, rate],
+    [`gradient_norm${of}`, gradientNorm],
+  ];
 }

@@ -8,17 +8,7 @@ import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { gradients, type Tensor } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
-import type { LossTerm, LossTerms, Phase } from "./phase.js";
-
-/** Pairs that needn't have a gradient. */
-interface Exemption {
-  /** Names of terms; left out: all. */
-  readonly term?: RegExp;
-  /** Names of parameters. */
-  readonly parameter: RegExp;
-  /** Printed in the table. */
-  readonly reason: string;
-}
+import type { Exemption, LossTerm, LossTerms, Phase } from "./phase.js";
 
 /** What is known to be without a gradient in the models of src/nn. */
 const EXEMPT_BY_RULE: readonly Exemption[] = [
@@ -51,7 +41,8 @@ export interface AuditOptions {
  * @returns a row for each pair
  * @throws UserError naming the first pair without a gradient, or with one that is no number
  */
-export function auditGradients(phase: Phase, options: AuditOptions): AuditRow[] {
+export function auditGradients(phase: Phase, { frozen = [], ...given }: AuditOptions): AuditRow[] {
+  const options = { ...given, frozen: [...frozen, ...(phase.frozen ?? [])] };
   const largest = new Map<string, Map<string, number>>();
   const inactive = new Map<string, string | undefined>();
   for (let step = 0; step < options.batches; step += 1) {

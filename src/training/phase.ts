@@ -33,11 +33,23 @@ export interface StepOptions {
   readonly reduceCounts?: (counts: LossCounts) => LossCounts;
 }
 
+/** Pairs of terms and parameters that needn't have a gradient. */
+export interface Exemption {
+  /** Names of terms; left out: all. */
+  readonly term?: RegExp;
+  /** Names of parameters. */
+  readonly parameter: RegExp;
+  /** Printed in the audit's table. */
+  readonly reason: string;
+}
+
 /** A kind of training step over batches of type `Batch`. */
 export interface Phase<Batch = unknown> {
   readonly name: string;
   /** What this phase trains, by the model's own names. */
   readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Pairs that the phase declares frozen. */
+  readonly frozen?: readonly Exemption[];
   /** The batch of step `step` of this phase: a pure function of the seed, the step and the artefacts the phase was made with. */
   batch(step: number): Batch;
   /** Forward and backward over the batch; adds to the parameters' gradients. The returned sums carry no graph. */

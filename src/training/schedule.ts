@@ -11,7 +11,7 @@ export type Contexts = "gold" | "retrieved" | "copying";
 
 /** One entry of the schedule. */
 export interface ScheduledPhase {
-  /** Name of the phase: `generator`, `contrastive`, `refresh`. */
+  /** Name of the phase: `generator`, `contrastive`, `reader-distillation`, `joint`, `refresh`. */
   readonly phase: string;
   /** Updates of the optimiser. 0 for `refresh`. */
   readonly steps: number;
@@ -107,6 +107,11 @@ export function positionAt(schedule: readonly ScheduledPhase[], step: number): S
   return undefined;
 }
 
+/** Whether the reader teaches the retriever in a phase, by the passages that an index found. */
+export function readsIndex(phase: string): boolean {
+  return phase === "reader-distillation" || phase === "joint";
+}
+
 /**
  * Checks a schedule before anything is computed.
  * @param known the phases this program has
@@ -136,7 +141,14 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
     } else if (typeof entry.contexts === "string") {
       throw fault(where, "contexts belongs to generator phases only", "no contexts", entry.contexts);
     }
-    stale ||= entry.phase === "contrastive";
+    if (readsIndex(entry.phase) && refreshes === 0)
+      throw fault(
+        where,
+        `a ${entry.phase} phase reads what an index finds, but none was built before`,
+        "a refresh phase before it",
+        "none",
+      );
+    stale ||= entry.phase === "contrastive" || readsIndex(entry.phase);
   }
   if (!stale) return [];
   return [

@@ -8,18 +8,31 @@ import { profiledStep, span } from "../engine/profiler.js";
 import { scope } from "../engine/scope.js";
 import { UserError } from "../errors.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
-import type { RunState } from "./run-state.js";
+import type { RunState, Trainable } from "./run-state.js";
 import { positionAt, type ScheduledPhase, type SchedulePosition } from "./schedule.js";
 
-/** A phase with what its update needs. */
+/** A phase with what its updates need: one a model that it trains. */
 export interface TrainedPhase {
   readonly phase: Phase;
-  /** Which of the state's trainables is updated. */
+  /** The first is the one whose rate and norm a log calls just so. */
+  readonly updates: readonly Update[];
+}
+
+/** How a step moves one model. */
+export interface Update {
+  /** Which of the state's trainables. */
   readonly model: string;
   /** Learning rate at a 0-based step of this kind of phase. */
   readonly rate: (stepOfKind: number, stepsOfKind: number) => number;
   /** Longest gradient norm; undefined: no clipping. */
   readonly clip: number | undefined;
+}
+
+/** What was measured of one model's update. */
+export interface UpdateRecord {
+  readonly model: string;
+  readonly rate: number;
+  readonly gradientNorm: number;
 }
 
 /** What one step measured; a line of metrics.jsonl. */
@@ -29,8 +42,7 @@ export interface StepRecord {
   readonly loss: number;
   /** Each term's value, sum / count; terms with nothing to count are left out. */
   readonly terms: Readonly<Record<string, number>>;
-  readonly rate: number;
-  readonly gradientNorm: number;
+  readonly updates: readonly UpdateRecord[];
   readonly tokens: number;
   readonly seconds: number;
 }
@@ -96,27 +108,33 @@ async function endPhase({ schedule }: TrainerOptions, hooks: TrainerHooks, state
   span("save", () => hooks.save(state));
 }
 
-/** Forward, backward, clip, update: one step of the current phase. @throws UserError when the loss or a gradient is no number. */
-function trainStep(trained: TrainedPhase, position: SchedulePosition, state: RunState): StepRecord {
-  const { phase, model } = trained;
-  const target = state.trainables.get(model);
-  if (target === undefined) throw new Error(`trainer: phase '${phase.name}' trains '${model}', which the state doesn't hold`);
+/** Forward, backward, clip, update: one step of the current phase. @throws UserError when the loss or a gradient is no number */
+function trainStep({ phase, updates }: TrainedPhase, position: SchedulePosition, state: RunState): StepRecord {
+  const targets = updates.map((update) => ({ update, target: trainableOf(state, phase.name, update.model) }));
   const start = performance.now();
   const step = state.progress.step + 1;
   return scope(() => {
-    target.optimiser.zeroGrad();
+    for (const { target } of targets) target.optimiser.zeroGrad();
     const batch = span("batch", () => phase.batch(position.stepOfKind));
     const terms = span("forward and backward", () => phase.step(batch));
     const loss = totalLoss(terms);
-    const parameters = target.parameters.values();
-    const { clip } = trained;
-    const norm = span("gradient norm", () => (clip === undefined ? gradientNorm(parameters) : clipGradientNorm(parameters, clip)));
-    requireFinite(step, phase.name, loss, norm, terms);
-    const rate = trained.rate(position.stepOfKind, position.stepsOfKind);
-    span("optimiser", () => target.optimiser.step(rate));
+    const measured = targets.map(({ update: { clip, model, rate }, target }): UpdateRecord => {
+      const parameters = target.parameters.values();
+      const gradientNormOf = (): number => (clip === undefined ? gradientNorm(parameters) : clipGradientNorm(parameters, clip));
+      return { model, rate: rate(position.stepOfKind, position.stepsOfKind), gradientNorm: span("gradient norm", gradientNormOf) };
+    });
+    // All of them before the first is moved: a step that isn't a number leaves every model as it was.
+    requireFinite(step, phase.name, loss, measured, terms);
+    for (const [i, { target }] of targets.entries()) span("optimiser", () => target.optimiser.step(measured[i]?.rate ?? 0));
     const seconds = (performance.now() - start) / 1000;
-    return { step, phase: phase.name, loss, terms: termValues(terms), rate, gradientNorm: norm, tokens: phase.tokens(batch), seconds };
+    return { step, phase: phase.name, loss, terms: termValues(terms), updates: measured, tokens: phase.tokens(batch), seconds };
   });
+}
+
+function trainableOf(state: RunState, phase: string, model: string): Trainable {
+  const target = state.trainables.get(model);
+  if (target === undefined) throw new Error(`trainer: phase '${phase}' trains '${model}', which the state doesn't hold`);
+  return target;
 }
 
 function termValues(terms: LossTerms): Record<string, number> {
@@ -125,13 +143,14 @@ function termValues(terms: LossTerms): Record<string, number> {
 }
 
 /** A step that isn't a number must not reach the weights: the last checkpoint before it is sound. */
-function requireFinite(step: number, phase: string, loss: number, norm: number, terms: LossTerms): void {
-  if (Number.isFinite(loss) && Number.isFinite(norm)) return;
+function requireFinite(step: number, phase: string, loss: number, updates: readonly UpdateRecord[], terms: LossTerms): void {
+  if (Number.isFinite(loss) && updates.every(({ gradientNorm }) => Number.isFinite(gradientNorm))) return;
   const values = Object.entries(termValues(terms)).map(([name, value]) => `${name} ${value}`);
+  const norms = updates.map(({ model, gradientNorm }) => `gradient norm${updates.length > 1 ? ` of the ${model}` : ""} ${gradientNorm}`);
   throw new UserError({
     where: `step ${step}, phase ${phase}`,
     what: "the loss or its gradient is no number, the weights were left as they were",
-    got: [...values, `gradient norm ${norm}`].join(", "),
+    got: [...values, ...norms].join(", "),
     remedy: "start a new run with a lower learning rate or another seed",
   });
 }

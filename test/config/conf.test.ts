@@ -6,6 +6,8 @@ import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
+import { PHASES } from "../../src/job/phases.js";
+import { validateSchedule } from "../../src/training/schedule.js";
 import { userErrorOf } from "./user-error.js";
 
 const conf = path.resolve(import.meta.dirname, "../../conf");
@@ -24,8 +26,18 @@ describe("conf/", () => {
     const { config, choices: chosen } = loadConfig({ overrides: [`experiment=${name}`], needed: [], environment: {} });
     expect(config.name).toBe(name);
     expect(chosen.experiment).toBe(name);
-    expect(config.train.schedule.map(({ phase }) => phase)).toEqual(expect.arrayContaining(["generator", "contrastive", "refresh"]));
+    const phases = config.train.schedule.map(({ phase }) => phase);
+    expect(phases).toEqual(expect.arrayContaining(["generator", "refresh"]));
+    expect(phases.some((phase) => phase === "contrastive" || phase === "reader-distillation")).toBe(true);
   });
+
+  it.each([...optionsOf("experiment").map((name) => `experiment=${name}`), ...optionsOf("train").map((name) => `train=${name}`)])(
+    "%s has a schedule that can run, with the index fresh at its end",
+    (choice) => {
+      const { config } = loadConfig({ overrides: [choice], needed: [], environment: {} });
+      expect(validateSchedule(config.train.schedule, PHASES)).toEqual([]);
+    },
+  );
 
   it.each(choices)("%s loads on its own", (choice) => {
     const { choices: chosen } = loadConfig({ overrides: [choice], needed: [], environment: {} });

@@ -58,7 +58,7 @@ describe("the library", () => {
     const outcome = await train(
       { schedule: [{ phase: "contrastive", steps: 30 }], checkpointEvery: undefined },
       {
-        phaseAt: () => ({ phase: phase, model: "retriever", rate: () => 3e-3, clip: 1 }),
+        phaseAt: () => ({ phase, updates: [{ model: "retriever", rate: () => 3e-3, clip: 1 }] }),
         refresh: () => Promise.resolve(),
         stepped: ({ loss }) => {
           losses.push(loss);

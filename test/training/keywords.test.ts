@@ -72,7 +72,10 @@ describe("penalties over a batch", () => {
     ngramRepeat: { n: 2, weight: 0.5, temperature: 0.8 },
     keyword: { direction: "overlap", weight: 2 },
     shortAnswer: { minTokens: 4, weight: 1 },
+    unlikelihood: { weight: 3, temperature: 1.2 },
   };
+  // Tokens come again, so that unlikelihood has something to do.
+  const targets_N = Int32Array.from({ length: total }, (_, n) => (n * n) % 3);
   const keywords = lengths.map((_, answer): KeywordList => {
     const ids = Int32Array.from({ length: answer % 3 }, (_unused, k) => (answer + k) % vocabulary);
     return { ids, weights: new Float64Array(ids.length).fill(1 / Math.max(1, ids.length)) };
@@ -81,9 +84,9 @@ describe("penalties over a batch", () => {
   it("are the sums of each answer's alone, in value and gradient, however lengths are grouped", () => {
     const batch = scope(() => {
       const logits = fromBytes(values, "f64", [total, vocabulary]).setRequiresGrad();
-      const terms = penaltyTerms(options, { logits_NV: logits, lengths, keywords, eosId: 0 });
+      const terms = penaltyTerms(options, { logits_NV: logits, lengths, targets_N, keywords, eosId: 0 });
       return Object.entries(terms).map(([name, term]) => {
-        expect(term.count).toBe(lengths.length);
+        expect(term.count).toBe(name === "unlikelihood" ? total : lengths.length);
         const gradient = gradients([term.sum as never], [logits], { retainGraph: true })[0]!;
         return { name, weight: term.weight, sum: sumOf(term), gradient: toFloat64Array(gradient) };
       });
@@ -92,6 +95,7 @@ describe("penalties over a batch", () => {
       ["ngram_repeat", 0.5],
       ["keyword_overlap", 2],
       ["short_answer", 1],
+      ["unlikelihood", 3],
     ]);
     for (const { name, sum, gradient } of batch) {
       let start = 0;
@@ -103,7 +107,8 @@ describe("penalties over a batch", () => {
             length,
             vocabulary,
           ]).setRequiresGrad();
-          const term = penaltyTerms(options, { logits_NV: logits, lengths: [length], keywords: [keywords[answer]!], eosId: 0 })[name]!;
+          const own = { lengths: [length], targets_N: targets_N.slice(start, start + length), keywords: [keywords[answer]!] };
+          const term = penaltyTerms(options, { logits_NV: logits, ...own, eosId: 0 })[name]!;
           alone += sumOf(term);
           joined.push(...toFloat64Array(gradients([term.sum as never], [logits])[0]!));
         });
@@ -120,7 +125,13 @@ describe("penalties over a batch", () => {
         sumOf(
           penaltyTerms(
             { shortAnswer: { minTokens, weight: 1 } },
-            { logits_NV: fromBytes(values.slice(0, 3 * vocabulary), "f64", [3, vocabulary]), lengths: [3], keywords: [], eosId: 0 },
+            {
+              logits_NV: fromBytes(values.slice(0, 3 * vocabulary), "f64", [3, vocabulary]),
+              lengths: [3],
+              targets_N: targets_N.slice(0, 3),
+              keywords: [],
+              eosId: 0,
+            },
           )["short_answer"]!,
         ),
       );
@@ -132,7 +143,7 @@ describe("penalties over a batch", () => {
     const off: PenaltyOptions = { ngramRepeat: { n: 2, weight: 0 }, shortAnswer: { minTokens: 2, weight: 0 } };
     expect([hasPenalties(off), hasPenalties({}), hasPenalties(options)]).toEqual([false, false, true]);
     scope(() => {
-      const answers = { logits_NV: fromBytes(values, "f64", [total, vocabulary]), lengths, keywords, eosId: 0 };
+      const answers = { logits_NV: fromBytes(values, "f64", [total, vocabulary]), lengths, targets_N, keywords, eosId: 0 };
       expect(penaltyTerms(off, answers)).toEqual({});
     });
   });
@@ -142,6 +153,7 @@ describe("penalties over a batch", () => {
       const answers = {
         logits_NV: fromBytes(values.slice(0, 4 * vocabulary), "f64", [4, vocabulary]),
         lengths: [2, 2],
+        targets_N: targets_N.slice(0, 4),
         keywords: [],
         eosId: 0,
       };
@@ -155,7 +167,10 @@ describe("penalties over a batch", () => {
   it("the n-gram term of mixed lengths equals the padded formula", () => {
     scope(() => {
       const logits = fromBytes(values.slice(0, 12 * vocabulary), "f64", [12, vocabulary]);
-      const grouped = penaltyTerms({ ngramRepeat: { n: 2, weight: 1 } }, { logits_NV: logits, lengths: [3, 9], keywords: [], eosId: 0 });
+      const grouped = penaltyTerms(
+        { ngramRepeat: { n: 2, weight: 1 } },
+        { logits_NV: logits, lengths: [3, 9], targets_N: targets_N.slice(0, 12), keywords: [], eosId: 0 },
+      );
       const rows = indices([...[0, 1, 2, 0, 0, 0, 0, 0, 0], ...Array.from({ length: 9 }, (_, t) => 3 + t)]);
       const padded = logits.indexSelect(0, rows).reshape([2, 9, vocabulary]);
       const whole = ngramRepeat(answerDistribution(padded, indices([3, 9])), 2).sum.item();

@@ -11,7 +11,7 @@ export interface GoldenCase {
 }
 
 /** The set named by `TANDEM_GOLDENS`, else the committed one. */
-export function lossGoldens(): { temperature: number; cases: Readonly<Record<string, GoldenCase>> } {
+export function lossGoldens(): { temperature: number; generator_temperature: number; cases: Readonly<Record<string, GoldenCase>> } {
   const folder = process.env["TANDEM_GOLDENS"] ?? path.join(import.meta.dirname, "../fixtures/goldens");
   return JSON.parse(fs.readFileSync(path.join(folder, "losses.expected.json"), "utf8")) as ReturnType<typeof lossGoldens>;
 }

@@ -7,7 +7,13 @@ import { noGrad } from "../../src/engine/grad-mode.js";
 import { scope } from "../../src/engine/scope.js";
 import { fromBytes, gradients, indices, ops, toFloat64Array, type Tensor } from "../../src/engine/tensor.js";
 import { answerCrossEntropy } from "../../src/training/losses/answer-cross-entropy.js";
+import { emdr2 } from "../../src/training/losses/emdr2.js";
 import { infoNce } from "../../src/training/losses/info-nce.js";
+import { matryoshka } from "../../src/training/losses/matryoshka.js";
+import { pdist } from "../../src/training/losses/pdist.js";
+import { ragSequence } from "../../src/training/losses/rag-sequence.js";
+import { ragToken } from "../../src/training/losses/rag-token.js";
+import { unlikelihood } from "../../src/training/penalties/unlikelihood.js";
 import { answerDistribution } from "../../src/training/penalties/answer-distribution.js";
 import { keywordCoverage, type KeywordTensors } from "../../src/training/penalties/keyword-coverage.js";
 import { keywordOverlap } from "../../src/training/penalties/keyword-overlap.js";
@@ -41,6 +47,22 @@ function expectGolden(name: string, loss: (...tensors: Tensor[]) => Tensor): voi
   );
 }
 
+/** As {@link expectGolden} for a loss that lets no gradient through to the reader: the reference has none there either. */
+function expectGoldenScores(name: string, loss: (scores: Tensor, likelihood: Tensor) => Tensor): void {
+  const { inputs, value, grads } = golden(name);
+  const [scores, likelihood] = [array64(inputs["scores"]), array64(inputs["log_likelihood"])];
+  const fixed = (): Tensor => fromBytes(likelihood.values, "f64", likelihood.shape);
+  const found = valueAndGradients([scores], (s) => loss(s, fixed()));
+  expect(Math.abs(found.value - value) / Math.abs(value)).toBeLessThan(1e-9);
+  expect(relativeError(found.gradients[0]!, array64(grads["scores"]).values)).toBeLessThan(1e-9);
+  expect(grads["log_likelihood"]).toBeNull();
+  expectGradient([scores], (s) => loss(s, fixed()));
+  scope(() => {
+    const [s, l] = [scores, likelihood].map((array) => fromBytes(array.values, "f64", array.shape).setRequiresGrad(true));
+    expect(gradients([loss(s!, l!)], [l!])[0]).toBeUndefined();
+  });
+}
+
 const mean = ({ sum, count }: { sum: Tensor; count: number }): Tensor => sum.div(count);
 const unit = (x: Tensor): Tensor => x.div(x.linalgVectorNorm(2, [1], true).clampMin(1e-12));
 const lengthsOf = (name: string): Tensor => indices(golden(name)["lengths"] as number[]);
@@ -57,6 +79,35 @@ function keywordsOf(name: string): KeywordTensors {
 describe("losses against the reference, values and gradients", () => {
   it("info-nce", () => {
     expectGolden("info_nce", (query, passage) => mean(infoNce(unit(query), unit(passage), { temperature: goldens.temperature })));
+  });
+
+  it("matryoshka", () => {
+    const { dims, weights } = golden("matryoshka_info_nce") as unknown as { dims: number[]; weights: number[] };
+    const nested = dims.map((dimensions, m) => ({ dimensions, weight: weights[m]! }));
+    expectGolden("matryoshka_info_nce", (query, passage) => mean(matryoshka(query, passage, { temperature: goldens.temperature, nested })));
+  });
+
+  it("pdist", () => {
+    const options = { temperature: goldens.temperature, readerTemperature: goldens.generator_temperature };
+    expectGoldenScores("pdist", (scores, likelihood) => mean(pdist(scores, likelihood, options)));
+  });
+
+  it("emdr2", () => {
+    expectGoldenScores("emdr2", (scores, likelihood) => mean(emdr2(scores, likelihood, goldens.temperature)));
+  });
+
+  it("rag-sequence", () => {
+    expectGolden("rag_sequence", (scores, likelihood) => mean(ragSequence(scores, likelihood, goldens.temperature)));
+  });
+
+  it("rag-token", () => {
+    expectGolden("rag_token", (scores, likelihood) => mean(ragToken(scores, likelihood, goldens.temperature)));
+  });
+
+  it("unlikelihood", () => {
+    const { targets, lengths } = golden("unlikelihood") as unknown as { targets: number[][]; lengths: number[] };
+    const answers = targets.map((row, b) => row.slice(0, lengths[b]));
+    expectGolden("unlikelihood", (logits) => mean(unlikelihood(answerDistribution(logits, lengthsOf("unlikelihood")), answers)));
   });
 
   it("cozyrag 20: n-gram repetition has a value and a gradient", () => {
@@ -228,5 +279,93 @@ describe("info-nce with hard negatives and false negatives masked", () => {
       );
       expect(relativeError(found, expected)).toBeLessThan(1e-12);
     });
+  });
+});
+
+describe("reader to retriever", () => {
+  const scores: Array64 = { values: normals(11, 12).map((value) => value * 0.3), shape: [3, 4] };
+  const likelihood: Array64 = { values: normals(12, 12).map((value) => -5 * Math.abs(value)), shape: [3, 4] };
+  const temperature = 0.2;
+
+  it("pdist has the closed-form gradient (r − p)/τ, whatever K is, and nothing to teach where r = p", () => {
+    for (const k of [2, 4]) {
+      scope(() => {
+        const s = fromBytes(scores.values.slice(0, 3 * k), "f64", [3, k]).setRequiresGrad(true);
+        const l = fromBytes(likelihood.values.slice(0, 3 * k), "f64", [3, k]);
+        const found = toFloat64Array(gradients([pdist(s, l, { temperature, readerTemperature: 0.5 }).sum], [s])[0]!);
+        const expected = noGrad(() => toFloat64Array(s.div(temperature).softmax(1).sub(l.div(0.5).softmax(1)).div(temperature)));
+        expect(relativeError(found, expected)).toBeLessThan(1e-12);
+        const taught = pdist(l.mul(temperature / 0.5), l, { temperature, readerTemperature: 0.5 });
+        expect(Math.abs(taught.sum.item())).toBeLessThan(1e-12);
+      });
+    }
+  });
+
+  it("emdr2 has rag-sequence's value, and its gradient on the scores alone", () => {
+    const sequence = valueAndGradients([scores, likelihood], (s, l) => ragSequence(s, l, temperature).sum);
+    const emdr = valueAndGradients([scores], (s) => emdr2(s, fromBytes(likelihood.values, "f64", likelihood.shape), temperature).sum);
+    expect(emdr.value).toBe(sequence.value);
+    expect([...emdr.gradients[0]!]).toEqual([...sequence.gradients[0]!]);
+  });
+
+  it("rag-token with one token an answer is rag-sequence", () => {
+    const token = valueAndGradients([scores, likelihood], (s, l) => ragToken(s, l.unsqueeze(2), temperature).sum);
+    const sequence = valueAndGradients([scores, likelihood], (s, l) => ragSequence(s, l, temperature).sum);
+    expect(Math.abs(token.value - sequence.value)).toBeLessThan(1e-12);
+    expect(relativeError(token.gradients[0]!, sequence.gradients[0]!)).toBeLessThan(1e-12);
+  });
+
+  it("rag-token counts no place behind an answer's end", () => {
+    const tokens: Array64 = { values: normals(13, 24).map((value) => -Math.abs(value)), shape: [2, 4, 3] };
+    const few: Array64 = { values: scores.values.slice(0, 8), shape: [2, 4] };
+    const real = [1, 1, 1, 1, 0, 0];
+    const masked = (s: Tensor, l: Tensor): Tensor => ragToken(s, l, temperature, indices(real, [2, 3]).ne(0)).sum;
+    const alone = (s: Tensor, l: Tensor): Tensor =>
+      ragToken(s.narrow(0, 0, 1), l.narrow(0, 0, 1), temperature).sum.add(
+        ragToken(s.narrow(0, 1, 1), l.narrow(0, 1, 1).narrow(2, 0, 1), temperature).sum,
+      );
+    const [with_, without] = [masked, alone].map((loss) => valueAndGradients([few, tokens], loss));
+    expect(Math.abs(with_!.value - without!.value)).toBeLessThan(1e-12);
+    for (const input of [0, 1]) expect(relativeError(with_!.gradients[input]!, without!.gradients[input]!)).toBeLessThan(1e-12);
+  });
+
+  it("refuses one passage a question, which gives the retriever no gradient", () => {
+    const one = (loss: (s: Tensor, l: Tensor) => unknown) => () =>
+      scope(() => loss(ops.zeros([3, 1], "f64").setRequiresGrad(true), ops.zeros([3, 1], "f64")));
+    for (const loss of [
+      one((s, l) => pdist(s, l, { temperature })),
+      one((s, l) => emdr2(s, l, temperature)),
+      one((s, l) => ragSequence(s, l, temperature)),
+      one((s, l) => ragToken(s, l.unsqueeze(2), temperature)),
+    ])
+      expect(loss).toThrow(/no gradient; expected at least 2 passages, got 1/);
+  });
+
+  it("keeps a gradient where log-likelihoods lie thousands of nats apart", () => {
+    const far: Array64 = { values: Float64Array.from([-5000, -1, -9000, -2]), shape: [2, 2] };
+    const near: Array64 = { values: Float64Array.from([0.9, 0.1, 0.2, 0.3]), shape: [2, 2] };
+    for (const loss of [
+      (s: Tensor): Tensor => pdist(s, fromBytes(far.values, "f64", far.shape), { temperature }).sum,
+      (s: Tensor): Tensor => emdr2(s, fromBytes(far.values, "f64", far.shape), temperature).sum,
+    ]) {
+      const { value, gradients: found } = valueAndGradients([near], loss);
+      expect(Number.isFinite(value)).toBe(true);
+      expect(found[0]!.every((entry) => Number.isFinite(entry) && entry !== 0)).toBe(true);
+    }
+  });
+});
+
+describe("unlikelihood where the model is sure", () => {
+  it("keeps its gradient at a logit gap of 40, and is 0 for an answer that repeats nothing it could have repeated", () => {
+    const logits: Array64 = { values: Float64Array.from([0, 0, 0, 40, 0, 0]), shape: [1, 2, 3] };
+    const loss = (z: Tensor): Tensor => unlikelihood(answerDistribution(z, indices([2])), [[0, 1]]).sum;
+    const found = valueAndGradients([logits], loss);
+    expect(found.value).toBeCloseTo(40 - Math.log(2), 9);
+    expect(Math.abs(found.gradients[0]![3]! - 1)).toBeLessThan(1e-9);
+    const single = valueAndGradients(
+      [{ values: logits.values.slice(0, 3), shape: [1, 1, 3] }],
+      (z) => unlikelihood(answerDistribution(z, indices([1])), [[2]]).sum,
+    );
+    expect(single.value).toBeCloseTo(0, 12);
   });
 });

@@ -65,7 +65,15 @@ describe("the generator phase", () => {
   it("cozyrag 41: the gradient and the terms are the same for any accumulation", () => {
     const model = gpt2();
     const whole = run(generatorPhase(tinyGenerator(model)));
-    expect(Object.keys(whole.terms)).toEqual(["answer", "copy", "ngram_repeat", "keyword_coverage", "short_answer", "answer_in_context"]);
+    expect(Object.keys(whole.terms)).toEqual([
+      "answer",
+      "copy",
+      "ngram_repeat",
+      "keyword_coverage",
+      "short_answer",
+      "unlikelihood",
+      "answer_in_context",
+    ]);
     for (const parts of [2, 3, 5, 99]) {
       const cut = run(generatorPhase(tinyGenerator(model, { accumulate: parts })));
       expect(relativeError(cut.gradient, whole.gradient)).toBeLessThan(1e-12);
@@ -169,7 +177,10 @@ describe("the generator phase", () => {
       expect(dtypes).toEqual(["bf16"]);
       const lengths = batch.members.flatMap(({ prompt }) => prompt.answers.map(({ start, end }) => end - start));
       const keywords = batch.members.flatMap((member) => member.keywords);
-      const exact = penaltyTerms(options.penalties!, { logits_NV: logits[0]!, lengths, keywords, eosId: EOS });
+      const targets_N = Int32Array.from(
+        batch.members.flatMap(({ prompt }) => prompt.answers.flatMap(({ start, end }) => [...prompt.ids.slice(start, end)])),
+      );
+      const exact = penaltyTerms(options.penalties!, { logits_NV: logits[0]!, lengths, targets_N, keywords, eosId: EOS });
       for (const [name, term] of Object.entries(exact)) {
         expect(Math.abs(sumOf(terms[name]!) - sumOf(term))).toBeLessThan(1e-5 + 1e-4 * sumOf(term));
         expect((terms[name]!.sum as Tensor).dtype).toBe("f32");

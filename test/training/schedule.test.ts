@@ -85,3 +85,39 @@ describe("what can't run is refused in one line", () => {
     expect(validateSchedule(stale, KNOWN)).toEqual([expect.stringMatching(/index lags behind.*add \{phase: refresh/)]);
   });
 });
+
+describe("phases in which the reader teaches", () => {
+  const known = ["generator", "contrastive", "reader-distillation", "joint", "refresh"];
+
+  it.each(["reader-distillation", "joint"])("%s needs an index before it, takes no contexts, and leaves the index behind", (phase) => {
+    expect(() => validateSchedule([{ phase, steps: 3 }], known)).toThrow(/reads what an index finds.*a refresh phase before it/);
+    expect(() =>
+      validateSchedule(
+        [
+          { phase: "refresh", steps: 1 },
+          { phase, steps: 3, contexts: "gold" },
+        ],
+        known,
+      ),
+    ).toThrow(/contexts belongs/);
+    expect(
+      validateSchedule(
+        [
+          { phase: "refresh", steps: 1 },
+          { phase, steps: 3 },
+        ],
+        known,
+      ),
+    ).toEqual([expect.stringMatching(/the index lags behind/)]);
+    expect(
+      validateSchedule(
+        [
+          { phase: "refresh", steps: 1 },
+          { phase, steps: 3 },
+          { phase: "refresh", steps: 1 },
+        ],
+        known,
+      ),
+    ).toEqual([]);
+  });
+});

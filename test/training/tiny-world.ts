@@ -101,6 +101,7 @@ export function tinyGenerator(model: Gpt2, change: Partial<GeneratorPhaseOptions
       ngramRepeat: { n: 2, weight: 0.3 },
       keyword: { direction: "coverage", weight: 0.2, temperature: 0.8 },
       shortAnswer: { minTokens: 3, weight: 0.1 },
+      unlikelihood: { weight: 0.2, temperature: 0.9 },
     },
     wordWeight: inverseDocumentFrequency(PASSAGES.map((passage) => passage.text)),
     ...change,

@@ -71,7 +71,7 @@ function world(options: { stopAt?: number; spoil?: (step: number) => number; cli
       log.push(`enter ${phase} ${occurrence}`);
       const model = phase === "generator" ? "generator" : "retriever";
       const made = squarePhase(phase, weightOf(state, model), batches[phase]!, options.spoil ?? (() => 1));
-      return { phase: made, model, rate: (step, steps) => 0.1 * (1 - step / steps), clip: options.clip };
+      return { phase: made, updates: [{ model, rate: (step, steps) => 0.1 * (1 - step / steps), clip: options.clip }] };
     },
     refresh: (state) => {
       log.push("refresh");
@@ -140,10 +140,67 @@ describe("the loop", () => {
     await train({ schedule: SCHEDULE, checkpointEvery: undefined }, hooks, freshState());
     const [first] = records;
     // w = (1, −2), target 0: loss (1 + 4) / 2, gradient (1, −2), which is clipped but told as it was.
-    expect(first).toMatchObject({ step: 1, phase: "generator", loss: 2.5, terms: { main: 2.5 }, rate: 0.1, tokens: 7 });
-    expect(first!.gradientNorm).toBeCloseTo(Math.sqrt(5), 12);
+    expect(first).toMatchObject({
+      step: 1,
+      phase: "generator",
+      loss: 2.5,
+      terms: { main: 2.5 },
+      updates: [{ model: "generator", rate: 0.1 }],
+      tokens: 7,
+    });
+    expect(first!.updates[0]!.gradientNorm).toBeCloseTo(Math.sqrt(5), 12);
     expect(first!.seconds).toBeGreaterThanOrEqual(0);
-    expect(records.map(({ rate }) => Number(rate.toFixed(10)))).toEqual([0.1, 0.08, 0.06, 0.1, 0.05, 0.04, 0.02]);
+    expect(records.map(({ updates }) => Number(updates[0]!.rate.toFixed(10)))).toEqual([0.1, 0.08, 0.06, 0.1, 0.05, 0.04, 0.02]);
+  });
+
+  it("moves every model that a phase trains by its own rate and clipping, and none of them when one gradient is no number", async () => {
+    const both = (spoilt: boolean): Phase => ({
+      name: "joint",
+      parameters: new Map(),
+      batch: (step) => step,
+      losses: () => ({}),
+      step: () => {
+        const [first, second] = ["retriever", "generator"].map((model) => weightOf(state, model));
+        first!
+          .mul(2)
+          .sum()
+          .add(second!.mul(spoilt ? Number.NaN : 3).sum())
+          .backward();
+        return { main: { sum: 1, count: 1, weight: 1 } };
+      },
+      tokens: () => 1,
+    });
+    const { records, hooks } = world();
+    let state = freshState();
+    const updates = [
+      { model: "retriever", rate: () => 0.1, clip: undefined },
+      { model: "generator", rate: () => 0.01, clip: 1 },
+    ];
+    const phaseAt =
+      (spoilt: boolean): TrainerHooks["phaseAt"] =>
+      () => ({ phase: both(spoilt), updates });
+    await train({ schedule: [{ phase: "joint", steps: 1 }], checkpointEvery: undefined }, { ...hooks, phaseAt: phaseAt(false) }, state);
+    // Adam's first step is as long as the rate.
+    expect(
+      valuesOf(state)
+        .flat()
+        .map((value) => Number(value.toFixed(6))),
+    ).toEqual([0.99, -2.01, 0.9, -2.1]);
+    expect(records[0]!.updates.map(({ model, rate, gradientNorm }) => [model, rate, Number(gradientNorm.toFixed(6))])).toEqual([
+      ["retriever", 0.1, Number((2 * Math.SQRT2).toFixed(6))],
+      ["generator", 0.01, Number((3 * Math.SQRT2).toFixed(6))],
+    ]);
+    state = freshState();
+    const spoilt = train(
+      { schedule: [{ phase: "joint", steps: 1 }], checkpointEvery: undefined },
+      { ...hooks, phaseAt: phaseAt(true) },
+      state,
+    );
+    await expect(spoilt).rejects.toThrow(/phase joint: .*gradient norm of the generator NaN/);
+    expect(valuesOf(state)).toEqual([
+      [1, -2],
+      [1, -2],
+    ]);
   });
 
   it("updates only the model of its phase", async () => {
@@ -169,7 +226,10 @@ describe("the loop", () => {
     expect(log).toEqual([]);
     const lacking = {
       ...hooks,
-      phaseAt: (...given: Parameters<TrainerHooks["phaseAt"]>) => ({ ...hooks.phaseAt(...given), model: "reader" }),
+      phaseAt: (...given: Parameters<TrainerHooks["phaseAt"]>) => ({
+        ...hooks.phaseAt(...given),
+        updates: [{ model: "reader", rate: () => 0.1, clip: undefined }],
+      }),
     };
     await expect(train({ schedule: SCHEDULE, checkpointEvery: 1 }, lacking, freshState())).rejects.toThrow(
       /trains 'reader', which the state doesn't hold/,

@@ -13,6 +13,7 @@ import { keywordCoverage, type KeywordTensors } from "./keyword-coverage.js";
 import { keywordOverlap } from "./keyword-overlap.js";
 import { leastLengthForRepeat, ngramRepeat } from "./ngram-repeat.js";
 import { leastTokens, shortAnswer } from "./short-answer.js";
+import { unlikelihood } from "./unlikelihood.js";
 
 interface Weighted {
   /** Weight beside the cross-entropy; 0 switches the penalty off. */
@@ -25,6 +26,7 @@ export interface PenaltyOptions {
   readonly ngramRepeat?: Weighted & { readonly n: number };
   readonly keyword?: Weighted & { readonly direction: "coverage" | "overlap" };
   readonly shortAnswer?: Weighted & { readonly minTokens: number };
+  readonly unlikelihood?: Weighted;
 }
 
 export interface PenalisedAnswers {
@@ -32,6 +34,8 @@ export interface PenalisedAnswers {
   readonly logits_NV: Tensor;
   /** Positions of each answer, EOS included; their sum is N. */
   readonly lengths: readonly number[];
+  /** (N) the tokens to be predicted there. */
+  readonly targets_N: Int32Array;
   /** Keywords of each answer; needed only where the keyword penalty is on. */
   readonly keywords: readonly KeywordList[];
   readonly eosId: number;
@@ -39,12 +43,14 @@ export interface PenalisedAnswers {
 
 /** Whether any penalty is switched on. */
 export function hasPenalties(options: PenaltyOptions): boolean {
-  return [options.ngramRepeat, options.keyword, options.shortAnswer].some((penalty) => penalty !== undefined && penalty.weight > 0);
+  return [options.ngramRepeat, options.keyword, options.shortAnswer, options.unlikelihood].some(
+    (penalty) => penalty !== undefined && penalty.weight > 0,
+  );
 }
 
 /**
- * The terms that are on, by name (`ngram_repeat`, `keyword_coverage` or `keyword_overlap`, `short_answer`): sums over the answers with the graph, and
- * the number of answers.
+ * The terms that are on, by name (`ngram_repeat`, `keyword_coverage` or `keyword_overlap`, `short_answer`, `unlikelihood`): sums over the answers with
+ * the graph, and the number of answers, or for unlikelihood of their positions.
  */
 export function penaltyTerms(options: PenaltyOptions, answers: PenalisedAnswers): Record<string, LossTerm> {
   const sums = new Map<string, Tensor>();
@@ -59,14 +65,15 @@ export function penaltyTerms(options: PenaltyOptions, answers: PenalisedAnswers)
   const terms: Record<string, LossTerm> = {};
   for (const [name, weight, inactive] of activeTerms(options, answers)) {
     const sum = sums.get(name);
-    if (sum !== undefined) terms[name] = { sum, count: answers.lengths.length, weight, ...(inactive === undefined ? {} : { inactive }) };
+    const count = name === "unlikelihood" ? answers.targets_N.length : answers.lengths.length;
+    if (sum !== undefined) terms[name] = { sum, count, weight, ...(inactive === undefined ? {} : { inactive }) };
   }
   return terms;
 }
 
 /** Name and weight of each penalty that is on, and why it can't have a gradient on these answers if it can't. */
 function activeTerms(options: PenaltyOptions, answers: PenalisedAnswers): [string, number, string | undefined][] {
-  const { ngramRepeat: ngram, keyword, shortAnswer: short } = options;
+  const { ngramRepeat: ngram, keyword, shortAnswer: short, unlikelihood: unlike } = options;
   const terms: [string, number, string | undefined][] = [];
   if (ngram !== undefined && ngram.weight > 0) {
     const least = leastLengthForRepeat(ngram.n);
@@ -82,6 +89,7 @@ function activeTerms(options: PenaltyOptions, answers: PenalisedAnswers): [strin
     terms.push([`keyword_${keyword.direction}`, keyword.weight, some ? undefined : "no answer has keywords"]);
   }
   if (short !== undefined && short.weight > 0) terms.push(["short_answer", short.weight, undefined]);
+  if (unlike !== undefined && unlike.weight > 0) terms.push(["unlikelihood", unlike.weight, undefined]);
   return terms;
 }
 
@@ -139,7 +147,7 @@ function addGroup(
   distributionOf: DistributionOf,
   add: (name: string, sum: Tensor) => void,
 ): void {
-  const { ngramRepeat: ngram, keyword, shortAnswer: short } = options;
+  const { ngramRepeat: ngram, keyword, shortAnswer: short, unlikelihood: unlike } = options;
   if (ngram !== undefined && ngram.weight > 0) {
     const long = group.some((answer) => (answers.lengths[answer] ?? 0) >= leastLengthForRepeat(ngram.n));
     const distribution = distributionOf(ngram.temperature);
@@ -157,6 +165,13 @@ function addGroup(
     const least = group.map((answer) => leastTokens(short.minTokens, (answers.lengths[answer] ?? 1) - 1));
     const least_B = fromBytes(Float64Array.from(least), "f64", [group.length]);
     add("short_answer", shortAnswer(distribution, answers.eosId, like(least_B, distribution.p_BTV)).sum);
+  }
+  if (unlike !== undefined && unlike.weight > 0) {
+    const starts = startsOf(answers.lengths);
+    const own = group.map((answer) =>
+      answers.targets_N.subarray(starts[answer] ?? 0, (starts[answer] ?? 0) + (answers.lengths[answer] ?? 0)),
+    );
+    add("unlikelihood", unlikelihood(distributionOf(unlike.temperature), own).sum);
   }
 }
 

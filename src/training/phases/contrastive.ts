@@ -1,25 +1,22 @@
 /**
  * The contrastive phase: an encoder learns to put a question near its passage and away from the batch's other passages and from mined hard negatives. It
  * neither mines nor chooses positives, and it doesn't refresh the index.
- * The trap: every question needs all passages of the batch, so a batch can't be cut into parts as the generator's can. In parts it is computed as
- * GradCache (Gao et al. 2021, arXiv 2101.06983) does: embed without a graph, take the loss's gradient on the embeddings, embed again part by part with the
- * same dropout and back-propagate through each. The gradient is the whole batch's; the price is a second forward pass.
+ * The trap: every question needs all passages of the batch, so a batch can't be cut into parts as the generator's can; embed-in-parts.ts has the way round.
  *
  * Shape letters: Q questions, P passages of the batch, D dimension.
  */
-import { autocast } from "../../engine/autocast.js";
-import { enableGrad, noGrad } from "../../engine/grad-mode.js";
+import { noGrad } from "../../engine/grad-mode.js";
 import { scope } from "../../engine/scope.js";
-import { fromBytes, gradients, indices, ops, type Tensor } from "../../engine/tensor.js";
+import { fromBytes, gradients, indices, type Tensor } from "../../engine/tensor.js";
 import { UserError } from "../../errors.js";
-import { TOKENS_AT_ONCE, type Encoder } from "../../retrieval/encoder.js";
-import { cutIntoParts } from "../answer-positions.js";
-import { contrastiveBatches, cutByBudget } from "../batches.js";
+import type { Encoder } from "../../retrieval/encoder.js";
+import { contrastiveBatches } from "../batches.js";
 import { hash32, integerBelow, shuffled } from "../counter-random.js";
 import { falseNegatives } from "../false-negatives.js";
 import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
-import { atLeastF32 } from "../losses/precision.js";
+import { matryoshka } from "../losses/matryoshka.js";
 import type { LossTerms, Phase, StepOptions } from "../phase.js";
+import { backwardInParts, embedAll, FIRST_PASSAGE, paddedTokens, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
 
 /** A training question as the retriever sees it. */
 export interface ContrastiveQuestion {
@@ -39,30 +36,25 @@ export interface ContrastiveTexts {
   readonly passages: readonly { readonly row: number; readonly text: string }[];
 }
 
-export interface ContrastivePhaseOptions {
+export interface ContrastivePhaseOptions extends EmbeddingOptions {
   readonly encoder: Pick<Encoder, "parameters" | "tokenise" | "embedIds">;
   readonly questions: readonly ContrastiveQuestion[];
   /** A passage's title and text as embedded. */
   readonly textOf: (row: number) => string;
-  readonly seed: number;
   /** Questions in a batch. */
   readonly batch: number;
   /** Whether a batch's questions are about one document each, as far as that fills batches. Default false. */
   readonly byDocument?: boolean;
   readonly temperature: number;
   readonly symmetric?: boolean;
+  /** First dimensions that are trained to stand alone, beside the whole. Default none. */
+  readonly matryoshka?: readonly number[];
   /** Mined negatives a question gets in each batch, chosen anew each time. Default 0. */
   readonly hardNegatives?: number;
   /** Rows of a question's mined negatives. */
   readonly negativesOf?: (question: number) => ArrayLike<number>;
-  /** Parts that questions and passages are embedded in. Default 1. */
-  readonly accumulate?: number;
-  /** Whether the model's dropouts are on. Default true. */
-  readonly dropout?: boolean;
   /** Changes questions and passages together, e.g. renames entities. A pure function of its arguments. */
   readonly transform?: ((texts: ContrastiveTexts, step: number) => ContrastiveTexts) | undefined;
-  readonly precision?: "bf16" | "f16" | undefined;
-  readonly device?: string;
 }
 
 export interface ContrastiveBatch {
@@ -75,15 +67,6 @@ export interface ContrastiveBatch {
   /** (Q,P), 1 where a passage is no negative. */
   readonly masked_QP: Uint8Array;
 }
-
-interface EmbeddedText {
-  readonly ids: Int32Array;
-  /** The example's number for dropout: the same text has the same mask wherever it stands in the batch. */
-  readonly example: number;
-}
-
-/** Passages' dropout numbers (32 bits) begin here, so that no question shares a mask with a passage. */
-const FIRST_PASSAGE = 2 ** 31;
 
 /**
  * One term, `contrastive` (count: questions).
@@ -184,65 +167,9 @@ function cachedStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, s
   });
 }
 
-function backwardInParts(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number, gradient_ND: Tensor): void {
-  for (const part of partsOf(options, texts)) {
-    scope(() => {
-      const own = part.map((index) => texts[index]).filter((text) => text !== undefined);
-      const embedded_BD = enableGrad(() => embedPart(options, own, step));
-      embedded_BD.backward(gradient_ND.indexSelect(0, indices(part, undefined, gradient_ND.device)).toDtype(embedded_BD.dtype));
-    });
-  }
-}
-
 /** The embeddings of both sides, in the batch's order. */
 function embedBoth(options: ContrastivePhaseOptions, batch: ContrastiveBatch): [Tensor, Tensor] {
   return [embedAll(options, batch.queries, batch.step), embedAll(options, batch.passages, batch.step)];
-}
-
-function embedAll(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
-  const parts = partsOf(options, texts);
-  const embedded = parts.map((part) =>
-    embedPart(
-      options,
-      part.map((index) => texts[index]).filter((text) => text !== undefined),
-      step,
-    ),
-  );
-  const back = new Int32Array(texts.length);
-  for (const [place, index] of parts.flat().entries()) back[index] = place;
-  const joined_ND = atLeastF32(ops.cat(embedded, 0));
-  return joined_ND.indexSelect(0, indices(back, undefined, joined_ND.device));
-}
-
-/** Numbers of the texts in parts of like length, so that little is padded. */
-function partsOf(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[]): number[][] {
-  const byLength = Array.from(texts.keys()).sort((a, b) => (texts[a]?.ids.length ?? 0) - (texts[b]?.ids.length ?? 0));
-  return cutIntoParts(byLength, options.accumulate ?? 1);
-}
-
-/** One part's embeddings, texts of like length side by side: padded to one length, a batch of mixed passages is half padding. */
-function embedPart(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
-  return ops.cat(
-    alike(texts).map((group) => embedGroup(options, group, step)),
-    0,
-  );
-}
-
-/** A part's texts, which come in the order of their lengths, in groups of one forward pass each. */
-function alike(texts: readonly EmbeddedText[]): EmbeddedText[][] {
-  return cutByBudget(texts, ({ ids }) => ids.length, TOKENS_AT_ONCE);
-}
-
-function embedGroup(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[], step: number): Tensor {
-  const { device = "cpu" } = options;
-  const examples_B = indices(
-    texts.map((text) => text.example),
-    undefined,
-    device,
-  );
-  const dropout = options.dropout === false ? undefined : { seed: hash32(options.seed, 0x64726f), step, examples_B };
-  const ids = texts.map((text) => text.ids);
-  return autocast(options.precision, () => options.encoder.embedIds(ids, { dropout }), device.startsWith("cuda") ? "cuda" : "cpu");
 }
 
 type ContrastiveTerms = Readonly<Record<"contrastive", { readonly sum: Tensor; readonly count: number; readonly weight: number }>>;
@@ -256,7 +183,10 @@ function lossOf(options: ContrastivePhaseOptions, batch: ContrastiveBatch, queri
     positives_Q: indices(batch.positives_Q, undefined, device),
     masked_QP: fromBytes(batch.masked_QP, "u8", shape).toDevice(device, "bool"),
   };
-  return { contrastive: { ...infoNce(queries_QD, passages_PD, settings), weight: 1 } };
+  const { matryoshka: dimensions = [] } = options;
+  if (dimensions.length === 0) return { contrastive: { ...infoNce(queries_QD, passages_PD, settings), weight: 1 } };
+  const nested = [...new Set([...dimensions, queries_QD.size(1)])].map((each) => ({ dimensions: each, weight: 1 }));
+  return { contrastive: { ...matryoshka(queries_QD, passages_PD, { ...settings, nested }), weight: 1 } };
 }
 
 function backward(terms: ContrastiveTerms, options: StepOptions): LossTerms {
@@ -271,10 +201,4 @@ function countOf(terms: ContrastiveTerms, options: StepOptions): number {
 
 function withoutGraph(terms: ContrastiveTerms): LossTerms {
   return { contrastive: { ...terms.contrastive, sum: terms.contrastive.sum.detach() } };
-}
-
-/** What is computed: texts × the longest, group by group. */
-function paddedTokens(options: ContrastivePhaseOptions, texts: readonly EmbeddedText[]): number {
-  const parts = partsOf(options, texts).map((part) => part.map((index) => texts[index]).filter((text) => text !== undefined));
-  return parts.flatMap(alike).reduce((sum, group) => sum + group.length * (group.at(-1)?.ids.length ?? 0), 0);
 }

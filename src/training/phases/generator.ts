@@ -189,7 +189,10 @@ function termsOf(
   }
   if (hasPenalties(penalties)) {
     const keywords = members.flatMap((member) => member.keywords);
-    Object.assign(terms, penaltyTerms(penalties, { logits_NV, lengths: positions.lengths, keywords, eosId: options.eosId }));
+    Object.assign(
+      terms,
+      penaltyTerms(penalties, { logits_NV, lengths: positions.lengths, targets_N: positions.targets_N, keywords, eosId: options.eosId }),
+    );
   }
   terms["answer_in_context"] = { sum: members.filter((member) => answerShown(options, member)).length, count: members.length, weight: 0 };
   return terms;
@@ -219,6 +222,7 @@ function countsOf(
     copy: positions.copyTargets_M.length,
     ngram_repeat: answers,
     short_answer: answers,
+    unlikelihood: positions.targets_N.length,
     [`keyword_${penalties.keyword?.direction ?? "coverage"}`]: answers,
     answer_in_context: members.length,
   };

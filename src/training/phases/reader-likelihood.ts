@@ -1,0 +1,115 @@
+/**
+ * What the reader thinks of each passage: the log-likelihood of a question's answer after each of its K passages, one prompt a passage. With a graph for training, without one for teaching the retriever; in
+ * parts of bounded size either way. It chooses no passages and knows no loss.
+ * Two traps. The sum over an answer's tokens is what Bayes' rule wants, but long answers then swamp a batch's temperature; the mean is what PDist is used with. And an answer is scored as training writes it,
+ * its end-of-text token included.
+ *
+ * Shape letters: Q questions, K passages of each, C = Q·K prompts, T tokens of a prompt, A tokens of the longest answer, N answer tokens of all prompts, V vocabulary.
+ */
+import { autocast } from "../../engine/autocast.js";
+import { enableGrad } from "../../engine/grad-mode.js";
+import { scope } from "../../engine/scope.js";
+import { indices, ops, type Tensor } from "../../engine/tensor.js";
+import type { TrainingPrompt } from "../../generation/prompt.js";
+import type { Gpt2 } from "../../nn/gpt2.js";
+import { answerPositions } from "../answer-positions.js";
+import { cutByBudget } from "../batches.js";
+import { hash32 } from "../counter-random.js";
+import { atLeastF32 } from "../losses/precision.js";
+
+export interface LikelihoodOptions {
+  readonly model: Pick<Gpt2, "forward" | "logitsAt">;
+  readonly seed: number;
+  /** Whether the model's dropouts are on. */
+  readonly dropout: boolean;
+  /** Most tokens of a forward pass, padding included; a longer prompt has one of its own. */
+  readonly tokensAtOnce: number;
+  readonly precision?: "bf16" | "f16" | undefined;
+  readonly device?: string;
+}
+
+/** A prompt with one answer, and its number for dropout. */
+export interface ScoredPrompt {
+  readonly prompt: TrainingPrompt;
+  readonly example: number;
+}
+
+/**
+ * log p(y_t | prompt, y_<t) of each answer's tokens, its end of text included: (C,A), 0 behind an answer's end, in fp32 or better; nats, ≤ 0.
+ */
+export function answerLikelihoods(options: LikelihoodOptions, prompts: readonly ScoredPrompt[], step: number): Tensor {
+  const longest = longestAnswer(prompts);
+  const parts = partsOf(options, prompts);
+  const rows = parts.map((part) => likelihoodsOf(options, chosen(prompts, part), step, longest));
+  const back = new Int32Array(prompts.length);
+  for (const [place, index] of parts.flat().entries()) back[index] = place;
+  const joined_CA = ops.cat(rows, 0);
+  return joined_CA.indexSelect(0, indices(back, undefined, joined_CA.device));
+}
+
+/** Scores again, part by part, and adds ∂⟨likelihoods, gradient_CA⟩/∂θ to the reader's gradients. */
+export function backwardLikelihoods(options: LikelihoodOptions, prompts: readonly ScoredPrompt[], step: number, gradient_CA: Tensor): void {
+  const longest = longestAnswer(prompts);
+  for (const part of partsOf(options, prompts)) {
+    scope(() => {
+      const rows_BA = enableGrad(() => likelihoodsOf(options, chosen(prompts, part), step, longest));
+      rows_BA.backward(gradient_CA.indexSelect(0, indices(part, undefined, gradient_CA.device)));
+    });
+  }
+}
+
+/** Tokens of each prompt's answer. */
+export function answerLengths(prompts: readonly ScoredPrompt[]): Int32Array {
+  return Int32Array.from(prompts, ({ prompt }) => (prompt.answers[0]?.end ?? 0) - (prompt.answers[0]?.start ?? 0));
+}
+
+/** What is computed: prompts × the longest, forward pass by forward pass. */
+export function promptTokens(options: Pick<LikelihoodOptions, "tokensAtOnce">, prompts: readonly ScoredPrompt[]): number {
+  const widths = partsOf(options, prompts).map((part) => part.length * Math.max(...part.map((index) => lengthOf(prompts[index]))));
+  return widths.reduce((sum, tokens) => sum + tokens, 0);
+}
+
+function longestAnswer(prompts: readonly ScoredPrompt[]): number {
+  return answerLengths(prompts).reduce((most, length) => Math.max(most, length), 1);
+}
+
+/** Numbers of the prompts in passes of like length. */
+function partsOf({ tokensAtOnce }: Pick<LikelihoodOptions, "tokensAtOnce">, prompts: readonly ScoredPrompt[]): number[][] {
+  const byLength = Array.from(prompts.keys()).sort((a, b) => lengthOf(prompts[a]) - lengthOf(prompts[b]));
+  return cutByBudget(byLength, (index) => lengthOf(prompts[index]), tokensAtOnce);
+}
+
+function lengthOf(scored: ScoredPrompt | undefined): number {
+  return scored?.prompt.ids.length ?? 0;
+}
+
+function chosen(prompts: readonly ScoredPrompt[], part: readonly number[]): ScoredPrompt[] {
+  return part.map((index) => prompts[index]).filter((scored) => scored !== undefined);
+}
+
+/** One forward pass: (B,A). */
+function likelihoodsOf(options: LikelihoodOptions, scored: readonly ScoredPrompt[], step: number, longest: number): Tensor {
+  const { model, device = "cpu" } = options;
+  return scope(() => {
+    const positions = answerPositions(scored.map(({ prompt }) => prompt));
+    const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
+    const examples_B = indices(
+      scored.map(({ example }) => example),
+      undefined,
+      device,
+    );
+    const dropout = options.dropout ? { seed: hash32(options.seed, 0x72656164), step, examples_B } : undefined;
+    const rows_N = indices(positions.rows_N, undefined, device);
+    const logits_NV = autocast(
+      options.precision,
+      () => model.logitsAt(model.forward({ ids_BT, dropout }), rows_N),
+      device.startsWith("cuda") ? "cuda" : "cpu",
+    );
+    const targets_N1 = indices(positions.targets_N, undefined, device).unsqueeze(1);
+    const log_N = atLeastF32(logits_NV).logSoftmax(-1).gather(1, targets_N1).squeeze(1);
+    // Each answer's tokens go to a row of their own; what stays is 0.
+    const places = positions.lengths.flatMap((length, row) => Array.from({ length }, (_, t) => row * longest + t));
+    const empty = ops.zeros([scored.length * longest], log_N.dtype, device);
+    return empty.scatter(0, indices(places, undefined, device), log_N).reshape([scored.length, longest]);
+  });
+}

@@ -1,0 +1,45 @@
+/**
+ * Proves that docs/training.md speaks of the program that is there: its phases and losses are those that a schedule may name, its keys are in the schema, its schedules and experiments are in conf/.
+ * Alone: npx vitest run test/docs/training.test.ts
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { schema } from "../../src/config/schema.js";
+import { schemaKeys } from "../../src/config/schema-keys.js";
+import { PHASES } from "../../src/job/phases.js";
+import { repository } from "./tracked-files.js";
+
+const page = readFileSync(path.join(repository, "docs/training.md"), "utf8");
+const names = (folder: string): string[] => readdirSync(path.join(repository, "conf", folder)).map((file) => path.basename(file, ".yaml"));
+/** The first cells of the table that has this head. */
+const firstCells = (head: string): string[] => {
+  const lines = page.split("\n");
+  const start = lines.findIndex((line) => line.startsWith(`| ${head}`));
+  const end = lines.findIndex((line, i) => i > start && !line.startsWith("|"));
+  return lines.slice(start + 2, end).map((line) => /`([^`]+)`/.exec(line)?.[1] ?? "");
+};
+
+describe("docs/training.md", () => {
+  it("has every phase that a schedule may name", () => {
+    expect(firstCells("phase").sort()).toEqual([...PHASES].sort());
+  });
+
+  it("has every loss of the reader", () => {
+    expect(firstCells("`loss`").sort()).toEqual([...(schema.train.reader.loss.choices ?? [])].sort());
+  });
+
+  it("names keys that there are", () => {
+    const keys = schemaKeys(schema);
+    const named = [...page.matchAll(/`(train\.[a-z_.]+)`/g)].map((match) => match[1] ?? "");
+    expect(named.length).toBeGreaterThan(2);
+    for (const key of named) expect(keys).toContain(key);
+    for (const key of ["reader_temperature", "normalise_length", "candidates", "passages", "train_passages", "accumulate"])
+      expect(keys).toContain(`train.reader.${key}`);
+  });
+
+  it("names the schedules and the experiment that come with the program", () => {
+    expect([...page.matchAll(/`train=([a-z-]+)`/g)].map((match) => match[1]).sort()).toEqual(names("train").sort());
+    for (const [, name] of page.matchAll(/`experiment=([a-z-]+)`/g)) expect(names("experiment")).toContain(name);
+  });
+});
