@@ -74,7 +74,7 @@ describe("an unknown key", () => {
 
   it("cozyrag 3: in an override names the override", () => {
     expect(refusal("", ["seed=1", "name=x", "train.lrr=1"])).toBe(
-      "override 3 'train.lrr=1': no key 'train.lrr'; did you mean train.generator.lr or train.contrastive.lr?",
+      "override 3 'train.lrr=1': no key 'train.lrr'; did you mean train.generator.lr or train.contrastive.lr or train.reader.lr?",
     );
   });
 

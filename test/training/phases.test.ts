@@ -329,7 +329,7 @@ describe("the gradient audit", () => {
   it("cozyrag 20: every term reaches every tensor of the generator", () => {
     const rows = auditGradients(generatorPhase(tinyGenerator(gpt2())), { batches: 4 });
     const terms = new Set(rows.map((row) => row.term));
-    expect(terms).toEqual(new Set(["answer", "copy", "ngram_repeat", "keyword_coverage", "short_answer"]));
+    expect(terms).toEqual(new Set(["answer", "copy", "ngram_repeat", "keyword_coverage", "short_answer", "unlikelihood"]));
     expect(rows.every((row) => row.status === "alive" && row.largest > 0)).toBe(true);
     expect(auditTable(rows)).toMatch(/generator\/ngram_repeat: (\d+) of \1 tensors have a gradient/);
   });

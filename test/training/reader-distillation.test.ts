@@ -42,7 +42,7 @@ function options(change: Partial<ReaderPhaseOptions> = {}, dropout = 0): ReaderP
     encoder,
     reader: { model, tokenizer: byteBpe(), format: DEFAULT_PROMPT_FORMAT, maxTokens: 160, eosId: EOS },
     questions: QUESTIONS.map(({ question, answer }, i) => ({ question, answer, candidates: [0, 1, 2, 3].map((row) => (row + i) % 4) })),
-    passage: (row) => ({ id: String(row), document: String(row), ...PASSAGES[row]! }) as ReturnType<ReaderPhaseOptions["passage"]>,
+    passage: (row) => ({ id: String(row), document: String(row), ...PASSAGES[row]! }),
     textOf,
     seed: 1,
     batch: 4,
