@@ -7,7 +7,7 @@ import { UserError } from "../errors.js";
 import { Bm25 } from "../retrieval/bm25.js";
 import { mineHardNegatives, type MinedQuestion, type RankWindow } from "../training/hard-negatives.js";
 
-export type NegativeSource = "dense" | "bm25" | "both";
+type NegativeSource = "dense" | "bm25" | "both";
 
 export interface NegativeParts {
   readonly source: NegativeSource;

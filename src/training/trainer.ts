@@ -19,7 +19,7 @@ export interface TrainedPhase {
 }
 
 /** How a step moves one model. */
-export interface Update {
+interface Update {
   /** Which of the state's trainables. */
   readonly model: string;
   /** Learning rate at a 0-based step of this kind of phase. */

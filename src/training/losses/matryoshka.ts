@@ -12,7 +12,7 @@ import type { SumAndCount } from "./answer-cross-entropy.js";
 import { infoNce, type InfoNceOptions } from "./info-nce.js";
 
 /** The first `dimensions` of the embeddings, and what their loss counts for. */
-export interface NestedDimensions {
+interface NestedDimensions {
   readonly dimensions: number;
   readonly weight: number;
 }

@@ -31,7 +31,7 @@ import {
 } from "./reader-likelihood.js";
 
 /** A training question with what the index found for it. */
-export interface ReaderQuestion {
+interface ReaderQuestion {
   readonly question: string;
   /** The gold answer that the reader is asked for. */
   readonly answer: string;
@@ -41,7 +41,7 @@ export interface ReaderQuestion {
 }
 
 /** The generator as the teacher. */
-export interface Reader {
+interface Reader {
   readonly model: Pick<Gpt2, "parameters" | "forward" | "logitsAt">;
   readonly tokenizer: Tokenizer;
   readonly format: PromptFormat;
