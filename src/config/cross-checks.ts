@@ -9,6 +9,7 @@ import { type Fault, UserError } from "../errors.js";
 import { withMore } from "./check-tree.js";
 import { schemaDefault } from "./compose.js";
 import type { TandemConfig } from "./schema.js";
+import { COURSES } from "./schema-train.js";
 
 /** Who set a key, by its dotted name. */
 export type Sources = Readonly<Record<string, string>>;
@@ -159,13 +160,7 @@ function checkSchedule({ config, refuse }: Check): void {
       refuse(`${key}.steps`, `is 0: the ${phase} phase does nothing`, "give it steps or take the phase out");
     if (phase !== "generator" && contexts !== null) refuse(`${key}.contexts`, `means nothing in a ${phase} phase`, "take it out");
   });
-  const kinds = [
-    ["generator", "generator"],
-    ["contrastive", "contrastive"],
-    ["reader-distillation", "reader"],
-    ["joint", "reader"],
-  ] as const;
-  for (const [kind, section] of kinds) {
+  for (const [kind, section] of COURSES) {
     const total = schedule.reduce((sum, { phase, steps }) => sum + (phase === kind ? steps : 0), 0);
     const { warmup } = config.train[section];
     if (total > 0 && warmup > total)

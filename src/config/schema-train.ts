@@ -219,6 +219,14 @@ const penalties = section("Differentiable penalties on the answer's tokens; weig
   }),
 });
 
+/** Which section has the course of a phase's rate. */
+export const COURSES = [
+  ["generator", "generator"],
+  ["contrastive", "contrastive"],
+  ["reader-distillation", "reader"],
+  ["joint", "reader"],
+] as const;
+
 export const train = section("Training.", {
   schedule: records(phaseFields, { doc: "The phases in their order; the default is CoZyRAG's alternation.", default: alternation }),
   generator,

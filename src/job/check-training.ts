@@ -3,6 +3,7 @@
  * minimum is above. Checks that need no data are the config's own. The trap: a minimum above the gold length would fight the cross-entropy, so it is capped for each answer, and the share that is hit is said.
  */
 import type { TandemConfig } from "../config/schema.js";
+import { COURSES } from "../config/schema-train.js";
 import type { Question } from "../corpus/questions.js";
 import { UserError } from "../errors.js";
 import type { Tokenizer } from "../text/tokenizer.js";
@@ -12,14 +13,6 @@ import { positionAt, totalSteps, validateSchedule, type ScheduledPhase } from ".
 
 /** Answers whose lengths are looked at; more change the share by nothing that matters. */
 const ANSWERS = 5000;
-
-/** Which section has the course of a phase's rate. */
-const COURSES = [
-  ["generator", "generator"],
-  ["contrastive", "contrastive"],
-  ["reader-distillation", "reader"],
-  ["joint", "reader"],
-] as const;
 
 /**
  * Warnings, one line each.

@@ -85,7 +85,7 @@ export async function lookAtData(files: DataFiles): Promise<DataFindings> {
       remedy: "give more questions, or files of their own: --valid and --test",
     });
   const looked = await lookAtCorpus(files.corpus);
-  const asked = [sets.train, sets.valid, sets.test].flatMap((looked) => looked?.set ?? []);
+  const asked = [sets.train, sets.valid, sets.test].flatMap((each) => each?.set ?? []);
   const own = looked.found.format === "jsonl" ? looked.found.path : undefined;
   const { gold, documents } = await lookForGold(asked, files.goldPassages ?? own, files.goldPassages !== undefined);
   // Lines that questions name are passages already: a line break inside one ends nothing.

@@ -15,6 +15,7 @@ import { contrastivePhase, type ContrastivePhaseOptions } from "../../src/traini
 import { generatorPhase, type GeneratorPhaseOptions } from "../../src/training/phases/generator.js";
 import { penaltyTerms } from "../../src/training/penalties/penalty-terms.js";
 import { relativeError } from "./central-differences.js";
+import { run, slopeAt } from "./phase-step.js";
 import { byteBpe, CONTRASTIVE, EOS, gradientOf, textOf, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
 
 beforeAll(() => setThreads(1));
@@ -48,18 +49,6 @@ const contrastive = (of: ReturnType<typeof tinyEncoder>, change: Partial<Contras
   negativesOf: (question) => [(CONTRASTIVE[question]!.positives[0]! + 2) % 4],
   ...change,
 });
-
-/** Gradient and terms of step `step`. */
-function run<Batch>(phase: Phase<Batch>, step = 0): { gradient: Float64Array; terms: Record<string, readonly number[]>; loss: number } {
-  return scope(() => {
-    zeroGrads(phase.parameters.values());
-    const terms = phase.step(phase.batch(step));
-    const gradient = gradientOf(phase.parameters);
-    zeroGrads(phase.parameters.values());
-    const plain = Object.entries(terms).map(([name, term]) => [name, [sumOf(term), term.count, term.weight]] as const);
-    return { gradient, terms: Object.fromEntries(plain), loss: totalLoss(terms) };
-  });
-}
 
 describe("the generator phase", () => {
   it("cozyrag 41: the gradient and the terms are the same for any accumulation", () => {
@@ -394,20 +383,3 @@ describe("the gradient audit", () => {
     expect(gradientAlarms({ answer: 1, copy: 0 }, "answer")).toEqual([expect.stringMatching(/^copy: .*zero/)]);
   });
 });
-
-/** ∂f/∂parameter[index] by central differences; f reads the parameter. */
-function slopeAt(parameter: Tensor, index: number, f: () => number): number {
-  const step = 1e-6;
-  const shift = (by: number): void => {
-    scope(() => {
-      const element = parameter.detach().reshape([-1]).narrow(0, index, 1);
-      element.add_(by);
-    });
-  };
-  shift(step);
-  const above = f();
-  shift(-2 * step);
-  const below = f();
-  shift(step);
-  return (above - below) / (2 * step);
-}

@@ -24,6 +24,7 @@ import {
 } from "../../src/training/phases/reader-distillation.js";
 import { answerLengths, answerLikelihoods } from "../../src/training/phases/reader-likelihood.js";
 import { relativeError } from "./central-differences.js";
+import { run, slopeAt } from "./phase-step.js";
 import { byteBpe, EOS, gradientOf, PASSAGES, QUESTIONS, textOf, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
 
 beforeAll(() => setThreads(1));
@@ -60,17 +61,6 @@ const bothOf = ({ encoder, reader }: ReaderPhaseOptions): Map<string, Tensor> =>
     ...[...encoder.parameters].map(([name, value]) => [RETRIEVER_PREFIX + name, value] as const),
     ...[...reader.model.parameters].map(([name, value]) => [READER_PREFIX + name, value] as const),
   ]);
-
-function run(phase: Phase<ReaderBatch>, step = 0): { gradient: Float64Array; terms: Record<string, readonly number[]>; loss: number } {
-  return scope(() => {
-    zeroGrads(phase.parameters.values());
-    const terms = phase.step(phase.batch(step));
-    const gradient = gradientOf(phase.parameters);
-    zeroGrads(phase.parameters.values());
-    const plain = Object.entries(terms).map(([name, term]) => [name, [sumOf(term), term.count, term.weight]] as const);
-    return { gradient, terms: Object.fromEntries(plain), loss: totalLoss(terms) };
-  });
-}
 
 describe("the reader's likelihoods", () => {
   it("are those that the generator is trained on, end of text included, however the prompts are cut into passes", () => {
@@ -327,17 +317,4 @@ function largestEntry(values: Float64Array): number {
   let best = 0;
   for (const [i, value] of values.entries()) if (Math.abs(value) > Math.abs(values[best]!)) best = i;
   return best;
-}
-
-/** The loss's slope along one element, by central differences. */
-function slopeAt(parameter: Tensor, at: number, loss: () => number, step = 1e-6): number {
-  const shift = (by: number): void => {
-    scope(() => parameter.detach().reshape([-1]).narrow(0, at, 1).add_(by));
-  };
-  shift(step);
-  const above = loss();
-  shift(-2 * step);
-  const below = loss();
-  shift(step);
-  return (above - below) / (2 * step);
 }

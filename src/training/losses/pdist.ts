@@ -1,6 +1,6 @@
 /**
  * Perplexity distillation: the retriever learns to find passages as likely as they help the reader (Atlas's PDist, Izacard et al. 2022, arXiv 2208.03299, §2.2; REPLUG LSR, Shi et al. 2023, arXiv 2301.12652,
- * §4.2). The reader is the teacher and gets no gradient.
+ * §4). The reader is the teacher and gets no gradient.
  * The trap: Atlas's code divides by Q·K, which ties the loss's weight to the number of passages. This is the mean over questions alone.
  *
  * Shape letters: Q questions, K passages of each.

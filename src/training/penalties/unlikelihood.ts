@@ -1,5 +1,5 @@
 /**
- * Token unlikelihood: what stood earlier in the answer and isn't wanted now is made unlikely (Welleck et al. 2019, arXiv 1908.04319, §5.1). It looks at gold answers under teacher forcing; what the model itself
+ * Token unlikelihood: what stood earlier in the answer and isn't wanted now is made unlikely (Welleck et al. 2019, arXiv 1908.04319, §5). It looks at gold answers under teacher forcing; what the model itself
  * repeats when it writes is another matter.
  * The trap: log(1 − p) of a p that was rounded to 1 is −∞ and its gradient nothing, just where repetition is worst. chosenTokens sums the complement of the likeliest token over the others.
  *
