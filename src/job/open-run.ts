@@ -24,7 +24,8 @@ import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, question
 import { runDevice, runPrecision } from "./hardware.js";
 import { requireIndexSettings } from "./index-settings.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
-import { CLOSED_BOOK, PhaseMaker } from "./phases.js";
+import { PhaseMaker } from "./phases/phase-maker.js";
+import { CLOSED_BOOK } from "./phases/phase-parts.js";
 import { renaming } from "./rename.js";
 import type { Report } from "./reporter.js";
 import { noteInputs, requireSameInputs } from "./run-inputs.js";

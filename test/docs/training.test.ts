@@ -7,7 +7,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { schema } from "../../src/config/schema.js";
 import { schemaKeys } from "../../src/config/schema-keys.js";
-import { PHASES } from "../../src/job/phases.js";
+import { PHASES } from "../../src/job/phases/phase-maker.js";
 import { repository } from "./tracked-files.js";
 
 const page = readFileSync(path.join(repository, "docs/training.md"), "utf8");

@@ -47,7 +47,7 @@ describe("copying as the first phase", () => {
     const opened = await openRun(config, run, () => undefined);
     const heldOut = heldOutDocuments(opened.sets, opened.store);
     expect(heldOut.size).toBe(10);
-    const phase = opened.phases.copying(4);
+    const phase = opened.phases.generator.copying(4);
     const read = new Set<string>();
     for (let step = 0; step < 60; step += 1) {
       for (const { asked } of (phase.batch(step) as GeneratorBatch).members) {
@@ -84,7 +84,7 @@ describe("copying as the first phase", () => {
     ];
     const { config } = loadConfig({ overrides: [...tinyWords(folder), ...WORDS, ...more] });
     const opened = await openRun(config, run, () => undefined);
-    const phase = opened.phases.copying(1000);
+    const phase = opened.phases.generator.copying(1000);
     const sizes = Array.from({ length: 30 }, (_, step) => phase.tokens(phase.batch(step)));
     closeRun(opened);
     const mean = sizes.reduce((sum, size) => sum + size, 0) / sizes.length;

@@ -85,7 +85,7 @@ describe("one prompt everywhere", () => {
 
   it("cozyrag 17: what training asks is what asking asks about the same passages", async () => {
     await opened(({ phases, generator }) => {
-      const phase = phases.generator(undefined, 10) as Phase<GeneratorBatch>;
+      const phase = phases.generator.reading(undefined, 10) as Phase<GeneratorBatch>;
       const batch = phase.batch(3);
       expect(batch.members.length).toBeGreaterThan(0);
       for (const { prompt, asked } of batch.members) {
@@ -104,7 +104,7 @@ describe("one prompt everywhere", () => {
         (phase as Phase<GeneratorBatch>)
           .batch(3)
           .members.map(({ asked }) => asked.passages.reduce((sum, { text }) => sum + splitSentences(text).length, 0));
-      expect(new Set(sentencesOf(phases.generator(undefined, 10)))).toEqual(new Set([2]));
+      expect(new Set(sentencesOf(phases.generator.reading(undefined, 10)))).toEqual(new Set([2]));
       expect(new Set(sentencesOf(phases.samples().generator(10)))).toEqual(new Set([3]));
       expect(store.size).toBe(ARTICLES.length);
       expect(encoder.dimension).toBeGreaterThan(0);

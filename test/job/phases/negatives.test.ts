@@ -1,12 +1,12 @@
 /**
  * Proves where hard negatives come from: the index's results, BM25's words, or both, never a gold passage, one that holds the answer or a held-out document.
- * Alone: npx vitest run test/job/negatives.test.ts
+ * Alone: npx vitest run test/job/phases/negatives.test.ts
  */
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { hardNegatives, type NegativeParts } from "../../src/job/negatives.js";
-import { writtenStore } from "../corpus/written-store.js";
-import { temporaryFolder } from "../storage/bad-input.js";
+import { hardNegatives, type NegativeParts } from "../../../src/job/phases/negatives.js";
+import { writtenStore } from "../../corpus/written-store.js";
+import { temporaryFolder } from "../../storage/bad-input.js";
 
 const TEXTS = [
   "The mayor of Alder is Ida Renhan.",

@@ -2,10 +2,10 @@
  * Where hard negatives come from: what the retriever's index found for a question, what BM25 finds for its words, or both. It only asks; what is a negative is hard-negatives.ts's to say. The traps: BM25's do not
  * follow the retriever, so a retriever that has learnt them needs its own; and they are searched in memory, which a corpus of millions of passages doesn't fit.
  */
-import type { PassageStore } from "../corpus/passage-store.js";
-import { UserError } from "../errors.js";
-import { Bm25 } from "../retrieval/bm25.js";
-import { mineHardNegatives, type MinedQuestion, type RankWindow } from "../training/hard-negatives.js";
+import type { PassageStore } from "../../corpus/passage-store.js";
+import { UserError } from "../../errors.js";
+import { Bm25 } from "../../retrieval/bm25.js";
+import { mineHardNegatives, type MinedQuestion, type RankWindow } from "../../training/hard-negatives.js";
 
 type NegativeSource = "dense" | "bm25" | "both";
 

@@ -2,13 +2,13 @@
  * How many tokens a training prompt will have, about: what batches are planned by, before any prompt is built. It builds none, and nothing is cut by it. The traps: an estimate that is too low makes a
  * batch that no memory was planned for, one that is too high a batch that is half empty; and earlier turns count only where the template shows them.
  */
-import type { PromptConfig, TandemConfig } from "../config/schema.js";
-import type { PassageStore } from "../corpus/passage-store.js";
-import type { HistoryTurn, Question } from "../corpus/question.js";
-import { renderTurn } from "../generation/prompt-template.js";
-import { splitSentences } from "../text/sentence-split.js";
-import type { Tokenizer } from "../text/tokenizer.js";
-import type { GeneratorExamples, GeneratorQuestion } from "../training/generator-examples.js";
+import type { PromptConfig, TandemConfig } from "../../config/schema.js";
+import type { PassageStore } from "../../corpus/passage-store.js";
+import type { HistoryTurn, Question } from "../../corpus/question.js";
+import { renderTurn } from "../../generation/prompt-template.js";
+import { splitSentences } from "../../text/sentence-split.js";
+import type { Tokenizer } from "../../text/tokenizer.js";
+import type { GeneratorExamples, GeneratorQuestion } from "../../training/generator-examples.js";
 
 /** Sentences of a passage, about: all that a curriculum's estimate needs. */
 const SENTENCES = 4;

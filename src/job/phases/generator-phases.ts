@@ -1,0 +1,206 @@
+/**
+ * The phases that train the generator, made from a run's config: on gold passages or on what an index found, on copying, and closed-book. How a step is computed is training/phases/generator.ts's. The trap: whatever
+ * differs between two phases of one kind must come from the schedule's position and the state's artefacts, or a resumed run makes another one.
+ */
+import type { TandemConfig } from "../../config/schema.js";
+import type { Gpt2 } from "../../nn/gpt2.js";
+import { copyingQuestions } from "../../training/copying-questions.js";
+import {
+  generatorExamples,
+  type ContextFilter,
+  type GeneratorExamples,
+  type GeneratorQuestion,
+} from "../../training/generator-examples.js";
+import { inverseDocumentFrequency, type WordWeight } from "../../training/keywords.js";
+import type { Phase } from "../../training/phase.js";
+import type { PenaltyOptions } from "../../training/penalties/penalty-terms.js";
+import { generatorPhase } from "../../training/phases/generator.js";
+import type { RetrievedRows } from "../artefacts.js";
+import { sentenceFilterOf } from "../context-filter.js";
+import { answeredQuestion, CLOSED_BOOK, type PhaseParts } from "./phase-parts.js";
+import { PromptLengths } from "./prompt-lengths.js";
+
+/** Filtered contexts that are kept in memory: some tens of megabytes. */
+const REMEMBERED = 20_000;
+
+/** Makes the generator's phases and keeps what they share: word weights, lengths, copying questions. */
+export class GeneratorPhases {
+  readonly #parts: PhaseParts;
+  readonly #goldRows: readonly (readonly number[])[];
+  readonly #lengths: PromptLengths;
+  #weight: WordWeight | undefined;
+  #copying: readonly GeneratorQuestion[] | undefined;
+
+  /** @param goldRows rows of each training question's gold passages */
+  constructor(parts: PhaseParts, goldRows: readonly (readonly number[])[]) {
+    this.#parts = parts;
+    this.#goldRows = goldRows;
+    this.#lengths = new PromptLengths({ ...parts, goldRows, tokenizer: parts.generator.tokenizer });
+  }
+
+  /**
+   * The generator on what an index found, or else on gold passages.
+   *
+   * @param filter null: none, whatever the config says; audit and probe measure the same batch before and after the retriever changes
+   */
+  reading(retrieved: RetrievedRows | undefined, totalSteps: number, filter = this.#contextFilter()): Phase {
+    const { config, store, renaming } = this.#parts;
+    const { generator, penalties } = config.train;
+    const k = generator.passages ?? config.prompt.passages;
+    const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
+    const rowsOf = (question: number): readonly number[] =>
+      (retrieved === undefined ? (this.#goldRows[question] ?? []) : retrieved.rowsOf(question)).slice(0, k);
+    const examples = generatorExamples({
+      seed: config.seed,
+      questions: usable.map((question) => this.#generatorQuestion(question)),
+      contexts: (example) => rowsOf(usable[example] ?? 0),
+      passage: (row) => store.get(row),
+      questionsPerContext: generator.questions_per_context,
+      otherQuestions: generator.other_questions,
+      keepGold: retrieved === undefined ? 0 : generator.keep_gold,
+      varyPassages: retrieved === undefined ? 0 : generator.vary_passages,
+      shufflePassages: retrieved === undefined ? 0 : generator.shuffle_passages,
+      ...(retrieved === undefined && generator.curriculum.share > 0 ? { curriculum: generator.curriculum } : {}),
+      totalSteps,
+      filter: filter ?? undefined,
+      ...(renaming === undefined ? {} : { transform: (context, step) => renaming.context(originals(context, usable), step) }),
+    });
+    const length = (example: number, step: number): number =>
+      this.#lengths.open(examples, usable[example] ?? 0, step, rowsOf(usable[example] ?? 0));
+    return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penaltyOptions(penalties));
+  }
+
+  /** The generator on training passages that are asked for their own words. Nothing is renamed there: what is copied needn't be new. */
+  copying(totalSteps: number): Phase {
+    const { config, store, heldOut, generator } = this.#parts;
+    const { curriculum, questions_per_context: most } = config.train.generator;
+    this.#copying ??= copyingQuestions({
+      seed: config.seed,
+      rows: Array.from({ length: store.size }, (_, row) => row).filter((row) => !heldOut.has(store.field(row, "document"))),
+      text: (row) => store.field(row, "text"),
+    });
+    const questions = this.#copying;
+    const examples = generatorExamples({
+      seed: config.seed,
+      questions,
+      contexts: (example) => questions[example]?.goldRows ?? [],
+      passage: (row) => store.get(row),
+      questionsPerContext: most,
+      ...(curriculum.share > 0 ? { curriculum } : {}),
+      totalSteps,
+    });
+    const askedOf = new Map<number, number>();
+    for (const { goldRows } of questions) for (const row of goldRows) askedOf.set(row, (askedOf.get(row) ?? 0) + 1);
+    const length = (example: number, step: number): number =>
+      this.#lengths.copying(examples, questions[example], step, askedOf.get(questions[example]?.goldRows[0] ?? 0) ?? 1);
+    return this.#generatorPhase(generator.model, examples, length, "open", {});
+  }
+
+  /** The same kind of generator, taught to answer without contexts: the closed-book row's. */
+  closedBook(): Phase {
+    const { questions, closedBook } = this.#parts;
+    if (closedBook === undefined) throw new Error("no closed-book generator was made");
+    const examples: GeneratorExamples = {
+      size: questions.length,
+      at: (lead) => {
+        const { history = [] } = questions[lead] ?? {};
+        return { passages: [], questions: [{ index: lead, ...answeredQuestion(questions[lead]) }], history };
+      },
+      shareShown: () => 1,
+    };
+    const length = (example: number): number => this.#lengths.closed(questions[example]);
+    return { ...this.#generatorPhase(closedBook, examples, length, "closed", {}), name: CLOSED_BOOK };
+  }
+
+  #generatorPhase(
+    model: Gpt2,
+    examples: GeneratorExamples,
+    length: (example: number, step: number) => number,
+    kind: "open" | "closed",
+    penalties: PenaltyOptions,
+  ): Phase {
+    const { config, generator, precision, device } = this.#parts;
+    const options = config.train.generator;
+    return generatorPhase({
+      model,
+      tokenizer: generator.tokenizer,
+      format: generator.format[kind],
+      maxTokens: generator.maxTokens,
+      eosId: generator.eosId,
+      examples,
+      length,
+      seed: config.seed,
+      batchTokens: options.batch_tokens ?? undefined,
+      batch: options.batch ?? undefined,
+      accumulate: options.accumulate,
+      labelSmoothing: options.label_smoothing,
+      copyWeight: kind === "open" ? options.copy_weight : 0,
+      penalties,
+      keywordSource: config.train.penalties.keyword.source,
+      wordWeight: this.#wordWeight(),
+      dropout: config.generator.dropout > 0,
+      precision,
+      device,
+    });
+  }
+
+  /** The config's sentence filter by the retriever as it is now; the phases that train the generator leave it alone. */
+  #contextFilter(): ContextFilter | null {
+    const { config, encoder, generator, renaming } = this.#parts;
+    const filter = sentenceFilterOf(config.prompt, config.data.corpus.title_template, encoder, generator.tokenizer);
+    if (filter === undefined) return null;
+    const choose: ContextFilter = (passages, question) => filter.filter([{ question, passages }])[0] ?? [];
+    // Renamed texts are new in every step; others come again in every epoch.
+    return renaming === undefined ? remembered(choose) : choose;
+  }
+
+  #usable(keep: (question: number) => boolean): number[] {
+    return this.#parts.questions.flatMap((_, question) => (keep(question) ? [question] : []));
+  }
+
+  #generatorQuestion(question: number): GeneratorQuestion {
+    const asked = this.#parts.questions[question];
+    return { ...answeredQuestion(asked), goldRows: this.#goldRows[question] ?? [], history: asked?.history };
+  }
+
+  #wordWeight(): WordWeight {
+    const { store, config } = this.#parts;
+    if (config.train.penalties.keyword.weight === 0) return () => 1;
+    this.#weight ??= inverseDocumentFrequency(Array.from({ length: Math.min(store.size, 20_000) }, (_, row) => store.field(row, "text")));
+    return this.#weight;
+  }
+}
+
+/** A filter that chooses once for each question and its passages. */
+function remembered(choose: ContextFilter): ContextFilter {
+  const known = new Map<string, ReturnType<ContextFilter>>();
+  return (passages, question) => {
+    const key = JSON.stringify([question, ...passages.map(({ row }) => row)]);
+    let chosen = known.get(key);
+    if (chosen === undefined) {
+      if (known.size >= REMEMBERED) known.clear();
+      chosen = choose(passages, question);
+      known.set(key, chosen);
+    }
+    return chosen;
+  };
+}
+
+/** The renaming looks questions up by their number in the data set; a phase numbers only those it can use. */
+function originals<Context extends { readonly questions: readonly { readonly index: number }[] }>(
+  context: Context,
+  usable: readonly number[],
+): Context {
+  return { ...context, questions: context.questions.map((question) => ({ ...question, index: usable[question.index] ?? 0 })) };
+}
+
+/** The config's penalties as the phase takes them. */
+function penaltyOptions(penalties: TandemConfig["train"]["penalties"]): PenaltyOptions {
+  const { ngram_repeat: ngramRepeat, keyword, short_answer: short, unlikelihood } = penalties;
+  return {
+    ngramRepeat,
+    unlikelihood,
+    ...(keyword.direction === null ? {} : { keyword: { ...keyword, direction: keyword.direction } }),
+    shortAnswer: { weight: short.weight, temperature: short.temperature, minTokens: short.min_tokens },
+  };
+}
