@@ -72,6 +72,7 @@ const OPERATORS: readonly (readonly [string, string])[] = [
   ["aten::count_nonzero", ""],
   ["aten::count_nonzero", "dim_IntList"],
   ["aten::linalg_vector_norm", ""],
+  ["aten::linalg_svdvals", ""],
   ["aten::topk", ""],
   ["aten::sort", "stable"],
   ["aten::mm", ""],
@@ -885,340 +886,344 @@ export const ops = {
   linalgVectorNorm(self: Tensor, ord?: number, dim?: number | readonly number[] | null, keepdim?: boolean, dtype?: Dtype | null): Tensor {
     return one(native().call(op(66), self.handle, ord, dim, keepdim, dtype));
   },
+  /** `aten::linalg_svdvals(Tensor A, *, str? driver=None) -> Tensor` */
+  linalgSvdvals(A: Tensor, driver?: string | null): Tensor {
+    return one(native().call(op(67), A.handle, driver));
+  },
   /** `aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)` */
   topk(self: Tensor, k: number, dim?: number, largest?: boolean, sorted?: boolean): [Tensor, Tensor] {
-    return many(native().call(op(67), self.handle, k, dim, largest, sorted)) as [Tensor, Tensor];
+    return many(native().call(op(68), self.handle, k, dim, largest, sorted)) as [Tensor, Tensor];
   },
   /** `aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)` */
   sort(self: Tensor, stable?: boolean | null, dim?: number, descending?: boolean): [Tensor, Tensor] {
-    return many(native().call(op(68), self.handle, stable, dim, descending)) as [Tensor, Tensor];
+    return many(native().call(op(69), self.handle, stable, dim, descending)) as [Tensor, Tensor];
   },
   /** `aten::mm(Tensor self, Tensor mat2) -> Tensor` */
   mm(self: Tensor, mat2: Tensor): Tensor {
-    return one(native().call(op(69), self.handle, mat2.handle));
+    return one(native().call(op(70), self.handle, mat2.handle));
   },
   /** `aten::bmm(Tensor self, Tensor mat2) -> Tensor` */
   bmm(self: Tensor, mat2: Tensor): Tensor {
-    return one(native().call(op(70), self.handle, mat2.handle));
+    return one(native().call(op(71), self.handle, mat2.handle));
   },
   /** `aten::matmul(Tensor self, Tensor other) -> Tensor` */
   matmul(self: Tensor, other: Tensor): Tensor {
-    return one(native().call(op(71), self.handle, other.handle));
+    return one(native().call(op(72), self.handle, other.handle));
   },
   /** `aten::addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
   addmm(self: Tensor, mat1: Tensor, mat2: Tensor, beta?: number, alpha?: number): Tensor {
-    return one(native().call(op(72), self.handle, mat1.handle, mat2.handle, beta, alpha));
+    return one(native().call(op(73), self.handle, mat1.handle, mat2.handle, beta, alpha));
   },
   /** `aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor` */
   baddbmm(self: Tensor, batch1: Tensor, batch2: Tensor, beta?: number, alpha?: number): Tensor {
-    return one(native().call(op(73), self.handle, batch1.handle, batch2.handle, beta, alpha));
+    return one(native().call(op(74), self.handle, batch1.handle, batch2.handle, beta, alpha));
   },
   /** `aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor` */
   linear(input: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
-    return one(native().call(op(74), input.handle, weight.handle, bias?.handle));
+    return one(native().call(op(75), input.handle, weight.handle, bias?.handle));
   },
   /** `aten::dot(Tensor self, Tensor tensor) -> Tensor` */
   dot(self: Tensor, tensor: Tensor): Tensor {
-    return one(native().call(op(75), self.handle, tensor.handle));
+    return one(native().call(op(76), self.handle, tensor.handle));
   },
   /** `aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor` */
   scaledDotProductAttention(query: Tensor, key: Tensor, value: Tensor, attnMask?: Tensor | null, dropoutP?: number, isCausal?: boolean, scale?: number | null, enableGqa?: boolean): Tensor {
-    return one(native().call(op(76), query.handle, key.handle, value.handle, attnMask?.handle, dropoutP, isCausal, scale, enableGqa));
+    return one(native().call(op(77), query.handle, key.handle, value.handle, attnMask?.handle, dropoutP, isCausal, scale, enableGqa));
   },
   /** `aten::layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, bool cudnn_enable=True) -> Tensor` */
   layerNorm(input: Tensor, normalizedShape: readonly number[], weight?: Tensor | null, bias?: Tensor | null, eps?: number, cudnnEnable?: boolean): Tensor {
-    return one(native().call(op(77), input.handle, normalizedShape, weight?.handle, bias?.handle, eps, cudnnEnable));
+    return one(native().call(op(78), input.handle, normalizedShape, weight?.handle, bias?.handle, eps, cudnnEnable));
   },
   /** `aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)` */
   nativeLayerNorm(input: Tensor, normalizedShape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number): [Tensor, Tensor, Tensor] {
-    return many(native().call(op(78), input.handle, normalizedShape, weight?.handle, bias?.handle, eps)) as [Tensor, Tensor, Tensor];
+    return many(native().call(op(79), input.handle, normalizedShape, weight?.handle, bias?.handle, eps)) as [Tensor, Tensor, Tensor];
   },
   /** `aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor` */
   embedding(weight: Tensor, indices: Tensor, paddingIdx?: number, scaleGradByFreq?: boolean, sparse?: boolean): Tensor {
-    return one(native().call(op(79), weight.handle, indices.handle, paddingIdx, scaleGradByFreq, sparse));
+    return one(native().call(op(80), weight.handle, indices.handle, paddingIdx, scaleGradByFreq, sparse));
   },
   /** `aten::log_softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   logSoftmax(self: Tensor, dim: number, dtype?: Dtype | null): Tensor {
-    return one(native().call(op(80), self.handle, dim, dtype));
+    return one(native().call(op(81), self.handle, dim, dtype));
   },
   /** `aten::softmax.int(Tensor self, int dim, ScalarType? dtype=None) -> Tensor` */
   softmax(self: Tensor, dim: number, dtype?: Dtype | null): Tensor {
-    return one(native().call(op(81), self.handle, dim, dtype));
+    return one(native().call(op(82), self.handle, dim, dtype));
   },
   /** `aten::nll_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> Tensor` */
   nllLoss(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignoreIndex?: number): Tensor {
-    return one(native().call(op(82), self.handle, target.handle, weight?.handle, reduction, ignoreIndex));
+    return one(native().call(op(83), self.handle, target.handle, weight?.handle, reduction, ignoreIndex));
   },
   /** `aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, float label_smoothing=0.) -> Tensor` */
   crossEntropyLoss(self: Tensor, target: Tensor, weight?: Tensor | null, reduction?: number, ignoreIndex?: number, labelSmoothing?: number): Tensor {
-    return one(native().call(op(83), self.handle, target.handle, weight?.handle, reduction, ignoreIndex, labelSmoothing));
+    return one(native().call(op(84), self.handle, target.handle, weight?.handle, reduction, ignoreIndex, labelSmoothing));
   },
   /** `tandem::philox_dropout(Tensor x, Tensor examples, float p, int seed, int step, int site) -> Tensor` */
   philoxDropout(x: Tensor, examples: Tensor, p: number, seed: number, step: number, site: number): Tensor {
-    return one(native().call(op(84), x.handle, examples.handle, p, seed, step, site));
+    return one(native().call(op(85), x.handle, examples.handle, p, seed, step, site));
   },
   /** `tandem::philox_dropout_reference(Tensor x, Tensor examples, float p, int seed, int step, int site) -> Tensor` */
   philoxDropoutReference(x: Tensor, examples: Tensor, p: number, seed: number, step: number, site: number): Tensor {
-    return one(native().call(op(85), x.handle, examples.handle, p, seed, step, site));
+    return one(native().call(op(86), x.handle, examples.handle, p, seed, step, site));
   },
   /** `aten::view(Tensor(a) self, SymInt[] size) -> Tensor(a)` */
   view(self: Tensor, size: readonly number[]): Tensor {
-    return one(native().call(op(86), self.handle, size));
+    return one(native().call(op(87), self.handle, size));
   },
   /** `aten::reshape(Tensor(a) self, SymInt[] shape) -> Tensor(a)` */
   reshape(self: Tensor, shape: readonly number[]): Tensor {
-    return one(native().call(op(87), self.handle, shape));
+    return one(native().call(op(88), self.handle, shape));
   },
   /** `aten::transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a)` */
   transpose(self: Tensor, dim0: number, dim1: number): Tensor {
-    return one(native().call(op(88), self.handle, dim0, dim1));
+    return one(native().call(op(89), self.handle, dim0, dim1));
   },
   /** `aten::permute(Tensor(a) self, int[] dims) -> Tensor(a)` */
   permute(self: Tensor, dims: readonly number[]): Tensor {
-    return one(native().call(op(89), self.handle, dims));
+    return one(native().call(op(90), self.handle, dims));
   },
   /** `aten::t(Tensor(a) self) -> Tensor(a)` */
   t(self: Tensor): Tensor {
-    return one(native().call(op(90), self.handle));
+    return one(native().call(op(91), self.handle));
   },
   /** `aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a)` */
   unsqueeze(self: Tensor, dim: number): Tensor {
-    return one(native().call(op(91), self.handle, dim));
+    return one(native().call(op(92), self.handle, dim));
   },
   /** `aten::squeeze.dim(Tensor(a) self, int dim) -> Tensor(a)` */
   squeeze(self: Tensor, dim: number): Tensor {
-    return one(native().call(op(92), self.handle, dim));
+    return one(native().call(op(93), self.handle, dim));
   },
   /** `aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)` */
   expand(self: Tensor, size: readonly number[], implicit?: boolean): Tensor {
-    return one(native().call(op(93), self.handle, size, implicit));
+    return one(native().call(op(94), self.handle, size, implicit));
   },
   /** `aten::contiguous(Tensor(a) self, *, MemoryFormat memory_format=0) -> Tensor(a)` */
   contiguous(self: Tensor): Tensor {
-    return one(native().call(op(94), self.handle));
+    return one(native().call(op(95), self.handle));
   },
   /** `aten::flatten.using_ints(Tensor(a) self, int start_dim=0, int end_dim=-1) -> Tensor(a)` */
   flatten(self: Tensor, startDim?: number, endDim?: number): Tensor {
-    return one(native().call(op(95), self.handle, startDim, endDim));
+    return one(native().call(op(96), self.handle, startDim, endDim));
   },
   /** `aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a)` */
   select(self: Tensor, dim: number, index: number): Tensor {
-    return one(native().call(op(96), self.handle, dim, index));
+    return one(native().call(op(97), self.handle, dim, index));
   },
   /** `aten::slice.Tensor(Tensor(a) self, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor(a)` */
   slice(self: Tensor, dim?: number, start?: number | null, end?: number | null, step?: number): Tensor {
-    return one(native().call(op(97), self.handle, dim, start, end, step));
+    return one(native().call(op(98), self.handle, dim, start, end, step));
   },
   /** `aten::narrow(Tensor(a) self, int dim, SymInt start, SymInt length) -> Tensor(a)` */
   narrow(self: Tensor, dim: number, start: number, length: number): Tensor {
-    return one(native().call(op(98), self.handle, dim, start, length));
+    return one(native().call(op(99), self.handle, dim, start, length));
   },
   /** `aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]` */
   chunk(self: Tensor, chunks: number, dim?: number): Tensor[] {
-    return many(native().call(op(99), self.handle, chunks, dim)) as Tensor[];
+    return many(native().call(op(100), self.handle, chunks, dim)) as Tensor[];
   },
   /** `aten::split.Tensor(Tensor(a -> *) self, SymInt split_size, int dim=0) -> Tensor(a)[]` */
   split(self: Tensor, splitSize: number, dim?: number): Tensor[] {
-    return many(native().call(op(100), self.handle, splitSize, dim)) as Tensor[];
+    return many(native().call(op(101), self.handle, splitSize, dim)) as Tensor[];
   },
   /** `aten::cat(Tensor[] tensors, int dim=0) -> Tensor` */
   cat(tensors: readonly Tensor[], dim?: number): Tensor {
-    return one(native().call(op(101), handlesOf(tensors), dim));
+    return one(native().call(op(102), handlesOf(tensors), dim));
   },
   /** `aten::stack(Tensor[] tensors, int dim=0) -> Tensor` */
   stack(tensors: readonly Tensor[], dim?: number): Tensor {
-    return one(native().call(op(102), handlesOf(tensors), dim));
+    return one(native().call(op(103), handlesOf(tensors), dim));
   },
   /** `aten::repeat(Tensor self, SymInt[] repeats) -> Tensor` */
   repeat(self: Tensor, repeats: readonly number[]): Tensor {
-    return one(native().call(op(103), self.handle, repeats));
+    return one(native().call(op(104), self.handle, repeats));
   },
   /** `aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor` */
   constantPadNd(self: Tensor, pad: readonly number[], value?: number): Tensor {
-    return one(native().call(op(104), self.handle, pad, value));
+    return one(native().call(op(105), self.handle, pad, value));
   },
   /** `aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)` */
   diagonal(self: Tensor, offset?: number, dim1?: number, dim2?: number): Tensor {
-    return one(native().call(op(105), self.handle, offset, dim1, dim2));
+    return one(native().call(op(106), self.handle, offset, dim1, dim2));
   },
   /** `aten::flip(Tensor self, int[] dims) -> Tensor` */
   flip(self: Tensor, dims: readonly number[]): Tensor {
-    return one(native().call(op(106), self.handle, dims));
+    return one(native().call(op(107), self.handle, dims));
   },
   /** `aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor` */
   roll(self: Tensor, shifts: number | readonly number[], dims?: number | readonly number[]): Tensor {
-    return one(native().call(op(107), self.handle, shifts, dims));
+    return one(native().call(op(108), self.handle, shifts, dims));
   },
   /** `aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor` */
   index(self: Tensor, indices: readonly (Tensor | null)[]): Tensor {
-    return one(native().call(op(108), self.handle, indices.map((tensor) => tensor?.handle ?? null)));
+    return one(native().call(op(109), self.handle, indices.map((tensor) => tensor?.handle ?? null)));
   },
   /** `aten::index_select(Tensor self, int dim, Tensor index) -> Tensor` */
   indexSelect(self: Tensor, dim: number, index: Tensor): Tensor {
-    return one(native().call(op(109), self.handle, dim, index.handle));
+    return one(native().call(op(110), self.handle, dim, index.handle));
   },
   /** `aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor` */
   indexPut(self: Tensor, indices: readonly (Tensor | null)[], values: Tensor, accumulate?: boolean): Tensor {
-    return one(native().call(op(110), self.handle, indices.map((tensor) => tensor?.handle ?? null), values.handle, accumulate));
+    return one(native().call(op(111), self.handle, indices.map((tensor) => tensor?.handle ?? null), values.handle, accumulate));
   },
   /** `aten::index_copy_(Tensor(a!) self, int dim, Tensor index, Tensor source) -> Tensor(a!)` */
   indexCopy_(self: Tensor, dim: number, index: Tensor, source: Tensor): void {
-    native().run(op(111), self.handle, dim, index.handle, source.handle);
+    native().run(op(112), self.handle, dim, index.handle, source.handle);
   },
   /** `aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor` */
   indexFill(self: Tensor, dim: number, index: Tensor, value: number): Tensor {
-    return one(native().call(op(112), self.handle, dim, index.handle, value));
+    return one(native().call(op(113), self.handle, dim, index.handle, value));
   },
   /** `aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor` */
   gather(self: Tensor, dim: number, index: Tensor, sparseGrad?: boolean): Tensor {
-    return one(native().call(op(113), self.handle, dim, index.handle, sparseGrad));
+    return one(native().call(op(114), self.handle, dim, index.handle, sparseGrad));
   },
   /** `aten::scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor` */
   scatterValue(self: Tensor, dim: number, index: Tensor, value: number): Tensor {
-    return one(native().call(op(114), self.handle, dim, index.handle, value));
+    return one(native().call(op(115), self.handle, dim, index.handle, value));
   },
   /** `aten::scatter.src(Tensor self, int dim, Tensor index, Tensor src) -> Tensor` */
   scatter(self: Tensor, dim: number, index: Tensor, src: Tensor): Tensor {
-    return one(native().call(op(115), self.handle, dim, index.handle, src.handle));
+    return one(native().call(op(116), self.handle, dim, index.handle, src.handle));
   },
   /** `aten::scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor` */
   scatterAdd(self: Tensor, dim: number, index: Tensor, src: Tensor): Tensor {
-    return one(native().call(op(116), self.handle, dim, index.handle, src.handle));
+    return one(native().call(op(117), self.handle, dim, index.handle, src.handle));
   },
   /** `aten::masked_select(Tensor self, Tensor mask) -> Tensor` */
   maskedSelect(self: Tensor, mask: Tensor): Tensor {
-    return one(native().call(op(117), self.handle, mask.handle));
+    return one(native().call(op(118), self.handle, mask.handle));
   },
   /** `aten::nonzero(Tensor self) -> Tensor` */
   nonzero(self: Tensor): Tensor {
-    return one(native().call(op(118), self.handle));
+    return one(native().call(op(119), self.handle));
   },
   /** `aten::tril(Tensor self, SymInt diagonal=0) -> Tensor` */
   tril(self: Tensor, diagonal?: number): Tensor {
-    return one(native().call(op(119), self.handle, diagonal));
+    return one(native().call(op(120), self.handle, diagonal));
   },
   /** `aten::triu(Tensor self, SymInt diagonal=0) -> Tensor` */
   triu(self: Tensor, diagonal?: number): Tensor {
-    return one(native().call(op(120), self.handle, diagonal));
+    return one(native().call(op(121), self.handle, diagonal));
   },
   /** `aten::zeros(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   zeros(size: readonly number[], dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(121), size, dtype, undefined, device, pinMemory));
+    return one(native().call(op(122), size, dtype, undefined, device, pinMemory));
   },
   /** `aten::ones(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   ones(size: readonly number[], dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(122), size, dtype, undefined, device, pinMemory));
+    return one(native().call(op(123), size, dtype, undefined, device, pinMemory));
   },
   /** `aten::full(SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   full(size: readonly number[], fillValue: number, dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(123), size, fillValue, dtype, undefined, device, pinMemory));
+    return one(native().call(op(124), size, fillValue, dtype, undefined, device, pinMemory));
   },
   /** `aten::empty.memory_format(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
   empty(size: readonly number[], dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(124), size, dtype, undefined, device, pinMemory));
+    return one(native().call(op(125), size, dtype, undefined, device, pinMemory));
   },
   /** `aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   arange(start: number, end: number, step?: number, dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(125), start, end, step, dtype, undefined, device, pinMemory));
+    return one(native().call(op(126), start, end, step, dtype, undefined, device, pinMemory));
   },
   /** `aten::eye(SymInt n, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   eye(n: number, dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(126), n, dtype, undefined, device, pinMemory));
+    return one(native().call(op(127), n, dtype, undefined, device, pinMemory));
   },
   /** `aten::zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
   zerosLike(self: Tensor, dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(127), self.handle, dtype, undefined, device, pinMemory));
+    return one(native().call(op(128), self.handle, dtype, undefined, device, pinMemory));
   },
   /** `aten::ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
   onesLike(self: Tensor, dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(128), self.handle, dtype, undefined, device, pinMemory));
+    return one(native().call(op(129), self.handle, dtype, undefined, device, pinMemory));
   },
   /** `aten::empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
   emptyLike(self: Tensor, dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(129), self.handle, dtype, undefined, device, pinMemory));
+    return one(native().call(op(130), self.handle, dtype, undefined, device, pinMemory));
   },
   /** `aten::full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
   fullLike(self: Tensor, fillValue: number, dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(130), self.handle, fillValue, dtype, undefined, device, pinMemory));
+    return one(native().call(op(131), self.handle, fillValue, dtype, undefined, device, pinMemory));
   },
   /** `aten::randn(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   randn(size: readonly number[], dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(131), size, dtype, undefined, device, pinMemory));
+    return one(native().call(op(132), size, dtype, undefined, device, pinMemory));
   },
   /** `aten::rand(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   rand(size: readonly number[], dtype?: Dtype | null, device?: string | null, pinMemory?: boolean | null): Tensor {
-    return one(native().call(op(132), size, dtype, undefined, device, pinMemory));
+    return one(native().call(op(133), size, dtype, undefined, device, pinMemory));
   },
   /** `aten::clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor` */
   clone(self: Tensor): Tensor {
-    return one(native().call(op(133), self.handle));
+    return one(native().call(op(134), self.handle));
   },
   /** `aten::detach(Tensor(a) self) -> Tensor(a)` */
   detach(self: Tensor): Tensor {
-    return one(native().call(op(134), self.handle));
+    return one(native().call(op(135), self.handle));
   },
   /** `aten::to.dtype(Tensor(a) self, ScalarType dtype, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)` */
   toDtype(self: Tensor, dtype: Dtype, nonBlocking?: boolean, copy?: boolean): Tensor {
-    return one(native().call(op(135), self.handle, dtype, nonBlocking, copy));
+    return one(native().call(op(136), self.handle, dtype, nonBlocking, copy));
   },
   /** `aten::to.device(Tensor(a) self, Device device, ScalarType dtype, bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None) -> Tensor(a)` */
   toDevice(self: Tensor, device: string, dtype: Dtype, nonBlocking?: boolean, copy?: boolean): Tensor {
-    return one(native().call(op(136), self.handle, device, dtype, nonBlocking, copy));
+    return one(native().call(op(137), self.handle, device, dtype, nonBlocking, copy));
   },
   /** `aten::copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!)` */
   copy_(self: Tensor, src: Tensor, nonBlocking?: boolean): void {
-    native().run(op(137), self.handle, src.handle, nonBlocking);
+    native().run(op(138), self.handle, src.handle, nonBlocking);
   },
   /** `aten::zero_(Tensor(a!) self) -> Tensor(a!)` */
   zero_(self: Tensor): void {
-    native().run(op(138), self.handle);
+    native().run(op(139), self.handle);
   },
   /** `aten::fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!)` */
   fill_(self: Tensor, value: number): void {
-    native().run(op(139), self.handle, value);
+    native().run(op(140), self.handle, value);
   },
   /** `aten::add_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)` or `aten::add_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!)` */
   add_(self: Tensor, other: Tensor | number, alpha?: number): void {
-    typeof other === "number" ? native().run(op(141), self.handle, other, alpha) : native().run(op(140), self.handle, other.handle, alpha);
+    typeof other === "number" ? native().run(op(142), self.handle, other, alpha) : native().run(op(141), self.handle, other.handle, alpha);
   },
   /** `aten::mul_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)` or `aten::mul_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!)` */
   mul_(self: Tensor, other: Tensor | number): void {
-    typeof other === "number" ? native().run(op(143), self.handle, other) : native().run(op(142), self.handle, other.handle);
+    typeof other === "number" ? native().run(op(144), self.handle, other) : native().run(op(143), self.handle, other.handle);
   },
   /** `aten::normal_(Tensor(a!) self, float mean=0., float std=1., *, Generator? generator=None) -> Tensor(a!)` */
   normal_(self: Tensor, mean?: number, std?: number): void {
-    native().run(op(144), self.handle, mean, std);
+    native().run(op(145), self.handle, mean, std);
   },
   /** `aten::uniform_(Tensor(a!) self, float from=0., float to=1., *, Generator? generator=None) -> Tensor(a!)` */
   uniform_(self: Tensor, from?: number, to?: number): void {
-    native().run(op(145), self.handle, from, to);
+    native().run(op(146), self.handle, from, to);
   },
   /** `aten::_foreach_norm.Scalar(Tensor[] self, Scalar ord=2, ScalarType? dtype=None) -> Tensor[]` */
   foreachNorm(self: readonly Tensor[], ord?: number, dtype?: Dtype | null): Tensor[] {
-    return many(native().call(op(146), handlesOf(self), ord, dtype)) as Tensor[];
+    return many(native().call(op(147), handlesOf(self), ord, dtype)) as Tensor[];
   },
   /** `aten::_foreach_mul_.Tensor(Tensor(a!)[] self, Tensor other) -> ()` */
   foreachMulTensor_(self: readonly Tensor[], other: Tensor): void {
-    native().run(op(147), handlesOf(self), other.handle);
+    native().run(op(148), handlesOf(self), other.handle);
   },
   /** `aten::_foreach_mul_.Scalar(Tensor(a!)[] self, Scalar scalar) -> ()` */
   foreachMulScalar_(self: readonly Tensor[], scalar: number): void {
-    native().run(op(148), handlesOf(self), scalar);
+    native().run(op(149), handlesOf(self), scalar);
   },
   /** `aten::_foreach_add_.Scalar(Tensor(a!)[] self, Scalar scalar) -> ()` */
   foreachAdd_(self: readonly Tensor[], scalar: number): void {
-    native().run(op(149), handlesOf(self), scalar);
+    native().run(op(150), handlesOf(self), scalar);
   },
   /** `aten::_foreach_add_.List(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()` */
   foreachAddList_(self: readonly Tensor[], other: readonly Tensor[], alpha?: number): void {
-    native().run(op(150), handlesOf(self), handlesOf(other), alpha);
+    native().run(op(151), handlesOf(self), handlesOf(other), alpha);
   },
   /** `aten::_foreach_zero_(Tensor(a!)[] self) -> ()` */
   foreachZero_(self: readonly Tensor[]): void {
-    native().run(op(151), handlesOf(self));
+    native().run(op(152), handlesOf(self));
   },
   /** `tandem::fused_adamw_(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] first_moments, Tensor(c!)[] second_moments, Tensor[] steps, float lr, float beta1, float beta2, float weight_decay, float eps) -> ()` */
   fusedAdamw_(parameters: readonly Tensor[], gradients: readonly Tensor[], firstMoments: readonly Tensor[], secondMoments: readonly Tensor[], steps: readonly Tensor[], lr: number, beta1: number, beta2: number, weightDecay: number, eps: number): void {
-    native().run(op(152), handlesOf(parameters), handlesOf(gradients), handlesOf(firstMoments), handlesOf(secondMoments), handlesOf(steps), lr, beta1, beta2, weightDecay, eps);
+    native().run(op(153), handlesOf(parameters), handlesOf(gradients), handlesOf(firstMoments), handlesOf(secondMoments), handlesOf(steps), lr, beta1, beta2, weightDecay, eps);
   },
 };
