@@ -17,7 +17,7 @@ import type { Report } from "./reporter.js";
 export class RunLog {
   readonly #run: OpenRun;
   readonly #report: Report;
-  readonly #metrics: MetricsLog;
+  #metrics: MetricsLog;
   #base: string | undefined;
   readonly #alarmed = new Set<string>();
 
@@ -50,6 +50,12 @@ export class RunLog {
         ...this.#baseIndex(),
         ...listCheckpoints(places.checkpoints).map(({ folder }) => checkpointArtefacts(folder)),
       ]);
+  }
+
+  /** After a roll-back: lines of later steps are taken away, they come again. */
+  cutBack(step: number): void {
+    this.#metrics.close();
+    this.#metrics = openMetricsLog(this.#run.places.metrics, { after: step });
   }
 
   close(): void {

@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
+import { AlarmError } from "../training/alarms.js";
 import { auditGradients, auditTable } from "../training/gradient-audit.js";
 import { train } from "../training/trainer.js";
 import { span } from "../engine/profiler.js";
@@ -19,8 +20,10 @@ import { CLOSED_BOOK } from "./phases/phase-parts.js";
 import { profileRun } from "./profile-run.js";
 import type { Report } from "./reporter.js";
 import { closeRun, openRun, type OpenRun } from "./open-run.js";
+import { rollBack } from "./roll-back.js";
 import { RunLog } from "./run-log.js";
 import { validateRun } from "./validate-run.js";
+import { watchStep } from "./watch-collapse.js";
 
 export interface TrainJobOptions {
   readonly config: TandemConfig;
@@ -81,18 +84,36 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
   return "finished";
 }
 
-async function trainRun(run: OpenRun, log: RunLog, { stopRequested, unsaved }: TrainJobOptions): Promise<"finished" | "stopped"> {
+/** Trains, and goes on after each alarm that takes the run back. */
+async function trainRun(run: OpenRun, log: RunLog, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  for (;;) {
+    try {
+      return await trainOn(run, log, options);
+    } catch (error) {
+      if (!(error instanceof AlarmError) || error.action !== "roll_back") throw error;
+      rollBack(run, error);
+      log.cutBack(run.state.progress.step);
+    }
+  }
+}
+
+async function trainOn(run: OpenRun, log: RunLog, { stopRequested, unsaved }: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { config, report } = run;
   const names = run.schedule.map(({ phase, steps }) => (phase === "refresh" ? phase : `${phase} ${steps}`)).join(", ");
   report({ type: "stage", name: "training", detail: names });
   return train(
-    { schedule: run.schedule, checkpointEvery: config.train.checkpoint.every ?? undefined },
+    {
+      schedule: run.schedule,
+      checkpointEvery: config.train.checkpoint.every ?? undefined,
+      notANumber: config.train.alarms.not_a_number.action,
+    },
     {
       phaseAt: (position, state) => run.phases.at(position, state),
       refresh: (state) => refresh(run, state),
-      stepped: (record, position) => {
+      stepped: async (record, position, state) => {
         unsaved(true);
-        return log.stepped(record, position);
+        await log.stepped(record, position);
+        watchStep(run, record, position, state);
       },
       save: (state) => {
         log.save(state);

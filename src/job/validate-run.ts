@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { evaluateRow } from "../evaluation/baselines.js";
-import type { Scores } from "../evaluation/answered.js";
+import { goldRepetition, type Scores } from "../evaluation/answered.js";
 import { answersJsonLines, answersMarkdown } from "../report/validation-answers.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import type { RunState } from "../training/run-state.js";
@@ -14,6 +14,7 @@ import { currentRetriever } from "./artefacts.js";
 import { sentenceFilterOf, shownHits } from "./context-filter.js";
 import { decodingOf } from "./decoding-config.js";
 import type { OpenRun } from "./open-run.js";
+import { healthFigures, watchValidation, type HealthFigures } from "./watch-collapse.js";
 
 interface ValidationLine {
   readonly step: number;
@@ -28,9 +29,10 @@ interface ValidationLine {
   readonly ndcg: Scores["ndcg"];
   readonly rep: Scores["rep"];
   readonly answer_in_context: number;
+  readonly health: HealthFigures;
 }
 
-/** Answers, scores, writes, and notes the best metric so far in the state. */
+/** Answers, scores, writes, and notes the best metric so far in the state. @throws AlarmError when the pair has collapsed and that is to stop the run or take it back */
 export async function validateRun(run: OpenRun, position: SchedulePosition, state: RunState): Promise<void> {
   const { config, sets, report } = run;
   const questions = sets.valid.slice(0, config.train.validate.questions ?? undefined);
@@ -64,12 +66,15 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
   writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
   const { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context } = row;
-  writeSummary(run, { step, phase: position.phase, time: Date.now(), em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context });
+  const health = healthFigures(run, hits, (rep["4"] ?? 0) - (goldRepetition(questions)["4"] ?? 0));
+  writeSummary(run, { step, phase: position.phase, time: Date.now(), em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context, health });
   const first = recall["1"];
   report({
     type: "note",
     text: `validation after ${position.phase}, step ${step}: EM ${em.toFixed(3)}, F1 ${f1.toFixed(3)}${first === null || first === undefined ? "" : `, recall@1 ${first.toFixed(3)}`}`,
   });
+  // First: a collapsed pair is no best one.
+  watchValidation(run, position.phase, state, health);
   noteBest(run, state, row, step);
 }
 

@@ -40,6 +40,8 @@ interface StoredState {
   readonly best: BestValidation | null;
   /** Left out by versions that validated before they saved. */
   readonly isPhaseEndDue?: boolean;
+  readonly losses?: Progress["losses"];
+  readonly rollBacks?: Progress["rollBacks"];
   readonly models: readonly string[];
   readonly fingerprint: Fingerprint;
 }
@@ -59,6 +61,8 @@ export function saveCheckpoint(folder: string, state: RunState): string {
     artefacts: progress.artefacts,
     best: progress.best ?? null,
     isPhaseEndDue: progress.isPhaseEndDue,
+    ...(progress.losses === undefined ? {} : { losses: progress.losses }),
+    rollBacks: progress.rollBacks,
     models: [...trainables.keys()],
     fingerprint,
   };
@@ -113,6 +117,8 @@ export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
     artefacts: stored.artefacts,
     best: stored.best ?? undefined,
     isPhaseEndDue: stored.isPhaseEndDue ?? false,
+    losses: stored.losses,
+    rollBacks: stored.rollBacks ?? [],
   } satisfies Progress);
   return stored.fingerprint;
 }
@@ -128,6 +134,11 @@ export function retainCheckpoints(folder: string, keepLast: number, keepSteps: r
   const gone = all.slice(0, Math.max(0, all.length - keepLast)).filter((entry) => !keepSteps.includes(entry.step));
   for (const entry of gone) rmSync(entry.folder, { recursive: true, force: true });
   return gone;
+}
+
+/** Deletes the checkpoints after `step`, newest first, so that the newest that is left is never one between two that are gone. */
+export function removeCheckpointsAfter(folder: string, step: number): void {
+  for (const entry of listCheckpoints(folder).reverse()) if (entry.step > step) rmSync(entry.folder, { recursive: true, force: true });
 }
 
 function readState(folder: string): StoredState {

@@ -6,6 +6,7 @@
 import { AdamW, type ParameterGroup } from "../engine/adamw.js";
 import { engineFacts } from "../engine/info.js";
 import type { Tensor } from "../engine/tensor.js";
+import type { LossWindow } from "./loss-spike.js";
 
 /** The artefacts that the current phase works with, by folder name; undefined before the first refresh. */
 export interface CurrentArtefacts {
@@ -34,6 +35,16 @@ export interface Fingerprint {
   readonly precision: string;
 }
 
+/** The run went back to a checkpoint because of an alarm. */
+export interface RollBack {
+  /** The step at which the alarm rang. */
+  readonly at: number;
+  /** The checkpoint's step. */
+  readonly to: number;
+  /** Multiplies all learning rates from there on. */
+  readonly rate: number;
+}
+
 /** The part of the state that isn't tensors: the JSON of a checkpoint. */
 export interface Progress {
   /** Optimiser steps and refreshes done, over the whole schedule. */
@@ -42,6 +53,15 @@ export interface Progress {
   best: BestValidation | undefined;
   /** The step was a phase's last and what follows a phase, its validation, isn't done yet. */
   isPhaseEndDue: boolean;
+  /** The latest losses, for the alarm that looks for spikes; undefined before the first step, and where it is off. */
+  losses: LossWindow | undefined;
+  /** Oldest first. */
+  rollBacks: readonly RollBack[];
+}
+
+/** What all learning rates are multiplied by. */
+export function rateScale({ rollBacks }: Pick<Progress, "rollBacks">): number {
+  return rollBacks.reduce((scale, { rate }) => scale * rate, 1);
 }
 
 /** A model that is trained: its parameters by name and their optimiser. */
@@ -59,7 +79,7 @@ export interface RunState {
 
 /** A state before step 1. */
 export function newRunState(trainables: readonly Trainable[], fingerprint: Fingerprint): RunState {
-  const progress: Progress = { step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false };
+  const progress: Progress = { step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, losses: undefined, rollBacks: [] };
   return { progress, trainables: new Map(trainables.map((entry) => [entry.name, entry])), fingerprint };
 }
 

@@ -6,9 +6,9 @@ import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { clipGradientNorm, gradientNorm } from "../engine/clip.js";
 import { profiledStep, span } from "../engine/profiler.js";
 import { scope } from "../engine/scope.js";
-import { UserError } from "../errors.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
-import type { RunState, Trainable } from "./run-state.js";
+import { AlarmError } from "./alarms.js";
+import { rateScale, type RunState, type Trainable } from "./run-state.js";
 import { positionAt, type ScheduledPhase, type SchedulePosition } from "./schedule.js";
 
 /** A phase with what its updates need: one a model that it trains. */
@@ -66,6 +66,8 @@ export interface TrainerOptions {
   readonly schedule: readonly ScheduledPhase[];
   /** Steps between two checkpoints inside a phase; undefined: only at a phase's end. */
   readonly checkpointEvery: number | undefined;
+  /** What is asked for when a loss or gradient is no number. Default `stop`. */
+  readonly notANumber?: "stop" | "roll_back";
 }
 
 /** Runs the schedule from the state's step on. Returns `stopped`, with the state saved, when asked to stop. */
@@ -85,7 +87,7 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
       if (entered?.phaseIndex !== position.phaseIndex)
         entered = { phaseIndex: position.phaseIndex, trained: span("phase begins", () => hooks.phaseAt(position, state)) };
       const { trained } = entered;
-      const record = profiledStep(trained.phase.name, () => trainStep(trained, position, state));
+      const record = profiledStep(trained.phase.name, () => trainStep(trained, position, state, options.notANumber));
       await span("log", () => hooks.stepped(record, position, state));
     }
     progress.step++;
@@ -108,11 +110,17 @@ async function endPhase({ schedule }: TrainerOptions, hooks: TrainerHooks, state
   span("save", () => hooks.save(state));
 }
 
-/** Forward, backward, clip, update: one step of the current phase. @throws UserError when the loss or a gradient is no number */
-function trainStep({ phase, updates }: TrainedPhase, position: SchedulePosition, state: RunState): StepRecord {
+/** Forward, backward, clip, update: one step of the current phase. @throws AlarmError when the loss or a gradient is no number */
+function trainStep(
+  { phase, updates }: TrainedPhase,
+  position: SchedulePosition,
+  state: RunState,
+  notANumber: "stop" | "roll_back" = "stop",
+): StepRecord {
   const targets = updates.map((update) => ({ update, target: trainableOf(state, phase.name, update.model) }));
   const start = performance.now();
   const step = state.progress.step + 1;
+  const scale = rateScale(state.progress);
   return scope(() => {
     for (const { target } of targets) target.optimiser.zeroGrad();
     const batch = span("batch", () => phase.batch(position.stepOfKind));
@@ -121,10 +129,10 @@ function trainStep({ phase, updates }: TrainedPhase, position: SchedulePosition,
     const measured = targets.map(({ update: { clip, model, rate }, target }): UpdateRecord => {
       const parameters = target.parameters.values();
       const gradientNormOf = (): number => (clip === undefined ? gradientNorm(parameters) : clipGradientNorm(parameters, clip));
-      return { model, rate: rate(position.stepOfKind, position.stepsOfKind), gradientNorm: span("gradient norm", gradientNormOf) };
+      return { model, rate: rate(position.stepOfKind, position.stepsOfKind) * scale, gradientNorm: span("gradient norm", gradientNormOf) };
     });
     // All of them before the first is moved: a step that isn't a number leaves every model as it was.
-    requireFinite(step, phase.name, loss, measured, terms);
+    requireFinite(step, phase.name, loss, measured, terms, notANumber);
     for (const [i, { target }] of targets.entries()) span("optimiser", () => target.optimiser.step(measured[i]?.rate ?? 0));
     const seconds = (performance.now() - start) / 1000;
     return { step, phase: phase.name, loss, terms: termValues(terms), updates: measured, tokens: phase.tokens(batch), seconds };
@@ -143,11 +151,18 @@ function termValues(terms: LossTerms): Record<string, number> {
 }
 
 /** A step that isn't a number must not reach the weights: the last checkpoint before it is sound. */
-function requireFinite(step: number, phase: string, loss: number, updates: readonly UpdateRecord[], terms: LossTerms): void {
+function requireFinite(
+  step: number,
+  phase: string,
+  loss: number,
+  updates: readonly UpdateRecord[],
+  terms: LossTerms,
+  action: "stop" | "roll_back",
+): void {
   if (Number.isFinite(loss) && updates.every(({ gradientNorm }) => Number.isFinite(gradientNorm))) return;
   const values = Object.entries(termValues(terms)).map(([name, value]) => `${name} ${value}`);
   const norms = updates.map(({ model, gradientNorm }) => `gradient norm${updates.length > 1 ? ` of the ${model}` : ""} ${gradientNorm}`);
-  throw new UserError({
+  throw new AlarmError(step, ["not_a_number"], action, {
     where: `step ${step}, phase ${phase}`,
     what: "the loss or its gradient is no number, the weights were left as they were",
     got: [...values, ...norms].join(", "),
