@@ -48,7 +48,7 @@ export const alarms = section("Alarms of collapse, looked at after each validati
     }),
   }),
   roll_back: section("What roll_back does.", {
-    rate: number({ doc: "Multiplies all learning rates, each time.", default: 0.5, minimum: 0, exclusiveMinimum: true, maximum: 1 }),
+    factor: number({ doc: "Multiplies all learning rates, each time.", default: 0.5, minimum: 0, exclusiveMinimum: true, maximum: 1 }),
     at_most: integer({ doc: "Times in a run; the next alarm stops it.", default: 2, minimum: 1 }),
   }),
 });

@@ -13,7 +13,7 @@ import type { OpenRun } from "./open-run.js";
  * @throws AlarmError, to stop, when there is no validated checkpoint or the run was rolled back often enough
  */
 export function rollBack({ config, places, state, report }: OpenRun, alarm: AlarmError): void {
-  const { rate, at_most: most } = config.train.alarms.roll_back;
+  const { factor: rate, at_most: most } = config.train.alarms.roll_back;
   const { best, rollBacks } = state.progress;
   const target = best === undefined ? undefined : listCheckpoints(places.checkpoints).find(({ step }) => step === best.step);
   if (best === undefined || target === undefined)
@@ -30,8 +30,8 @@ export function rollBack({ config, places, state, report }: OpenRun, alarm: Alar
     );
   const made: RollBack = { at: alarm.step, to: best.step, rate };
   loadCheckpoint(target.folder, state);
-  const isWritten = state.progress.rollBacks.some(({ at, to }) => at === made.at && to === made.to);
-  // Of a checkpoint rolled back to before, the roll-backs since then are kept too.
+  // A kill in the middle left it there, and the newer checkpoint that the run was resumed from doesn't know of it.
+  const isWritten = state.progress.rollBacks.length > rollBacks.length;
   if (!isWritten) state.progress.rollBacks = [...rollBacks, made];
   saveCheckpoint(places.checkpoints, state);
   removeCheckpointsAfter(places.checkpoints, best.step);

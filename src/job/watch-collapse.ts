@@ -17,7 +17,7 @@ import type { SchedulePosition } from "../training/schedule.js";
 import type { StepRecord } from "../training/trainer.js";
 import type { OpenRun } from "./open-run.js";
 
-export const ALARMS_FILE = "alarms.jsonl";
+const ALARMS_FILE = "alarms.jsonl";
 
 /** Passages whose embeddings are looked at, evenly spaced in the store: a second's work. */
 const SAMPLE = 256;

@@ -25,6 +25,7 @@ const FILES = [
   "resumptions.jsonl",
   "inputs.json",
   "models.json",
+  "alarms.jsonl",
   "audit.txt",
   "report.json",
   "report.txt",

@@ -4,7 +4,7 @@
  */
 import { UserError } from "../errors.js";
 
-export type AlarmAction = "warn" | "stop" | "roll_back";
+type AlarmAction = "warn" | "stop" | "roll_back";
 
 /** A figure's bound, on one side. */
 export interface AlarmRule {

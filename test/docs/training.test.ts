@@ -29,6 +29,14 @@ describe("docs/training.md", () => {
     expect(firstCells("`loss`").sort()).toEqual([...(schema.train.reader.loss.choices ?? [])].sort());
   });
 
+  it("has every alarm", () => {
+    expect(firstCells("alarm").sort()).toEqual(
+      Object.keys(schema.train.alarms)
+        .filter((name) => name !== "roll_back")
+        .sort(),
+    );
+  });
+
   it("names keys that there are", () => {
     const keys = schemaKeys(schema);
     const named = [...page.matchAll(/`(train\.[a-z_.]+)`/g)].map((match) => match[1] ?? "");

@@ -80,6 +80,8 @@ describe("cozyrag 33: a checkpoint", () => {
     train(state, 3, 1);
     state.progress.artefacts = { index: "a".repeat(16), retrieval: "b".repeat(16) };
     state.progress.best = { metric: "f1", value: 1 / 3, step: 2 };
+    state.progress.losses = { phaseIndex: 2, losses: [0.1, 1 / 3] };
+    state.progress.rollBacks = [{ at: 9, to: 2, rate: 0.5 }];
     const saved = saveCheckpoint(folder, state);
     const content = contentOf(state);
     expect(path.basename(saved)).toBe("step-00000003");
@@ -99,7 +101,7 @@ describe("cozyrag 33: a checkpoint", () => {
     const other = stateOf(2, "m");
     other.progress.best = { metric: "f1", value: 1, step: 1 };
     loadCheckpoint(saved, other);
-    expect(other.progress).toEqual({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false });
+    expect(other.progress).toEqual({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, losses: undefined, rollBacks: [] });
   });
 
   it("is written beside and renamed: nothing else stands in the folder", () => {

@@ -19,7 +19,7 @@ describe("a run state", () => {
     const model = trainable("m", [group("a"), group("b")], { betas: [0.9, 0.999], eps: 1e-8 });
     expect([...model.parameters.keys()]).toEqual(["a.weight", "b.weight"]);
     const state = newRunState([model], here);
-    expect(state.progress).toEqual({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false });
+    expect(state.progress).toEqual({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, losses: undefined, rollBacks: [] });
     expect(state.trainables.get("m")).toBe(model);
     model.optimiser.dispose();
   });

@@ -1,0 +1,157 @@
+/**
+ * Proves, by real runs that really collapse, that each alarm rings where its figure goes wrong and is silent before, and that each action is done: a warning, an end with exit code 2, and a return to the best checkpoint with lower
+ * rates, which survives SIGKILL. Needs the compiled program (npm run build). Alone: npx vitest run test/job/collapse-alarms.test.ts
+ */
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { listCheckpoints } from "../../src/training/checkpoint.js";
+import { expectEqualRuns, killAndResume, lossLines, runFolder, trainFully } from "./killed-run.js";
+
+interface Rung {
+  readonly name: string;
+  readonly step: number;
+  readonly phase: string;
+  readonly value: number;
+  readonly rollBacks: number;
+}
+
+const rungIn = (run: string): Rung[] => {
+  const file = path.join(run, "alarms.jsonl");
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+  return lines.map((line) => JSON.parse(line) as Rung);
+};
+
+const tiny =
+  (...more: string[]) =>
+  (runs: string): string[] => ["experiment=tiny", `run.dir=${runs}`, "eval.rows=[trained-pair, closed-book]", ...more, "--quiet"];
+
+async function trained(words: (runs: string) => string[]): Promise<{ code: number | null; stderr: string; run: string }> {
+  const runs = mkdtempSync(path.join(tmpdir(), "tandem-collapse-"));
+  const { code, stderr } = await trainFully(words(runs));
+  return { code, stderr, run: runFolder(runs) ?? "" };
+}
+
+/** At a rate of 1 the embeddings fall onto one point within four steps. */
+const COLLAPSE = "train.contrastive.lr=1";
+/** Gold contexts and a decay that multiplies the weights by −99 in each step: no number after a few. */
+const EXPLODE = [
+  "train.schedule=[{phase: refresh}, {phase: generator, steps: 20, contexts: gold}]",
+  "train.generator.lr=10",
+  "train.generator.weight_decay=10",
+  "train.generator.clip=null",
+  "train.penalties.keyword.weight=0",
+  "train.penalties.ngram_repeat.weight=0",
+  "train.penalties.short_answer.weight=0",
+];
+
+describe("an alarm", () => {
+  it("of embeddings that fall onto one point rings with the bounds as they come, and not before", async () => {
+    const { code, stderr, run } = await trained(tiny(COLLAPSE));
+    expect(code, stderr).toBe(0);
+    const rung = rungIn(run);
+    expect(new Set(rung.map(({ name }) => name))).toEqual(new Set(["entropy", "rank", "uniformity"]));
+    expect(Math.min(...rung.map(({ step }) => step))).toBe(10);
+    expect(stderr).toContain("step 10, phase contrastive: alarm: rank is");
+    const validated = readFileSync(path.join(run, "validation/summary.jsonl"), "utf8").trimEnd().split("\n");
+    const [before, after] = validated.map((line) => (JSON.parse(line) as { health: { rank: number; uniformity: number } }).health);
+    expect(before?.rank).toBeGreaterThan(5);
+    expect(after?.rank).toBeLessThan(1.5);
+    expect(after?.uniformity).toBeGreaterThan(before?.uniformity ?? 0);
+  }, 120_000);
+
+  it("of few passages, of a hub and of repetition rings at a bound that an untrained pair is beyond", async () => {
+    const { code, stderr, run } = await trained(
+      tiny("train.alarms.unique_documents.below=0.9", "train.alarms.hubness.above=0.3", "train.alarms.repetition.above=0.05"),
+    );
+    expect(code, stderr).toBe(0);
+    expect(new Set(rungIn(run).map(({ name }) => name))).toEqual(new Set(["unique_documents", "hubness", "repetition"]));
+  }, 120_000);
+
+  it("of a loss that leaps rings in the steps that leap, once there are enough before them", async () => {
+    const { code, stderr, run } = await trained(
+      tiny(
+        "train.schedule=[{phase: generator, steps: 60}]",
+        "train.generator.lr=1",
+        "train.generator.warmup=50",
+        "train.generator.clip=null",
+        "train.audit.every=null",
+        "train.alarms.loss_spike.window=10",
+        "train.alarms.loss_spike.above=5",
+        "train.validate.after_each_phase=false",
+      ),
+    );
+    expect(code, stderr).toBe(0);
+    const rung = rungIn(run);
+    expect(rung.length).toBeGreaterThan(0);
+    expect(new Set(rung.map(({ name }) => name))).toEqual(new Set(["loss_spike"]));
+    const losses = new Map(lossLines(run).map(({ step, loss }) => [step as number, loss as number]));
+    for (const { step, value } of rung) {
+      expect(step).toBeGreaterThan(10);
+      expect(value).toBeGreaterThan(5);
+      const before = Array.from({ length: 10 }, (_, i) => losses.get(step - 1 - i) ?? NaN);
+      expect(losses.get(step)).toBeGreaterThan(Math.max(...before));
+    }
+  }, 120_000);
+});
+
+describe("what an alarm does", () => {
+  it("stop: ends with exit code 2 and one line, and rings again when resumed", async () => {
+    const { code, stderr, run } = await trained(tiny(COLLAPSE, "train.alarms.rank.action=stop"));
+    expect(code).toBe(2);
+    expect(stderr.trimEnd().split("\n").at(-1)).toMatch(/^tandem train: step 10, phase contrastive: alarm: rank is 1\.\d+, below 1\.5 /);
+    expect(stderr).not.toContain("    at ");
+    expect(listCheckpoints(path.join(run, "checkpoints")).at(-1)?.step).toBe(10);
+    expect((await trainFully(["--resume", run, "--quiet"])).code).toBe(2);
+  }, 120_000);
+
+  it("roll_back: goes on from the best checkpoint with lower rates, also after SIGKILL in the middle of it and later", async () => {
+    const words = tiny(
+      COLLAPSE,
+      "train.alarms.rank.action=roll_back",
+      "train.alarms.roll_back.factor=0.001",
+      "train.checkpoint.every=2",
+      "train.schedule=[{phase: generator, steps: 6}, {phase: contrastive, steps: 8}, {phase: refresh}]",
+    );
+    const { code, stderr, run: whole } = await trained(words);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("rolled back from step 14 to step 6");
+    const rates = lossLines(whole).filter(({ phase }) => phase === "contrastive");
+    expect(rates.map(({ step }) => step)).toEqual([7, 8, 9, 10, 11, 12, 13, 14]);
+    for (const { rate } of rates) expect(rate).toBeLessThanOrEqual(1e-3);
+    expect(rungIn(whole).filter(({ name }) => name === "rank")).toMatchObject([{ step: 14, rollBacks: 0 }]);
+    const { run, killed } = await killAndResume(words, 3, (folder, kill) => {
+      const file = path.join(folder, "metrics.jsonl");
+      // In the alarm, in what follows it, and after some of the steps that come again.
+      if (kill < 2) return rungIn(folder).length > 0;
+      return readFileSync(file, "utf8").split("\n").length - 1 >= 9;
+    });
+    expect(killed).toBe(3);
+    expectEqualRuns(run, whole);
+    expect(rungIn(run).filter(({ name }) => name === "rank")).toMatchObject([{ step: 14, rollBacks: 0 }]);
+  }, 300_000);
+
+  it("roll_back: ends the run where no checkpoint was validated, and where it was done often enough", async () => {
+    const unvalidated = await trained(
+      tiny(...EXPLODE, "train.alarms.not_a_number.action=roll_back", "train.validate.after_each_phase=false"),
+    );
+    expect(unvalidated.code).toBe(2);
+    expect(unvalidated.stderr).toContain("no checkpoint was validated yet");
+    const again = await trained(tiny(...EXPLODE, "train.alarms.not_a_number.action=roll_back", "train.alarms.roll_back.factor=0.9"));
+    expect(again.code).toBe(2);
+    expect(again.stderr).toContain("it was rolled back 2 times already");
+  }, 120_000);
+
+  it("a loss that is no number: stops as it comes; rolled back to a rate that bears it, the run ends well", async () => {
+    const stopped = await trained(tiny(...EXPLODE));
+    expect(stopped.code).toBe(2);
+    expect(stopped.stderr).toContain("the loss or its gradient is no number");
+    const { code, stderr, run } = await trained(
+      tiny(...EXPLODE, "train.alarms.not_a_number.action=roll_back", "train.alarms.roll_back.factor=0.0001"),
+    );
+    expect(code, stderr).toBe(0);
+    for (const { rate, phase } of lossLines(run)) if (phase === "generator") expect(rate).toBeLessThanOrEqual(1e-3);
+  }, 120_000);
+});
