@@ -2,6 +2,7 @@
  * Runs as tables and texts for a terminal. The figures are `src/tracking`'s; nothing is computed here. The trap: reasons and names are a stranger's text once run directories are passed on, so control characters
  * are taken out.
  */
+import type { RunsTest } from "../evaluation/test-runs.js";
 import type { RunComparison } from "../tracking/compare-runs.js";
 import { runLabel } from "../tracking/run-folder.js";
 import type { RunSummary } from "../tracking/run-summary.js";
@@ -50,6 +51,26 @@ export function compareText({ runs, config, report }: RunComparison): string {
   const differing = keys.length === 0 ? ["The configs are the same."] : table([["config", ...names], ...keys], 99);
   const scored = rows.length === 0 ? ["No run has a report yet."] : table([["report", "", ...names], ...rows], 2);
   return `${[...table(states, 99), "", ...differing, "", ...scored].join("\n")}\n`;
+}
+
+/** A metric a line: the difference, its interval, p, and how many documents have a say. */
+export function testText({ runs, against, comparison }: RunsTest): string {
+  const heads = ["", "difference", "95 % interval", "p", "questions", "documents", "that differ"];
+  const lines = Object.entries(comparison).map(([name, of]) => [
+    name,
+    signed(of.difference),
+    `${signed(of.interval[0])} to ${signed(of.interval[1])}`,
+    of.p < 0.0001 ? of.p.toExponential(1) : of.p.toFixed(4),
+    String(of.questions),
+    String(of.documents),
+    String(of.differing_documents),
+  ]);
+  const names = (folders: readonly string[]): string => folders.map((folder) => runLabel(folder)).join(", ");
+  return `${[names(runs), `against ${names(against)}`, "", ...table([heads, ...lines], 1)].join("\n")}\n`;
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(4)}`;
 }
 
 /** Facts of one run, one a line. */

@@ -7,9 +7,8 @@ import path from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import type { RunDirectory } from "../tracking/run-directory.js";
 import type { RunSummary } from "../tracking/run-summary.js";
-
-const ROOT = "runs";
-const LATEST = "latest";
+import { namedRun, ROOT } from "./named-run.js";
+import { test } from "./runs-test.js";
 
 interface ListArguments {
   folder: string;
@@ -157,28 +156,20 @@ const sync: CommandModule<object, SyncArguments> = {
 
 export const command: CommandModule = {
   command: "runs",
-  describe: "list, show and compare runs, send them to an MLflow server",
+  describe: "list, show, compare and test runs, send them to an MLflow server",
   builder: (yargs: Argv) =>
     yargs
       .command(list)
       .command(show)
       .command(compare)
+      .command(test)
       .command(sync)
-      .demandCommand(1, "say what to do: list, show, compare or sync")
+      .demandCommand(1, "say what to do: list, show, compare, test or sync")
       .example("$0 runs list", "every run in runs/")
       .example("$0 runs compare runs/<run> runs/<other>", "what differs")
       .example("$0 runs sync latest", "to an MLflow server"),
   handler: () => undefined,
 };
-
-/** A run directory by its path, or the newest one. */
-async function namedRun(name: string): Promise<RunDirectory> {
-  const { openRunDirectory } = await import("../tracking/run-directory.js");
-  if (name !== LATEST) return openRunDirectory(name.replace(/(?<=.)\/+$/, ""));
-  const { runsIn } = await import("../tracking/run-summary.js");
-  const newest = runsIn(ROOT).at(-1);
-  return newest ?? openRunDirectory(path.join(ROOT, LATEST));
-}
 
 function factsOf(
   run: RunDirectory,

@@ -32,16 +32,43 @@ export interface CompareOptions {
  * @throws Error when the questions differ: a bug
  */
 export function compareRows(row: readonly Answered[], base: readonly Answered[], options: CompareOptions): RowComparison {
-  if (row.length !== base.length || row.some(({ id }, i) => id !== base[i]?.id)) throw new Error("two rows of different questions");
+  return compareSystems([row], [base], options);
+}
+
+/**
+ * Compares two systems, each by the runs of several seeds, that answered the same questions in the same order: a question's value is its mean over a system's runs. What the seeds vary by is thus averaged, not tested; report the seeds one
+ * by one beside it.
+ * @throws Error when the questions differ or a system has no run
+ */
+export function compareSystems(
+  system: readonly (readonly Answered[])[],
+  other: readonly (readonly Answered[])[],
+  options: CompareOptions,
+): RowComparison {
+  const [first] = system;
+  if (first === undefined || other.length === 0) throw new Error("a system without runs");
+  for (const run of [...system, ...other])
+    if (run.length !== first.length || run.some(({ id }, i) => id !== first[i]?.id)) throw new Error("two rows of different questions");
   const compared = Object.entries(metrics(options.recallKs)).flatMap(([name, value]) => {
-    const pairs = row.flatMap((entry, i) => {
-      const other = base[i];
-      const [own, its] = [value(entry), other === undefined ? undefined : value(other)];
-      return own === undefined || its === undefined ? [] : [{ difference: own - its, document: entry.document }];
+    const pairs = first.flatMap(({ document }, i) => {
+      const [own, its] = [meanOver(system, i, value), meanOver(other, i, value)];
+      return own === undefined || its === undefined ? [] : [{ difference: own - its, document }];
     });
     return pairs.length === 0 ? [] : [[name, differenceOf(pairs, options)] as const];
   });
   return Object.fromEntries(compared);
+}
+
+/** A question's mean over runs; undefined where a run lacks the metric. */
+function meanOver(runs: readonly (readonly Answered[])[], question: number, value: Value): number | undefined {
+  let sum = 0;
+  for (const run of runs) {
+    const entry = run[question];
+    const own = entry === undefined ? undefined : value(entry);
+    if (own === undefined) return undefined;
+    sum += own;
+  }
+  return sum / runs.length;
 }
 
 type Value = (entry: Answered) => number | undefined;
