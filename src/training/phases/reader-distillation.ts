@@ -249,6 +249,7 @@ function likelihoodOptions(options: ReaderPhaseOptions, isReaderTrained: boolean
     seed,
     dropout: dropout && isReaderTrained,
     tokensAtOnce,
+    promptsOfQuestion: isReaderTrained ? 1 : options.passages,
     precision,
     ...(device === undefined ? {} : { device }),
   };
@@ -314,5 +315,7 @@ function withoutGraph(terms: LossTerms): LossTerms {
 
 /** Of the encoder and the reader. */
 function tokensOf(options: ReaderPhaseOptions, { queries, passages, prompts }: ChosenPassages): number {
-  return paddedTokens(options, queries) + paddedTokens(options, passages) + promptTokens(options, prompts);
+  const isReaderTrained = options.trainsReader === true && teachesReader(options.loss);
+  const scored = promptTokens(likelihoodOptions(options, isReaderTrained), prompts);
+  return paddedTokens(options, queries) + paddedTokens(options, passages) + scored;
 }

@@ -12,10 +12,11 @@ import { scope } from "../../engine/scope.js";
 import { indices, ops, type Tensor } from "../../engine/tensor.js";
 import type { TrainingPrompt } from "../../generation/prompt.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
-import { answerPositions } from "../answer-positions.js";
+import { answerPositions, type AnswerPositions } from "../answer-positions.js";
 import { cutByBudget } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { atLeastF32 } from "../losses/precision.js";
+import { sharedTokens, withoutFirst, withSharedPrefix } from "./shared-prefix.js";
 
 export interface LikelihoodOptions {
   readonly model: Pick<Gpt2, "forward" | "logitsAt">;
@@ -24,6 +25,8 @@ export interface LikelihoodOptions {
   readonly dropout: boolean;
   /** Most tokens of a forward pass, padding included; a longer prompt has one of its own. */
   readonly tokensAtOnce: number;
+  /** Prompts that follow each other and belong to one question: what they begin with alike is computed once. Only without a graph and without dropout. Default 1. */
+  readonly promptsOfQuestion?: number;
   readonly precision?: "bf16" | "f16" | undefined;
   readonly device?: string;
 }
@@ -39,8 +42,13 @@ export interface ScoredPrompt {
  */
 export function answerLikelihoods(options: LikelihoodOptions, prompts: readonly ScoredPrompt[], step: number): Tensor {
   const longest = longestAnswer(prompts);
-  const parts = partsOf(options, prompts);
-  const rows = parts.map((part) => likelihoodsOf(options, chosen(prompts, part), step, longest));
+  const { groups, alone } = groupsOf(options, prompts);
+  const cut = partsOf(options, alone, prompts);
+  const parts = [...groups.map(({ members }) => members), ...cut];
+  const rows = [
+    ...groups.map(({ members, shared }) => sharedLikelihoods(options, chosen(prompts, members), shared, longest)),
+    ...cut.map((part) => likelihoodsOf(options, chosen(prompts, part), step, longest)),
+  ];
   const back = new Int32Array(prompts.length);
   for (const [place, index] of parts.flat().entries()) back[index] = place;
   const joined_CA = ops.cat(rows, 0);
@@ -50,7 +58,7 @@ export function answerLikelihoods(options: LikelihoodOptions, prompts: readonly 
 /** Scores again, part by part, and adds ∂⟨likelihoods, gradient_CA⟩/∂θ to the reader's gradients. */
 export function backwardLikelihoods(options: LikelihoodOptions, prompts: readonly ScoredPrompt[], step: number, gradient_CA: Tensor): void {
   const longest = longestAnswer(prompts);
-  for (const part of partsOf(options, prompts)) {
+  for (const part of partsOf(options, [...prompts.keys()], prompts)) {
     scope(() => {
       const rows_BA = enableGrad(() => likelihoodsOf(options, chosen(prompts, part), step, longest));
       rows_BA.backward(gradient_CA.indexSelect(0, indices(part, undefined, gradient_CA.device)));
@@ -63,19 +71,51 @@ export function answerLengths(prompts: readonly ScoredPrompt[]): Int32Array {
   return Int32Array.from(prompts, ({ prompt }) => (prompt.answers[0]?.end ?? 0) - (prompt.answers[0]?.start ?? 0));
 }
 
-/** What is computed: prompts × the longest, forward pass by forward pass. */
-export function promptTokens(options: Pick<LikelihoodOptions, "tokensAtOnce">, prompts: readonly ScoredPrompt[]): number {
-  const widths = partsOf(options, prompts).map((part) => part.length * Math.max(...part.map((index) => lengthOf(prompts[index]))));
-  return widths.reduce((sum, tokens) => sum + tokens, 0);
+/** What is computed: prompts × the longest, forward pass by forward pass, and what is shared once. */
+export function promptTokens(
+  options: Pick<LikelihoodOptions, "tokensAtOnce" | "promptsOfQuestion">,
+  prompts: readonly ScoredPrompt[],
+): number {
+  const widthOf = (part: readonly number[]): number => Math.max(...part.map((index) => lengthOf(prompts[index])));
+  const { groups, alone } = groupsOf(options, prompts);
+  const widths = partsOf(options, alone, prompts).map((part) => part.length * widthOf(part));
+  const ofGroups = groups.map(({ members, shared }) => shared + members.length * (widthOf(members) - shared));
+  return [...widths, ...ofGroups].reduce((sum, tokens) => sum + tokens, 0);
+}
+
+/** A question's prompts, by number, with the tokens that all of them begin with. */
+interface Group {
+  readonly members: readonly number[];
+  readonly shared: number;
+}
+
+/** The questions whose prompts begin alike for long enough, and the prompts of all others. */
+function groupsOf(
+  { promptsOfQuestion: k = 1 }: Pick<LikelihoodOptions, "promptsOfQuestion">,
+  prompts: readonly ScoredPrompt[],
+): { groups: Group[]; alone: number[] } {
+  const groups: Group[] = [];
+  const alone: number[] = [];
+  for (let start = 0; start < prompts.length; start += k) {
+    const members = Array.from({ length: Math.min(k, prompts.length - start) }, (_, i) => start + i);
+    const shared = sharedTokens(chosen(prompts, members).map(({ prompt }) => prompt));
+    if (shared > 0) groups.push({ members, shared });
+    else alone.push(...members);
+  }
+  return { groups, alone };
 }
 
 function longestAnswer(prompts: readonly ScoredPrompt[]): number {
   return answerLengths(prompts).reduce((most, length) => Math.max(most, length), 1);
 }
 
-/** Numbers of the prompts in passes of like length. */
-function partsOf({ tokensAtOnce }: Pick<LikelihoodOptions, "tokensAtOnce">, prompts: readonly ScoredPrompt[]): number[][] {
-  const byLength = Array.from(prompts.keys()).sort((a, b) => lengthOf(prompts[a]) - lengthOf(prompts[b]));
+/** Numbers of some prompts in passes of like length. */
+function partsOf(
+  { tokensAtOnce }: Pick<LikelihoodOptions, "tokensAtOnce">,
+  members: readonly number[],
+  prompts: readonly ScoredPrompt[],
+): number[][] {
+  const byLength = members.toSorted((a, b) => lengthOf(prompts[a]) - lengthOf(prompts[b]));
   return cutByBudget(byLength, (index) => lengthOf(prompts[index]), tokensAtOnce);
 }
 
@@ -100,16 +140,44 @@ function likelihoodsOf(options: LikelihoodOptions, scored: readonly ScoredPrompt
     );
     const dropout = options.dropout ? { seed: hash32(options.seed, 0x72656164), step, examples_B } : undefined;
     const rows_N = indices(positions.rows_N, undefined, device);
+    const logits_NV = autocast(options.precision, () => model.logitsAt(model.forward({ ids_BT, dropout }), rows_N), deviceType(device));
+    return ofAnswers(logits_NV, positions, longest, device);
+  });
+}
+
+/** One question's prompts behind what they share: (K,A). */
+function sharedLikelihoods(options: LikelihoodOptions, scored: readonly ScoredPrompt[], shared: number, longest: number): Tensor {
+  const { model, device = "cpu" } = options;
+  const [first] = scored;
+  if (first === undefined) throw new Error("a question without prompts");
+  return scope(() => {
+    const positions = answerPositions(scored.map(({ prompt }) => withoutFirst(prompt, shared)));
+    const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
+    const rows_N = indices(positions.rows_N, undefined, device);
+    const place = { prompt: first.prompt, shared, copies: scored.length, rest: positions.width, device };
     const logits_NV = autocast(
       options.precision,
-      () => model.logitsAt(model.forward({ ids_BT, dropout }), rows_N),
-      device.startsWith("cuda") ? "cuda" : "cpu",
+      () =>
+        withSharedPrefix(
+          (input) => model.forward(input),
+          place,
+          (past) => model.logitsAt(model.forward({ ids_BT, past }), rows_N),
+        ),
+      deviceType(device),
     );
-    const targets_N1 = indices(positions.targets_N, undefined, device).unsqueeze(1);
-    const log_N = atLeastF32(logits_NV).logSoftmax(-1).gather(1, targets_N1).squeeze(1);
-    // Each answer's tokens go to a row of their own; what stays is 0.
-    const places = positions.lengths.flatMap((length, row) => Array.from({ length }, (_, t) => row * longest + t));
-    const empty = ops.zeros([scored.length * longest], log_N.dtype, device);
-    return empty.scatter(0, indices(places, undefined, device), log_N).reshape([scored.length, longest]);
+    return ofAnswers(logits_NV, positions, longest, device);
   });
+}
+
+/** log p of the targets, each answer's tokens in a row of its own; what stays is 0. */
+function ofAnswers(logits_NV: Tensor, positions: AnswerPositions, longest: number, device: string): Tensor {
+  const targets_N1 = indices(positions.targets_N, undefined, device).unsqueeze(1);
+  const log_N = atLeastF32(logits_NV).logSoftmax(-1).gather(1, targets_N1).squeeze(1);
+  const places = positions.lengths.flatMap((length, row) => Array.from({ length }, (_, t) => row * longest + t));
+  const empty = ops.zeros([positions.prompts * longest], log_N.dtype, device);
+  return empty.scatter(0, indices(places, undefined, device), log_N).reshape([positions.prompts, longest]);
+}
+
+function deviceType(device: string): "cuda" | "cpu" {
+  return device.startsWith("cuda") ? "cuda" : "cpu";
 }
