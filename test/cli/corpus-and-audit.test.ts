@@ -9,7 +9,7 @@ import { command as audit } from "../../src/cli/audit.js";
 import { command as corpus } from "../../src/cli/corpus.js";
 import { PassageStore } from "../../src/corpus/passage-store.js";
 import type { CorpusReport } from "../../src/corpus/build-corpus.js";
-import type { AuditRow } from "../../src/training/gradient-audit.js";
+import type { ConfigAudit } from "../../src/job/audit-config.js";
 import { faultOf } from "../job/fault-of.js";
 import { ARTICLES, jsonLines, makeFiles, tinyWords, trainTiny } from "../job/trained-run.js";
 import { captured } from "./captured.js";
@@ -87,7 +87,14 @@ describe("tandem audit", () => {
     for (const term of ["generator/answer", "generator/keyword_coverage", "generator/short_answer", "contrastive/contrastive"])
       expect(out).toMatch(new RegExp(`^${term}: \\d+ of \\d+ tensors have a gradient`, "m"));
     const { out: json } = await captured(audit, ["audit", ...tinyWords(folder), "--json", "--quiet"]);
-    const rows = JSON.parse(json) as AuditRow[];
+    const { pairs: rows, cuts } = JSON.parse(json) as ConfigAudit;
+    expect(cuts.map(({ phase }) => phase)).toEqual(["generator", "contrastive"]);
+    for (const { difference, phase } of cuts) {
+      // Not 0: two parts were really added up. f32 rounds their sums otherwise.
+      expect(difference).toBeGreaterThan(0);
+      expect(difference).toBeLessThan(1e-4);
+      expect(out).toMatch(new RegExp(`^${phase}: a step in parts has the whole batch's gradient`, "m"));
+    }
     expect(rows.filter(({ status }) => status === "alive").length).toBeGreaterThan(60);
     for (const { status, largest } of rows) if (status === "alive") expect(largest).toBeGreaterThan(0);
   });
