@@ -70,7 +70,16 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
     type: "note",
     text: `validation after ${position.phase}, step ${step}: EM ${em.toFixed(3)}, F1 ${f1.toFixed(3)}${first === null || first === undefined ? "" : `, recall@1 ${first.toFixed(3)}`}`,
   });
+  noteMetrics(state, row);
   noteBest(run, state, row, step);
+}
+
+/** What conditions and early stopping look at; what couldn't be measured keeps no older value. */
+function noteMetrics({ progress }: RunState, { em, f1, rouge_l, mrr, recall }: Scores): void {
+  const measured = { em, f1, rouge_l, mrr, ...Object.fromEntries(Object.entries(recall).map(([k, value]) => [`recall@${k}`, value])) };
+  const others = Object.entries(progress.metrics).filter(([name]) => !(name in measured));
+  const known = Object.entries(measured).filter((entry): entry is [string, number] => entry[1] !== null);
+  progress.metrics = Object.fromEntries([...others, ...known]);
 }
 
 /** The summary holds each step once: what a resumed run does again replaces what was there. */
