@@ -31,12 +31,18 @@ export interface SettingFault {
 
 /** `with` as dotted keys of the `train` section, each with the value; what has no place there is left to {@link settingFaults}. */
 export function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> {
-  return new Map([...written(entry)].flatMap(([key, value]) => (keyOf(entry.phase, key) === undefined ? [] : [[keyOf(entry.phase, key) ?? "", value] as const])));
+  return new Map(
+    [...written(entry)].flatMap(([key, value]) =>
+      keyOf(entry.phase, key) === undefined ? [] : [[keyOf(entry.phase, key) ?? "", value] as const],
+    ),
+  );
 }
 
 /** Whether an entry's rate runs over its own steps. */
 export function hasOwnCourse(entry: Pick<Entry, "phase" | "with">): boolean {
-  return [...settingsOf(entry).keys()].some((key) => COURSE_KEYS.includes(key.slice(key.lastIndexOf(".") + 1)) && !key.startsWith("penalties."));
+  return [...settingsOf(entry).keys()].some(
+    (key) => COURSE_KEYS.includes(key.slice(key.lastIndexOf(".") + 1)) && !key.startsWith("penalties."),
+  );
 }
 
 /** The config that an entry's phase is made from: the run's own, with the entry's settings over it. */
@@ -111,7 +117,11 @@ function written({ with: settings }: Pick<Entry, "with">): Map<string, unknown> 
 }
 
 function leaves(): Map<string, Leaf<unknown>> {
-  return new Map(schemaLeaves(trainSchema as Section).filter(({ leaf }) => isLeaf(leaf)).map(({ key, leaf }) => [key, leaf]));
+  return new Map(
+    schemaLeaves(trainSchema as Section)
+      .filter(({ leaf }) => isLeaf(leaf))
+      .map(({ key, leaf }) => [key, leaf]),
+  );
 }
 
 function put(tree: unknown, [key = "", ...rest]: readonly string[], value: unknown): unknown {

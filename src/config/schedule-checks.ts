@@ -96,7 +96,12 @@ function isValidatedBefore({ train }: TandemConfig, index: number): boolean {
   return (each && before.length > 0) || (every !== null && steps >= every);
 }
 
-function requireRecall({ eval: { recall_at: measured } }: TandemConfig, refuse: Check["refuse"], key: string, metrics: readonly string[]): void {
+function requireRecall(
+  { eval: { recall_at: measured } }: TandemConfig,
+  refuse: Check["refuse"],
+  key: string,
+  metrics: readonly string[],
+): void {
   for (const metric of metrics) {
     const k = /^recall@(\d+)$/.exec(metric)?.[1];
     if (k !== undefined && !measured.includes(Number(k)))
@@ -149,10 +154,16 @@ function checkEnds({ config, refuse }: Check): void {
   const isValidated = validate.after_each_phase || validate.every !== null;
   if (stopping.metric !== null) {
     requireRecall(config, refuse, "train.early_stopping.metric", [stopping.metric]);
-    if (!isValidated) refuse("train.early_stopping.metric", "is never measured", "set train.validate.every or train.validate.after_each_phase");
+    if (!isValidated)
+      refuse("train.early_stopping.metric", "is never measured", "set train.validate.every or train.validate.after_each_phase");
   }
   if (!checkpoint.load_best) return;
-  if (!checkpoint.keep_best) refuse("train.checkpoint.load_best", "is set, but the best checkpoint isn't kept", "train.checkpoint.keep_best=true");
+  if (!checkpoint.keep_best)
+    refuse("train.checkpoint.load_best", "is set, but the best checkpoint isn't kept", "train.checkpoint.keep_best=true");
   if (!isValidated)
-    refuse("train.checkpoint.load_best", "is set, but no validation says which is best", "set train.validate.every or train.validate.after_each_phase");
+    refuse(
+      "train.checkpoint.load_best",
+      "is set, but no validation says which is best",
+      "set train.validate.every or train.validate.after_each_phase",
+    );
 }

@@ -66,14 +66,24 @@ function checkCourses(config: TandemConfig, schedule: readonly ScheduledPhase[])
 export function checkMetrics(config: TandemConfig, valid: readonly Question[]): void {
   const { schedule, early_stopping: stopping } = config.train;
   const named = schedule.flatMap(({ until, when }, index) =>
-    [until, when].flatMap((text) => (text === null ? [] : metricsIn(parseCondition(text)).map((metric) => ({ metric, where: `train.schedule.${index}` })))),
+    [until, when].flatMap((text) =>
+      text === null ? [] : metricsIn(parseCondition(text)).map((metric) => ({ metric, where: `train.schedule.${index}` })),
+    ),
   );
   if (stopping.metric !== null) named.push({ metric: stopping.metric, where: "train.early_stopping.metric" });
   for (const { metric, where } of named.filter((own) => isValidationMetric(own.metric))) {
     if (valid.length === 0)
-      throw new UserError({ where, what: `asks for ${metric}, and there are no validation questions`, remedy: "give data.questions.valid or data.questions.split.valid" });
+      throw new UserError({
+        where,
+        what: `asks for ${metric}, and there are no validation questions`,
+        remedy: "give data.questions.valid or data.questions.split.valid",
+      });
     if (/^(mrr|recall@)/.test(metric) && valid.every(({ passageIds }) => passageIds.length === 0))
-      throw new UserError({ where, what: `asks for ${metric}, and no validation question names a gold passage`, remedy: "ask for em, f1 or rouge_l" });
+      throw new UserError({
+        where,
+        what: `asks for ${metric}, and no validation question names a gold passage`,
+        remedy: "ask for em, f1 or rouge_l",
+      });
   }
 }
 

@@ -12,7 +12,10 @@ export function loadBest({ config, places, state, report }: OpenRun): string | u
   if (!isWanted) return undefined;
   const { best } = state.progress;
   if (best === undefined) {
-    report({ type: "warning", text: `no validation measured ${metric}: the exported pair is the last one, though train.checkpoint.load_best is set` });
+    report({
+      type: "warning",
+      text: `no validation measured ${metric}: the exported pair is the last one, though train.checkpoint.load_best is set`,
+    });
     return undefined;
   }
   const checkpoint = listCheckpoints(places.checkpoints).find(({ step }) => step === best.step);

@@ -122,7 +122,11 @@ async function trainRun(run: OpenRun, log: RunLog, { stopRequested, unsaved }: T
 }
 
 /** A loss that the phase doesn't have never ends it: said as soon as that can be known. */
-function warnUnmeasured({ config, schedule, report }: OpenRun, { phaseIndex, stepInPhase }: SchedulePosition, { progress }: RunState): void {
+function warnUnmeasured(
+  { config, schedule, report }: OpenRun,
+  { phaseIndex, stepInPhase }: SchedulePosition,
+  { progress }: RunState,
+): void {
   if (stepInPhase + 1 !== config.train.conditions.window) return;
   for (const metric of unmeasuredLosses(schedule[phaseIndex]?.until, progress.metrics))
     report({ type: "warning", text: `train.schedule.${phaseIndex}.until waits for ${metric}, which no step of this phase measures` });

@@ -13,7 +13,15 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { readJson } from "../storage/json-file.js";
 import { readSafetensors, writeSafetensors, type SafetensorsDtype } from "../storage/safetensors.js";
-import { newProgress, type BestValidation, type Fingerprint, type Improvement, type Progress, type RunState, type StepLosses } from "./run-state.js";
+import {
+  newProgress,
+  type BestValidation,
+  type Fingerprint,
+  type Improvement,
+  type Progress,
+  type RunState,
+  type StepLosses,
+} from "./run-state.js";
 import type { Transition } from "./schedule.js";
 
 /** Raised when the meaning of a checkpoint's files changes. 2: with the schedule's transitions. */

@@ -52,7 +52,8 @@ export function decideEnd(
   done = progress.step,
 ): Transition | undefined {
   const until = schedule[phaseIndex]?.until;
-  if (until === undefined || progress.transitions.some(({ entry }) => entry === phaseIndex) || !holds(until, progress.metrics)) return undefined;
+  if (until === undefined || progress.transitions.some(({ entry }) => entry === phaseIndex) || !holds(until, progress.metrics))
+    return undefined;
   return left(progress, phaseIndex, `${until.text} holds: ${measuredText(until, progress.metrics)}`, done);
 }
 

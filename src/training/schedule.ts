@@ -88,7 +88,11 @@ export function totalSteps(schedule: readonly ScheduledPhase[], transitions: rea
 }
 
 /** The entries with the steps that they take, those passed over left out. What has no end yet ends at `done`. */
-export function takenPhases(schedule: readonly ScheduledPhase[], transitions: readonly Transition[], done: number): { phase: string; steps: number }[] {
+export function takenPhases(
+  schedule: readonly ScheduledPhase[],
+  transitions: readonly Transition[],
+  done: number,
+): { phase: string; steps: number }[] {
   return spansOf(schedule, transitions).flatMap(({ entry: { phase }, start, end }) => {
     const steps = (end === Infinity ? Math.max(start, done) : end) - start;
     return steps > 0 ? [{ phase, steps }] : [];

@@ -140,8 +140,7 @@ function decisionsOf({ schedule, window = 1 }: TrainerOptions): { schedule: read
 function noteDue({ schedule, validateEvery }: TrainerOptions, { phaseIndex, phase }: SchedulePosition, { progress }: RunState): void {
   progress.isPhaseEndDue = spansOf(schedule, progress.transitions)[phaseIndex]?.end === progress.step;
   const isTraining = phase !== "refresh" && schedule[phaseIndex]?.isBeside !== true;
-  progress.isValidationDue =
-    !progress.isPhaseEndDue && isTraining && validateEvery !== undefined && progress.step % validateEvery === 0;
+  progress.isValidationDue = !progress.isPhaseEndDue && isTraining && validateEvery !== undefined && progress.step % validateEvery === 0;
 }
 
 function isDue({ progress }: RunState): boolean {

@@ -31,10 +31,7 @@ export class PhaseMaker {
   readonly #others = new Map<string, PhaseMaker>();
 
   /** @param open opens what an index found, by the artefact's name */
-  constructor(
-    parts: PhaseParts,
-    open: (name: string) => RetrievedRows = (name) => openRetrieved(parts, name, parts.questions.length),
-  ) {
+  constructor(parts: PhaseParts, open: (name: string) => RetrievedRows = (name) => openRetrieved(parts, name, parts.questions.length)) {
     this.#parts = parts;
     this.#open = open;
     this.#goldRows = parts.questions.map(({ passageIds }) =>
@@ -109,7 +106,11 @@ export class PhaseMaker {
     };
     const maker = new PhaseMaker({ ...this.#parts, config }, () => ({ k, rowsOf }));
     if (position.phase === "contrastive" && this.goldCount < 2)
-      return trained(maker.retriever.contrastive(undefined, { k: 1, rowsOf: (question) => rowsOf(question).slice(0, 1) }), "retriever", train.contrastive);
+      return trained(
+        maker.retriever.contrastive(undefined, { k: 1, rowsOf: (question) => rowsOf(question).slice(0, 1) }),
+        "retriever",
+        train.contrastive,
+      );
     return maker.#made({ ...position, stepsOfKind: 1 }, position.refreshes > 0 ? { retrieval: "standing in" } : {});
   }
 
