@@ -190,8 +190,14 @@ export function freeKeys(options: LeafOptions): Leaf<Readonly<Record<string, str
 /** Settings of keys that another section has; who reads them checks each by its own leaf. null: none. */
 export function settings(options: LeafOptions): Leaf<Readonly<Record<string, unknown>> | null> {
   return leaf("map", { ...options, default: null }, {}, (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("expected keys with their values");
+    if (!areKeys(value)) throw new Error("expected keys with their values");
   });
+}
+
+function areKeys(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const isNested = (below: unknown): boolean => typeof below === "object" && below !== null && !Array.isArray(below);
+  return Object.entries(value).every(([key, below]) => /^[a-z][a-z0-9_.]*$/i.test(key) && (!isNested(below) || areKeys(below)));
 }
 
 function leaf<Value>(

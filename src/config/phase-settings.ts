@@ -3,7 +3,7 @@
  * config that the entry's phase is built from. The trap: what the optimiser was made with (betas, eps, weight_decay) belongs to the whole run, since its moments do.
  */
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
-import { nearestKeys, didYouMean } from "./nearest.js";
+import { didYouMean, nearestKeys, nearestNames } from "./nearest.js";
 import { schemaKeys, schemaLeaves } from "./schema-keys.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES, train as trainSchema } from "./schema-train.js";
@@ -101,7 +101,10 @@ function nearest(phase: string, key: string): string {
   const own = section === undefined ? [] : schemaKeys((trainSchema as Section)[section] as Section);
   const others = othersOf(phase).flatMap((name) => schemaKeys((trainSchema as Section)[name] as Section, `${name}.`));
   const names = [...own, ...others].filter((name) => OF_THE_RUN[name.slice(name.lastIndexOf(".") + 1)] === undefined);
-  return didYouMean(nearestKeys(key, names), section === undefined ? "take it out" : `see train.${section}`);
+  return didYouMean(
+    nearestNames(key, names).length > 0 ? nearestNames(key, names) : nearestKeys(key, names),
+    section === undefined ? "take it out" : `see train.${section}`,
+  );
 }
 
 /** The keys as they were written, nested ones dotted. */

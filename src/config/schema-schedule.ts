@@ -43,7 +43,7 @@ const phaseFields = section("One phase of the schedule.", {
     default: null,
   }),
   with: settings({
-    doc: "Settings for this phase alone: keys of its section, and of the penalties: {lr: 1e-4, penalties.short_answer.weight: 0.1}. A key of the rate's course gives the phase a course of its own over its own steps.",
+    doc: "Settings for this phase alone: keys of its section, and of the penalties: {lr: 1e-4, penalties: {short_answer: {weight: 0.1}}}. A key of the rate's course gives the phase a course of its own over its own steps.",
   }),
 });
 
