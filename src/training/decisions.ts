@@ -40,7 +40,7 @@ export function decideStep(
   if (entry === undefined || position.stepInPhase + 1 === position.steps) return undefined;
   const done = progress.step + 1;
   if (entry.minutes !== undefined && progress.seconds >= 60 * entry.minutes)
-    return left(progress, position.phaseIndex, `${entry.minutes} minutes are over`, done);
+    return left(progress, position.phaseIndex, `its ${entry.minutes} min are over`, done);
   return decideEnd(schedule, position, progress, done);
 }
 
