@@ -70,6 +70,8 @@ export function saveCheckpoint(folder: string, state: RunState): string {
   const stored: StoredState = {
     format: CHECKPOINT_FORMAT,
     ...progress,
+    // JSON has no other numbers, and a condition is decided by none of them.
+    metrics: Object.fromEntries(Object.entries(progress.metrics).filter(([, value]) => Number.isFinite(value))),
     best: progress.best ?? null,
     improvement: progress.improvement ?? null,
     models: [...trainables.keys()],
@@ -193,7 +195,10 @@ function isTold({ transitions, metrics, recent, seconds }: Partial<StoredState>)
     transitions.every(isTransition) &&
     isRecord &&
     Array.isArray(recent) &&
-    recent.every((step: Partial<StepLosses> | null) => typeof step?.loss === "number" && typeof step.terms === "object") &&
+    recent.every(
+      (step: Partial<StepLosses> | null) =>
+        typeof step?.loss === "number" && typeof step.terms === "object" && (step.terms as unknown) !== null,
+    ) &&
     typeof seconds === "number" &&
     seconds >= 0
   );

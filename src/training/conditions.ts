@@ -1,6 +1,6 @@
 /**
- * Conditions of the schedule, decided: a comparison of a metric's latest value with a number. How they are written is the configuration's. The trap: a metric without a value decides nothing: it is neither below nor
- * above.
+ * Conditions of the schedule, decided: a comparison of a metric's latest value with a number. How they are written is the configuration's. The trap: a metric without a finite value decides nothing: it is neither
+ * below nor above.
  */
 
 interface Comparison {
@@ -47,7 +47,7 @@ export function isLoss(metric: string): boolean {
 }
 
 function isTrue({ relation, bound }: Comparison, value: number | undefined): boolean {
-  if (value === undefined) return false;
+  if (value === undefined || !Number.isFinite(value)) return false;
   if (relation === "<") return value < bound;
   if (relation === "<=") return value <= bound;
   return relation === ">" ? value > bound : value >= bound;

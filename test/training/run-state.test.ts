@@ -5,7 +5,14 @@
 import { describe, expect, it } from "vitest";
 import { engineFacts } from "../../src/engine/info.js";
 import { ops } from "../../src/engine/tensor.js";
-import { fingerprint, fingerprintDifferences, newProgress, newRunState, trainable, type Fingerprint } from "../../src/training/run-state.js";
+import {
+  fingerprint,
+  fingerprintDifferences,
+  newProgress,
+  newRunState,
+  trainable,
+  type Fingerprint,
+} from "../../src/training/run-state.js";
 
 const here = fingerprint({ workers: 1, device: "cpu", precision: "f32" });
 

@@ -15,7 +15,10 @@ const entry = fc.oneof(
 
 /** A schedule as a run would go through it: each entry is passed over, left early or ended, by chance; those without an end are always left. */
 const course = fc
-  .array(fc.record({ entry, fate: fc.constantFrom("whole", "early", "over"), after: fc.integer({ min: 1, max: 8 }) }), { minLength: 1, maxLength: 8 })
+  .array(fc.record({ entry, fate: fc.constantFrom("whole", "early", "over"), after: fc.integer({ min: 1, max: 8 }) }), {
+    minLength: 1,
+    maxLength: 8,
+  })
   .map((plan) => {
     const schedule = plan.map((part): ScheduledPhase => part.entry);
     const transitions: Transition[] = [];
@@ -106,7 +109,13 @@ describe("the rate's course", () => {
 
   it("leaves out what was left early, so that it ends where it was planned to; batches leave out nothing", () => {
     const early: Transition[] = [{ entry: 0, step: 3, reason: "enough" }];
-    expect(positionAt(schedule, 7, early)).toMatchObject({ phaseIndex: 2, stepOfKind: 7, courseStep: 10, courseSteps: 16, stepsOfKind: 20 });
+    expect(positionAt(schedule, 7, early)).toMatchObject({
+      phaseIndex: 2,
+      stepOfKind: 7,
+      courseStep: 10,
+      courseSteps: 16,
+      stepsOfKind: 20,
+    });
     expect(positionAt(schedule, 12, early)).toMatchObject({ courseStep: 15, courseSteps: 16 });
   });
 
