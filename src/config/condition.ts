@@ -21,19 +21,25 @@ const LONGEST = 300;
 
 const TOKEN = /\s*(?:(?<relation><=|>=|<|>)|(?<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w@/.])|(?<word>[A-Za-z_][\w@/-]*))/y;
 
-/** Metrics that a validation measures; each may be waited for and compared. */
-const VALIDATED = ["em", "f1", "rouge_l", "mrr", "recall@K"];
-/** Metrics of the phase's last steps. */
-const MEASURED_IN_STEPS = ["loss", "loss/<term>"];
+/** What may be waited for and compared, and who measures it: whoever writes another metric into the run's progress adds a line. */
+const METRICS: readonly { readonly shown: string; readonly pattern: RegExp; readonly from: "validation" | "steps" }[] = [
+  { shown: "em", pattern: /^em$/, from: "validation" },
+  { shown: "f1", pattern: /^f1$/, from: "validation" },
+  { shown: "rouge_l", pattern: /^rouge_l$/, from: "validation" },
+  { shown: "mrr", pattern: /^mrr$/, from: "validation" },
+  { shown: "recall@K", pattern: /^recall@\d+$/, from: "validation" },
+  { shown: "loss", pattern: /^loss$/, from: "steps" },
+  { shown: "loss/<term>", pattern: /^loss\/\w+$/, from: "steps" },
+];
 
 /** Whether a name is a validation's metric. */
 export function isValidationMetric(name: string): boolean {
-  return /^(em|f1|rouge_l|mrr|recall@\d+)$/.test(name);
+  return METRICS.some(({ pattern, from }) => from === "validation" && pattern.test(name));
 }
 
 /** Whether a name is a metric of the phase's own steps. */
 export function isStepMetric(name: string): boolean {
-  return name === "loss" || /^loss\/\w+$/.test(name);
+  return METRICS.some(({ pattern, from }) => from === "steps" && pattern.test(name));
 }
 
 /**
@@ -85,8 +91,8 @@ function tokens(text: string): string[] {
 function comparison([metric = "", relation = "", bound = ""]: readonly string[]): Comparison {
   if (!/^[A-Za-z_]/.test(metric) || metric === "and" || metric === "or")
     throw new Error(`expected a comparison such as 'loss < 0.5'${metric === "" ? "" : ` where '${metric}' stands`}`);
-  if (!isValidationMetric(metric) && !isStepMetric(metric)) {
-    const names = [...VALIDATED, ...MEASURED_IN_STEPS];
+  if (!METRICS.some(({ pattern }) => pattern.test(metric))) {
+    const names = METRICS.map(({ shown }) => shown);
     throw new Error(`expected a metric (${names.join(", ")}), not '${metric}'${nearTo(metric, names)}`);
   }
   if (relation !== "<" && relation !== "<=" && relation !== ">" && relation !== ">=")

@@ -30,7 +30,7 @@ export interface SettingFault {
 }
 
 /** `with` as dotted keys of the `train` section, each with the value; what has no place there is left to {@link settingFaults}. */
-export function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> {
+function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> {
   return new Map(
     [...written(entry)].flatMap(([key, value]) =>
       keyOf(entry.phase, key) === undefined ? [] : [[keyOf(entry.phase, key) ?? "", value] as const],

@@ -64,13 +64,14 @@ function checkCourses(config: TandemConfig, schedule: readonly ScheduledPhase[])
 
 /** Metrics that decide something must be measured: there must be validation questions, and for retrieval's metrics some that name a gold passage. @throws UserError */
 export function checkMetrics(config: TandemConfig, valid: readonly Question[]): void {
-  const { schedule, early_stopping: stopping } = config.train;
+  const { schedule, early_stopping: stopping, checkpoint } = config.train;
   const named = schedule.flatMap(({ until, when }, index) =>
     [until, when].flatMap((text) =>
       text === null ? [] : metricsIn(parseCondition(text)).map((metric) => ({ metric, where: `train.schedule.${index}` })),
     ),
   );
   if (stopping.metric !== null) named.push({ metric: stopping.metric, where: "train.early_stopping.metric" });
+  if (checkpoint.load_best) named.push({ metric: checkpoint.metric, where: "train.checkpoint.load_best" });
   for (const { metric, where } of named.filter((own) => isValidationMetric(own.metric))) {
     if (valid.length === 0)
       throw new UserError({

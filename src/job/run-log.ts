@@ -41,8 +41,9 @@ export class RunLog {
     const isLast = isLeft || position.stepInPhase + 1 === position.steps;
     if (isProbed || isLast || record.step % log.every === 0) this.#metrics.append({ ...metricsOf(record, position, this.#run), ...probed });
     const left = stepsLeft(schedule, record.step, transitions);
+    const isOpen = position.steps === Infinity && !isLeft;
     const total = record.step + Object.values(left).reduce((sum, steps) => sum + steps, 0);
-    this.#report({ type: "step", record, totalSteps: total, left });
+    this.#report({ type: "step", record, totalSteps: isOpen ? null : total, left });
   }
 
   /** Log, checkpoint, retention, in this order. */

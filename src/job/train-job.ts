@@ -5,7 +5,7 @@
 import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
 import { auditGradients, auditTable } from "../training/gradient-audit.js";
-import { unmeasuredLosses } from "../training/conditions.js";
+import { measuredText, unmeasuredLosses } from "../training/conditions.js";
 import type { RunState } from "../training/run-state.js";
 import { decideStopping, endTraining } from "../training/decisions.js";
 import type { SchedulePosition } from "../training/schedule.js";
@@ -100,7 +100,10 @@ async function trainRun(run: OpenRun, log: RunLog, { stopRequested, unsaved }: T
       window: settings.conditions.window,
     },
     {
-      phaseAt: (position, state) => run.phases.at(position, state),
+      phaseAt: (position, state) => {
+        noteStart(run, position, state);
+        return run.phases.at(position, state);
+      },
       refresh: (state) => refresh(run, state),
       stepped: (record, position, state) => {
         unsaved(true);
@@ -119,6 +122,16 @@ async function trainRun(run: OpenRun, log: RunLog, { stopRequested, unsaved }: T
     },
     run.state,
   );
+}
+
+/** That a phase is run is a decision too, where it had a condition. */
+function noteStart({ schedule, report }: OpenRun, { phaseIndex, phase, stepInPhase }: SchedulePosition, { progress }: RunState): void {
+  const when = schedule[phaseIndex]?.when;
+  if (when === undefined || stepInPhase > 0) return;
+  report({
+    type: "note",
+    text: `schedule: entry ${phaseIndex}, ${phase}, begins at step ${progress.step}: ${when.text} holds: ${measuredText(when, progress.metrics)}`,
+  });
 }
 
 /** A loss that the phase doesn't have never ends it: said as soon as that can be known. */

@@ -26,6 +26,7 @@ const FILES = [
   "inputs.json",
   "models.json",
   "audit.txt",
+  "schedule.json",
   "report.json",
   "report.txt",
   "report.html",

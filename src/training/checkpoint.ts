@@ -13,16 +13,7 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { readJson } from "../storage/json-file.js";
 import { readSafetensors, writeSafetensors, type SafetensorsDtype } from "../storage/safetensors.js";
-import {
-  newProgress,
-  type BestValidation,
-  type Fingerprint,
-  type Improvement,
-  type Progress,
-  type RunState,
-  type StepLosses,
-} from "./run-state.js";
-import type { Transition } from "./schedule.js";
+import { newProgress, type BestValidation, type Fingerprint, type Improvement, type Progress, type RunState } from "./run-state.js";
 
 /** Raised when the meaning of a checkpoint's files changes. 2: with the schedule's transitions. */
 export const CHECKPOINT_FORMAT = 2;
@@ -181,26 +172,30 @@ function readState(folder: string): StoredState {
   const isRecord = (value: unknown): boolean => typeof value === "object" && value !== null;
   if (!Number.isSafeInteger(stored.step) || !Array.isArray(stored.models) || !isRecord(stored.artefacts) || !isRecord(stored.fingerprint))
     throw new UserError({ where: file, what: "lacks step, models, artefacts or fingerprint", remedy: REMOVE });
-  if (stored.format > 1 && !isTold(stored)) throw new UserError({ where: file, what: "lacks what the schedule decided", remedy: REMOVE });
+  if (stored.format > 1 && !isTold({ ...stored }))
+    throw new UserError({ where: file, what: "lacks what the schedule decided", remedy: REMOVE });
   return stored as StoredState;
 }
 
 /** Whether transitions and what decides the next ones are there and right. */
-function isTold({ transitions, metrics, recent, seconds }: Partial<StoredState>): boolean {
-  const isTransition = (value: Partial<Transition> | null): boolean =>
-    Number.isSafeInteger(value?.entry) && Number.isSafeInteger(value?.step) && typeof value?.reason === "string";
-  const isRecord = typeof metrics === "object" && metrics !== null && Object.values(metrics).every((value) => typeof value === "number");
+function isTold({ transitions, metrics, recent, seconds }: Readonly<Record<string, unknown>>): boolean {
+  const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
+    typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  const isTransition = (value: unknown): boolean => {
+    const { entry, step, reason } = fieldsOf(value);
+    return Number.isSafeInteger(entry) && Number.isSafeInteger(step) && typeof reason === "string";
+  };
+  const areNumbers = (value: unknown): boolean =>
+    typeof value === "object" && value !== null && Object.values(value).every((each) => typeof each === "number");
+  const isLosses = (value: unknown): boolean => typeof fieldsOf(value)["loss"] === "number" && areNumbers(fieldsOf(value)["terms"]);
+  const isTime = typeof seconds === "number" && seconds >= 0;
   return (
+    isTime &&
+    areNumbers(metrics) &&
     Array.isArray(transitions) &&
     transitions.every(isTransition) &&
-    isRecord &&
     Array.isArray(recent) &&
-    recent.every(
-      (step: Partial<StepLosses> | null) =>
-        typeof step?.loss === "number" && typeof step.terms === "object" && (step.terms as unknown) !== null,
-    ) &&
-    typeof seconds === "number" &&
-    seconds >= 0
+    recent.every(isLosses)
   );
 }
 

@@ -58,7 +58,7 @@ export interface Phase<Batch = unknown> {
   /** Forward only, on the whole batch at once, with the graph: for the audit and for tests. */
   losses(batch: Batch): LossTerms;
   /** What an epoch of its batches is; left out by phases that have none. */
-  epoch?(): EpochSize;
+  readonly epoch?: () => EpochSize;
   /** Tokens that went through the model for this batch, padding included: for rates. */
   tokens(batch: Batch): number;
 }

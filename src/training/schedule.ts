@@ -188,7 +188,7 @@ function courseAt(
 }
 
 /** Planned steps of the course that the entries of a kind share. */
-export function courseSteps(schedule: readonly ScheduledPhase[], phase: string): number {
+function courseSteps(schedule: readonly ScheduledPhase[], phase: string): number {
   return plannedSteps(schedule.filter((other) => other.phase === phase && other.isOwnCourse !== true));
 }
 

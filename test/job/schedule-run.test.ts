@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { checkMetrics } from "../../src/job/check-training.js";
 import { planRun } from "../../src/job/plan-run.js";
+import { Encoder } from "../../src/retrieval/encoder.js";
 import { readSafetensors } from "../../src/storage/safetensors.js";
 import { faultOf } from "../storage/bad-input.js";
 import { ARTICLES, jsonLines, makeFiles, tinyWords, trainTiny } from "./trained-run.js";
@@ -147,8 +148,13 @@ describe("the best checkpoint", () => {
     }
     const report = JSON.parse(readFileSync(path.join(run, "report.json"), "utf8")) as { pair?: string };
     expect(report.pair).toMatch(new RegExp(`^the pair of step ${state.best.step}, the best by recall@1`));
-    const index = readdirSync(path.join(run, "index"));
-    expect(index.length).toBeGreaterThan(0);
+    expect(readFileSync(path.join(run, "report.html"), "utf8")).toContain(`the pair of step ${state.best.step}, the best by recall@1`);
+    // The index that the report searched is the best retriever's: ask and search find it, and build none.
+    const encoder = Encoder.load(path.join(run, "retriever"));
+    const names = readdirSync(path.join(run, "index")).filter((name) => /^[0-9a-f]{16}$/.test(name));
+    const about = names.map((name) => readFileSync(path.join(run, "index", name, "provenance.json"), "utf8"));
+    expect(about.some((text) => text.includes(encoder.hash))).toBe(true);
+    encoder.dispose();
   }, 120_000);
 });
 
