@@ -76,6 +76,6 @@ function cells(entry: PlannedEntry): string[] {
     first === null ? "–" : `${first.toExponential(1)} … ${last === null ? "?" : last.toExponential(1)}`,
     entry.validations === null ? "–" : String(entry.validations),
     entry.checkpoints === null ? "–" : String(entry.checkpoints),
-    entry.seconds === null ? "–" : durationText(entry.seconds),
+    entry.seconds === null ? "–" : entry.seconds < 10 ? `${entry.seconds.toFixed(1)} s` : durationText(entry.seconds),
   ];
 }
