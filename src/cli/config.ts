@@ -1,5 +1,5 @@
 /**
- * `tandem config show` prints the configuration that a run would have, `check` what is wrong with it, `migrate` makes one of CoZyRAG's, and `schema` explains every key. All only print. The trap: show
+ * `tandem config show` prints the configuration that a run would have, `check` what is wrong with it, `plan` what would run and how long, `migrate` makes one of CoZyRAG's, and `schema` explains every key. All print, and only plan computes. The trap: show
  * prints paths as they were written, a run uses them from the current folder.
  */
 import type { Argv, CommandModule } from "yargs";
@@ -8,6 +8,7 @@ import { jsonSchema, renderSchema, renderWithSources, renderYaml } from "../conf
 import { schema } from "../config/schema.js";
 import { check } from "./config-check.js";
 import { migrate } from "./config-migrate.js";
+import { plan } from "./config-plan.js";
 import { configOf, type OverrideArguments, withOverrides } from "./overrides.js";
 
 interface ShowArguments extends OverrideArguments {
@@ -55,14 +56,15 @@ const schemaCommand: CommandModule<object, { json: boolean }> = {
 
 export const command: CommandModule = {
   command: "config",
-  describe: "show, check or migrate a configuration, or explain its keys",
+  describe: "show, check, plan or migrate a configuration, or explain its keys",
   builder: (yargs: Argv) =>
     yargs
       .command(show)
       .command(check)
+      .command(plan)
       .command(migrate)
       .command(schemaCommand)
-      .demandCommand(1, "say what to do: show, check, migrate or schema")
+      .demandCommand(1, "say what to do: show, check, plan, migrate or schema")
       .example("$0 config show experiment=quickstart", "what a run would do")
       .example("$0 config check conf/experiment/quickstart.yaml", "what is wrong with a file")
       .example("$0 config schema", "what can be set"),

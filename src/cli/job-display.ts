@@ -16,7 +16,7 @@ const TRAINING = "training";
 
 /** @param quiet warnings only */
 export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
-  let shown: { name: string; progress: Progress } | undefined;
+  let shown: { name: string; total: number; progress: Progress } | undefined;
   let ended: string | undefined;
   const finish = (): void => {
     shown?.progress.finish();
@@ -30,13 +30,14 @@ export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
     // Threads that end together report the end more than once.
     if (ended === name && done >= total) return;
     ended = done >= total ? name : undefined;
-    if (shown?.name !== name) {
+    // Training grows shorter when a phase ends early.
+    if (shown?.name !== name || (name === TRAINING && shown.total !== total)) {
       finish();
       // The corpus counts the bytes it has read; its detail says how many passages that makes.
       const isCorpus = name === "corpus";
       // A resumed run begins where it stopped: the rate and the time left are this process's.
       const start = name === TRAINING ? Math.max(0, done - 1) : 0;
-      shown = { name, progress: startProgress({ label: name, total, unit: isCorpus ? "bytes" : (detail ?? ""), start, quiet }) };
+      shown = { name, total, progress: startProgress({ label: name, total, unit: isCorpus ? "bytes" : (detail ?? ""), start, quiet }) };
     }
     shown.progress.update(done, facts);
     if (done >= total) finish();
@@ -45,7 +46,7 @@ export function jobDisplay({ quiet }: { quiet: boolean }): JobDisplay {
   const advanceTraining = ({ record, totalSteps, left }: Extract<JobMessage, { type: "step" }>): void => {
     times.note(record.phase, record.seconds);
     const facts = { loss: record.loss, note: record.phase, secondsLeft: times.left(left) };
-    advance({ name: TRAINING, done: record.step, total: totalSteps, detail: "steps" }, facts);
+    advance({ name: TRAINING, done: record.step, total: totalSteps ?? Infinity, detail: "steps" }, facts);
   };
   const report: Report = (message) => {
     if (message.type === "progress") advance(message);

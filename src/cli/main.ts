@@ -21,7 +21,7 @@ interface Entry {
 
 /** Every command: a new one is a file `src/cli/<name>.ts` and a line here. */
 export const commands: Readonly<Record<string, Entry>> = {
-  config: { describe: "show, check or migrate a configuration, or explain its keys", load: () => import("./config.js") },
+  config: { describe: "show, check, plan or migrate a configuration, or explain its keys", load: () => import("./config.js") },
   init: { describe: "write a config for your own corpus and questions", load: () => import("./init.js") },
   train: {
     describe: "train a retriever and a generator together, evaluate them, write the report",

@@ -7,7 +7,7 @@ import cliProgress from "cli-progress";
 export interface ProgressOptions {
   /** What is done: `embedding`. */
   readonly label: string;
-  /** How many there are. */
+  /** How many there are; Infinity: nobody knows. */
   readonly total: number;
   /** What is counted: `passages`. */
   readonly unit: string;
@@ -48,10 +48,11 @@ export function progressText(options: ProgressOptions, done: number, elapsedMs: 
   const { label, total, unit, start = 0 } = options;
   const rate = elapsedMs > 0 ? ((done - start) * 1000) / elapsedMs : 0;
   const share = total > 0 ? Math.floor((100 * done) / total) : 100;
+  const isOpen = total === Infinity;
   const parts = [
-    `${label}${facts.note === undefined ? "" : ` (${facts.note})`}: ${done}/${total} ${unit} (${share} %)`,
+    `${label}${facts.note === undefined ? "" : ` (${facts.note})`}: ${isOpen ? `${done} ${unit}` : `${done}/${total} ${unit} (${share} %)`}`,
     ...(rate > 0 ? [`${rateText(rate)} ${unit}/s`] : []),
-    ...(rate > 0 && done < total ? [`${durationText(facts.secondsLeft ?? (total - done) / rate)} left`] : []),
+    ...(rate > 0 && done < total && !isOpen ? [`${durationText(facts.secondsLeft ?? (total - done) / rate)} left`] : []),
     ...(facts.loss === undefined ? [] : [`loss ${facts.loss.toFixed(4)}`]),
   ];
   return parts.join(", ");
@@ -106,7 +107,7 @@ function bar(options: ProgressOptions, stream: NodeJS.WriteStream): Progress {
       return `${drawn} ${progressText(options, params.value, now() - began, latest)}`;
     },
   });
-  single.start(options.total, options.start ?? 0);
+  single.start(Math.min(options.total, Number.MAX_SAFE_INTEGER), options.start ?? 0);
   return {
     update: (done, facts = {}) => {
       latest = facts;

@@ -6,20 +6,14 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
+import type { Check } from "./check-context.js";
 import { withMore } from "./check-tree.js";
 import { schemaDefault } from "./compose.js";
 import type { TandemConfig } from "./schema.js";
-import { COURSES } from "./schema-train.js";
+import { checkSchedule } from "./schedule-checks.js";
 
 /** Who set a key, by its dotted name. */
 export type Sources = Readonly<Record<string, string>>;
-
-interface Check {
-  readonly config: TandemConfig;
-  /** Notes a contradiction; the check goes on. */
-  readonly refuse: (key: string, what: string, remedy: string) => void;
-  readonly warn: (key: string, what: string) => void;
-}
 
 /**
  * @returns warnings, one line each
@@ -45,16 +39,16 @@ export function crossFaults(config: TandemConfig, sources: Sources): { warnings:
   return { warnings, faults };
 }
 
+/** What an entry's own settings may offend as well. */
+const CHECKS_OF_PHASES: readonly ((check: Check) => void)[] = [checkBatches, checkReader, checkMining, checkPenalties];
+
 const CHECKS: readonly ((check: Check) => void)[] = [
   checkModels,
   checkIndex,
   checkLengths,
   checkData,
-  checkSchedule,
-  checkBatches,
-  checkReader,
-  checkMining,
-  checkPenalties,
+  (check) => checkSchedule(check, CHECKS_OF_PHASES),
+  ...CHECKS_OF_PHASES,
   checkEvaluation,
   checkGeneration,
 ];
@@ -146,30 +140,6 @@ function checkData({ config, refuse }: Check): void {
   const { valid, test } = config.data.questions.split;
   if (valid + test >= 1)
     refuse("data.questions.split.valid", `and test take ${valid + test} of the documents and leave none to train on`, "lower one");
-}
-
-function checkSchedule({ config, refuse }: Check): void {
-  const { schedule } = config.train;
-  if (!schedule.some(({ phase }) => phase !== "refresh")) {
-    refuse("train.schedule", "trains nothing", "give it a phase, for example train.schedule='[{phase: generator, steps: 1000}]'");
-  }
-  schedule.forEach(({ phase, steps, contexts }, index) => {
-    const key = `train.schedule.${index}`;
-    if (phase === "refresh" && steps !== 0) refuse(`${key}.steps`, "is set, but a refresh takes no steps", `take it out`);
-    if (phase !== "refresh" && steps === 0)
-      refuse(`${key}.steps`, `is 0: the ${phase} phase does nothing`, "give it steps or take the phase out");
-    if (phase !== "generator" && contexts !== null) refuse(`${key}.contexts`, `means nothing in a ${phase} phase`, "take it out");
-  });
-  for (const [kind, section] of COURSES) {
-    const total = schedule.reduce((sum, { phase, steps }) => sum + (phase === kind ? steps : 0), 0);
-    const { warmup } = config.train[section];
-    if (total > 0 && warmup > total)
-      refuse(
-        `train.${section}.warmup`,
-        `is ${warmup} of the schedule's ${total} ${kind} steps`,
-        `train.${section}.warmup=<at most ${total}>`,
-      );
-  }
 }
 
 function checkBatches({ config, refuse }: Check): void {

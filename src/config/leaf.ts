@@ -24,6 +24,8 @@ export interface Leaf<Value> {
   readonly item?: Leaf<unknown>;
   /** The keys of each record of a list of records. */
   readonly fields?: Section;
+  /** Whether records may stand in `{repeat, phases}`, which expand-schedule.ts writes out. */
+  readonly repeats?: boolean;
   /** Throws an Error whose message reads `expected …` when the value isn't one of this leaf. */
   readonly format: (value: unknown) => void;
 }
@@ -97,12 +99,18 @@ export function flag<const Options extends LeafOptions & { readonly default: boo
   });
 }
 
-/** Text. `pattern` narrows it, `wanted` says how in words. */
+/** Text. `pattern` narrows it, `wanted` says how in words; `grammar` throws an Error reading `expected …`. */
 export function text<
-  const Options extends LeafOptions & { readonly default: string | null; readonly pattern?: RegExp; readonly wanted?: string },
+  const Options extends LeafOptions & {
+    readonly default: string | null;
+    readonly pattern?: RegExp;
+    readonly wanted?: string;
+    readonly grammar?: (text: string) => unknown;
+  },
 >(options: Options): Leaf<string | NullOf<Options>> {
   return leaf("string", options, {}, (value) => {
     if (typeof value !== "string" || options.pattern?.test(value) === false) throw new Error(`expected ${options.wanted ?? "text"}`);
+    options.grammar?.(value);
   });
 }
 
@@ -163,9 +171,9 @@ export function pair<Value>(
 /** A list of records with keys of their own. The walk in check-tree.ts checks the records, so that an error names the line in them. */
 export function records<const Fields extends Section>(
   fields: Fields,
-  options: LeafOptions & { readonly default: readonly ConfigOf<Fields>[] },
+  options: LeafOptions & { readonly default: readonly ConfigOf<Fields>[]; readonly repeats?: boolean },
 ): Leaf<readonly ConfigOf<Fields>[]> {
-  return leaf("records", options, { fields }, (value) => {
+  return leaf("records", options, { fields, ...(options.repeats === true ? { repeats: true } : {}) }, (value) => {
     if (!Array.isArray(value)) throw new Error("expected a list of records");
   });
 }
@@ -179,10 +187,23 @@ export function freeKeys(options: LeafOptions): Leaf<Readonly<Record<string, str
   });
 }
 
+/** Settings of keys that another section has; who reads them checks each by its own leaf. null: none. */
+export function settings(options: LeafOptions): Leaf<Readonly<Record<string, unknown>> | null> {
+  return leaf("map", { ...options, default: null }, {}, (value) => {
+    if (!areKeys(value)) throw new Error("expected keys with their values");
+  });
+}
+
+function areKeys(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const isNested = (below: unknown): boolean => typeof below === "object" && below !== null && !Array.isArray(below);
+  return Object.entries(value).every(([key, below]) => /^[a-z][a-z0-9_.]*$/i.test(key) && (!isNested(below) || areKeys(below)));
+}
+
 function leaf<Value>(
   kind: LeafKind,
   options: LeafOptions & { readonly default: unknown },
-  extra: Pick<Partial<Leaf<unknown>>, "range" | "choices" | "item" | "fields">,
+  extra: Pick<Partial<Leaf<unknown>>, "range" | "choices" | "item" | "fields" | "repeats">,
   format: (value: unknown) => void,
 ): Leaf<Value> {
   const nullable = options.default === null || options.nullable === true;

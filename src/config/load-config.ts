@@ -10,6 +10,7 @@ import { type Fault, UserError } from "../errors.js";
 import { checkTree, examineTree, gapFault } from "./check-tree.js";
 import { compose, composeFile, type Composition, schemaDefault } from "./compose.js";
 import { crossCheck, crossFaults } from "./cross-checks.js";
+import { expandSchedule } from "./expand-schedule.js";
 import { type Environment, interpolate } from "./interpolate.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
 import { missingFiles } from "./missing-files.js";
@@ -161,7 +162,7 @@ function resolveFrom(options: LoadOptions) {
   const overrides = options.overrides ?? [];
   const knownKeys = schemaKeys(schema);
   const { tree, choices, files } = composeFrom(options, overrides, knownKeys);
-  const resolved = interpolate(tree, options.environment ?? process.env, knownKeys);
+  const resolved = expandSchedule(interpolate(tree, options.environment ?? process.env, knownKeys));
   const needed = options.needed === undefined ? {} : { needed: options.needed };
   return { resolved, choices, files, overrides, check: { schema, knownKeys, defaultSource: schemaDefault, ...needed } };
 }

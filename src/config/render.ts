@@ -124,8 +124,16 @@ function leafSchema(leaf: Leaf<unknown>): Record<string, unknown> {
     ...words,
     ...boundsOf(leaf),
     ...(leaf.item === undefined ? {} : { items: leafSchema(leaf.item) }),
-    ...(leaf.fields === undefined ? {} : { items: sectionSchema(leaf.fields) }),
+    ...(leaf.fields === undefined ? {} : { items: recordSchema(leaf.fields, leaf.repeats === true) }),
   };
+}
+
+/** A record; where records may be repeated, a repeat's two keys are allowed as well. */
+function recordSchema(fields: Section, repeats: boolean): Record<string, unknown> {
+  const record = sectionSchema(fields);
+  if (!repeats) return record;
+  const again = { repeat: { type: "integer", minimum: 1 }, phases: { type: "array", minItems: 1, items: { type: "object" } } };
+  return { ...record, properties: { ...(record["properties"] as Record<string, unknown>), ...again } };
 }
 
 function boundsOf({ kind, range }: Leaf<unknown>): Record<string, number> {

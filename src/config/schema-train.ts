@@ -1,9 +1,10 @@
 /**
- * The `train` section: the schedule, both optimisers, losses, penalties, and when to audit, save, log and validate. Only keys stand here.
+ * The `train` section: both optimisers, losses, penalties, and when to audit, save, log and validate. Only keys stand here; those of the schedule are in schema-schedule.ts.
  * The trap: the learning rate's course runs over all steps that the schedule gives to a model, not anew in each phase.
  */
+import { choice, flag, integer, list, number, pair, section, text } from "./leaf.js";
 import { alarms } from "./schema-alarms.js";
-import { choice, flag, integer, list, number, pair, records, section, text } from "./leaf.js";
+import { conditions, earlyStopping, schedule } from "./schema-schedule.js";
 
 /** The keys of a rate's course, and how a step is taken. */
 function course(lr: number) {
@@ -30,27 +31,6 @@ function optimiser(lr: number) {
     weight_decay: number({ doc: "Decoupled decay; never on biases and norms.", default: 0.01, minimum: 0 }),
   } as const;
 }
-
-const phaseFields = section("One phase of the schedule.", {
-  phase: choice(["generator", "contrastive", "reader-distillation", "joint", "refresh"], {
-    doc: "generator trains the generator, contrastive the retriever by gold passages, reader-distillation the retriever by what the generator makes of its passages, joint both at once; refresh embeds the corpus anew.",
-    default: "generator",
-  }),
-  steps: integer({ doc: "Updates in this phase; a refresh takes none.", default: 0, minimum: 0, unit: "steps" }),
-  contexts: choice(["gold", "retrieved", "copying"], {
-    doc: "Overrides train.generator.contexts in this phase. copying: training passages asked for their own words, three words for those that follow; a generator from scratch learns to copy so before it meets questions.",
-    default: null,
-  }),
-});
-
-const alternation = [
-  { phase: "generator", steps: 1000, contexts: null },
-  { phase: "contrastive", steps: 200, contexts: null },
-  { phase: "refresh", steps: 0, contexts: null },
-  { phase: "generator", steps: 1000, contexts: null },
-  { phase: "contrastive", steps: 200, contexts: null },
-  { phase: "refresh", steps: 0, contexts: null },
-] as const;
 
 const generator = section("Training of the generator.", {
   batch: integer({
@@ -229,7 +209,8 @@ export const COURSES = [
 ] as const;
 
 export const train = section("Training.", {
-  schedule: records(phaseFields, { doc: "The phases in their order; the default is CoZyRAG's alternation.", default: alternation }),
+  schedule,
+  conditions,
   generator,
   contrastive,
   reader,
@@ -262,12 +243,20 @@ export const train = section("Training.", {
       pattern: /^(em|f1|recall@\d+|mrr)$/,
       wanted: "em, f1, recall@K or mrr",
     }),
+    load_best: flag({ doc: "At the end export and evaluate the best checkpoint's pair, not the last one's.", default: false }),
   }),
+  early_stopping: earlyStopping,
   log: section("metrics.jsonl.", {
     every: integer({ doc: "Steps between two lines.", default: 10, minimum: 1, unit: "steps" }),
   }),
   validate: section("The pair being trained answers validation questions.", {
     after_each_phase: flag({ doc: "Validate at the end of every phase.", default: true }),
+    every: integer({
+      doc: "Also validate inside phases, every so many steps. null: only where phases end.",
+      default: null,
+      minimum: 1,
+      unit: "steps",
+    }),
     questions: integer({ doc: "How many questions. null: all.", default: 200, nullable: true, minimum: 1, unit: "questions" }),
   }),
 });

@@ -2,6 +2,8 @@
  * What is checked of the training section once data and models are there: courses of the learning rates over the real number of steps, the schedule, and how many gold answers the short-answer penalty's
  * minimum is above. Checks that need no data are the config's own. The trap: a minimum above the gold length would fight the cross-entropy, so it is capped for each answer, and the share that is hit is said.
  */
+import { isValidationMetric, metricsIn, parseCondition } from "../config/condition.js";
+import { configOfEntry } from "../config/phase-settings.js";
 import type { TandemConfig } from "../config/schema.js";
 import { COURSES } from "../config/schema-train.js";
 import type { Question } from "../corpus/questions.js";
@@ -9,7 +11,7 @@ import { UserError } from "../errors.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { validateRateCourse } from "../training/optimiser.js";
 import { shareCapped } from "../training/penalties/short-answer.js";
-import { positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../training/schedule.js";
+import { plannedSteps, positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../training/schedule.js";
 
 /** Answers whose lengths are looked at; more change the share by nothing that matters. */
 const ANSWERS = 5000;
@@ -30,11 +32,7 @@ export function checkTraining(
 ): string[] {
   const warnings = validateSchedule(schedule, known);
   requireGold(config, schedule, goldCount);
-  for (const [phase, section] of COURSES) {
-    const steps = totalSteps(schedule.filter((entry) => entry.phase === phase));
-    const { lr: peak, warmup, flat, decay, floor } = config.train[section];
-    if (steps > 0) validateRateCourse({ peak, warmup, flat, decay, floor }, steps, `train.${section}`);
-  }
+  checkCourses(config, schedule);
   const { weight, min_tokens: least } = config.train.penalties.short_answer;
   if (weight > 0) {
     const answers = questions.slice(0, ANSWERS).map(({ answers: [first] }) => ` ${first ?? ""}`);
@@ -48,11 +46,52 @@ export function checkTraining(
   return warnings;
 }
 
+/** Every course over the steps that it has: one a kind, and one for each entry with its own. One without an end has none to check. */
+function checkCourses(config: TandemConfig, schedule: readonly ScheduledPhase[]): void {
+  for (const [phase, section] of COURSES) {
+    const check = ({ train }: TandemConfig, steps: number, where: string): void => {
+      const { lr: peak, warmup, flat, decay, floor } = train[section];
+      validateRateCourse({ peak, warmup, flat, decay, floor }, steps, where);
+    };
+    const shared = schedule.filter((entry) => entry.phase === phase && entry.isOwnCourse !== true);
+    const total = shared.some(({ steps }) => steps === Infinity) ? Infinity : plannedSteps(shared);
+    if (total > 0) check(config, total, `train.${section}`);
+    for (const [index, entry] of schedule.entries())
+      if (entry.phase === phase && entry.isOwnCourse === true)
+        check(configOfEntry(config, index), entry.steps, `train.schedule.${index}.with`);
+  }
+}
+
+/** Metrics that decide something must be measured: there must be validation questions, and for retrieval's metrics some that name a gold passage. @throws UserError */
+export function checkMetrics(config: TandemConfig, valid: readonly Question[]): void {
+  const { schedule, early_stopping: stopping, checkpoint } = config.train;
+  const named = schedule.flatMap(({ until, when }, index) =>
+    [until, when].flatMap((text) =>
+      text === null ? [] : metricsIn(parseCondition(text)).map((metric) => ({ metric, where: `train.schedule.${index}` })),
+    ),
+  );
+  if (stopping.metric !== null) named.push({ metric: stopping.metric, where: "train.early_stopping.metric" });
+  if (checkpoint.load_best) named.push({ metric: checkpoint.metric, where: "train.checkpoint.load_best" });
+  for (const { metric, where } of named.filter((own) => isValidationMetric(own.metric))) {
+    if (valid.length === 0)
+      throw new UserError({
+        where,
+        what: `asks for ${metric}, and there are no validation questions`,
+        remedy: "give data.questions.valid or data.questions.split.valid",
+      });
+    if (/^(mrr|recall@)/.test(metric) && valid.every(({ passageIds }) => passageIds.length === 0))
+      throw new UserError({
+        where,
+        what: `asks for ${metric}, and no validation question names a gold passage`,
+        remedy: "ask for em, f1 or rouge_l",
+      });
+  }
+}
+
 /** A phase that needs gold passages must not be met after hours of others. */
 function requireGold(config: TandemConfig, schedule: readonly ScheduledPhase[], goldCount: number): void {
-  const positions = Array.from(schedule.keys(), (i) => positionAt(schedule, totalSteps(schedule.slice(0, i)))).filter(
-    (at) => at !== undefined,
-  );
+  const finite = schedule.map((entry) => (entry.steps === Infinity ? { ...entry, steps: 1 } : entry));
+  const positions = Array.from(finite.keys(), (i) => positionAt(finite, totalSteps(finite.slice(0, i)))).filter((at) => at !== undefined);
   const fault = (what: string, remedy: string): UserError =>
     new UserError({
       where: "train.schedule",

@@ -17,6 +17,7 @@ import { Bm25 } from "../retrieval/bm25.js";
 import { Encoder } from "../retrieval/encoder.js";
 import type { Hit, Retriever } from "../retrieval/retriever.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
+import { takenPhases } from "../training/schedule.js";
 import { UserError } from "../errors.js";
 import { currentRetriever, type ArtefactParts } from "./artefacts.js";
 import { describeFilter, sentenceFilterOf, shownHits } from "./context-filter.js";
@@ -36,9 +37,9 @@ export type ReportParts = Pick<OpenRun, "config" | "encoder" | "generator" | "cl
   readonly split: string;
 };
 
-/** Evaluates a run on its own questions and writes the report. */
-export async function evaluateRun(run: OpenRun): Promise<RunReport> {
-  const { config, sets, places, report } = run;
+/** Evaluates a run on its own questions and writes the report. @param pair which of the run's pairs it is, in words, if it isn't the last one */
+export async function evaluateRun(run: OpenRun, pair?: string): Promise<RunReport> {
+  const { config, sets, places, report, state } = run;
   const { split, limit } = config.eval;
   const chosen = sets[split].slice(0, limit ?? undefined);
   if (chosen.length === 0)
@@ -48,11 +49,13 @@ export async function evaluateRun(run: OpenRun): Promise<RunReport> {
       remedy: "choose eval.split=valid, or give data.questions.test",
     });
   report({ type: "stage", name: "evaluation", detail: `${chosen.length} ${split} questions, ${config.eval.rows.length} rows` });
-  const made = await makeReport({ ...run, folder: places.path, questions: chosen, name: config.name, split });
+  const scored = await makeReport({ ...run, folder: places.path, questions: chosen, name: config.name, split });
+  const made = pair === undefined ? scored : { ...scored, report: { ...scored.report, pair } };
+  const { transitions, step } = state.progress;
   await writeReport(
     made,
     { json: places.reportJson, text: places.reportText, html: places.reportHtml, answers: path.join(places.validation, "final") },
-    { ...run, changes: [] },
+    { ...run, schedule: takenPhases(run.schedule, transitions, step), changes: [] },
     (text) => report({ type: "warning", text }),
   );
   report({

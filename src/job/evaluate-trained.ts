@@ -28,7 +28,7 @@ import type { TrainedRun } from "./find-run.js";
 import { runDevice } from "./hardware.js";
 import { lostHistory } from "./lost-history.js";
 import { generatorFormat } from "./models.js";
-import { scheduleOf } from "./open-run.js";
+import { readSchedule } from "./run-schedule.js";
 import type { PageRun } from "./report-page.js";
 import type { Report } from "./reporter.js";
 
@@ -102,7 +102,12 @@ async function score(run: TrainedRun, scored: Scored, { report, output }: Evalua
 /** The run as its page shows it: its own log and schedule, with the overrides of this evaluation named. */
 function pageRun({ places, config, sources }: TrainedRun): PageRun {
   const words = Object.values(sources).flatMap((source) => /^override \d+ '(.*)'$/s.exec(source)?.[1] ?? []);
-  return { places, config, schedule: scheduleOf(config, existsSync(closedBookFolder(places))), changes: [...new Set(words)] };
+  return {
+    places,
+    config,
+    schedule: readSchedule(places.path, config, existsSync(closedBookFolder(places))),
+    changes: [...new Set(words)],
+  };
 }
 
 /** Stores and indexes of passages that aren't the run's own. */

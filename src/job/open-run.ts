@@ -3,6 +3,7 @@
  * models come from the run directory, but question and entity files are read again from their own paths, so their content is compared with what the run began with (run-inputs.ts).
  */
 import path from "node:path";
+import { configOfEntry } from "../config/phase-settings.js";
 import type { TandemConfig } from "../config/schema.js";
 import { engineFacts, gemmRate, setThreads } from "../engine/info.js";
 import { UserError } from "../errors.js";
@@ -12,13 +13,14 @@ import { loadCausalModel } from "../nn/registry.js";
 import { Encoder } from "../retrieval/encoder.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
+import type { EpochSize } from "../training/batches.js";
 import { listCheckpoints, loadCheckpoint } from "../training/checkpoint.js";
 import { parameterGroups } from "../training/optimiser.js";
 import type { ProbeOptions } from "../training/penalty-probe.js";
 import type { Phase } from "../training/phase.js";
 import type { GeneratorBatch } from "../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
-import { readsIndex, totalSteps, type Contexts, type ScheduledPhase } from "../training/schedule.js";
+import { plannedSteps, positionAt, readsIndex, totalSteps, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
 import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
@@ -26,6 +28,7 @@ import { requireIndexSettings } from "./index-settings.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
 import { PhaseMaker } from "./phases/phase-maker.js";
 import { CLOSED_BOOK } from "./phases/phase-parts.js";
+import { outlineOf, scheduleOf } from "./run-schedule.js";
 import { renaming } from "./rename.js";
 import type { Report } from "./reporter.js";
 import { noteInputs, requireSameInputs } from "./run-inputs.js";
@@ -61,12 +64,10 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await sameData(config, places, report);
   const { encoder, generator, closedBook } = openModels(config, folder, device);
-  const schedule = scheduleOf(config, closedBook !== undefined);
   const state = newRunState(
     trainables(config, encoder, generator, closedBook),
     fingerprint({ workers: 1, device, precision: precision ?? "f32" }),
   );
-  restore(state, places, schedule, report);
   const artefacts: ArtefactParts = {
     indexFolder: places.index,
     retrievalFolder: path.join(folder, "retrieval"),
@@ -89,6 +90,8 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     precision,
     device,
   });
+  const schedule = scheduleOf(config, closedBook !== undefined, (entry) => epochOf(config, phases, entry));
+  restore(state, places, schedule, report);
   report({ type: "note", text: `${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
   return {
     config,
@@ -103,17 +106,39 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     phases,
     schedule,
     state,
-    depth: searchDepth(config, schedule, store.size),
+    depth: searchDepth(config, store.size),
     gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
-    auditedPhases: () => audited(phases, schedule),
+    auditedPhases: () => audited(phases, config, schedule),
     probe: prober(config, phases, generator, schedule),
   };
 }
 
 /** As many results of each training question as any phase reads. */
-function searchDepth({ prompt, train }: TandemConfig, schedule: readonly ScheduledPhase[], passages: number): number {
-  const forReader = schedule.some(({ phase }) => readsIndex(phase)) ? (train.reader.candidates ?? train.reader.passages) : 0;
-  return Math.min(passages, Math.max(train.generator.passages ?? prompt.passages, train.contrastive.mining.to, forReader));
+function searchDepth(config: TandemConfig, passages: number): number {
+  const depths = config.train.schedule.map(({ phase }, entry) => {
+    const { prompt, train } = configOfEntry(config, entry);
+    const forReader = readsIndex(phase) ? (train.reader.candidates ?? train.reader.passages) : 0;
+    return Math.max(train.generator.passages ?? prompt.passages, train.contrastive.mining.to, forReader);
+  });
+  return Math.min(passages, Math.max(...depths));
+}
+
+/** An epoch of an entry whose length is in epochs. @throws UserError where nobody can know yet which questions it uses */
+function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): EpochSize {
+  const outline = outlineOf(config);
+  const position = positionAt(outline, plannedSteps(outline.slice(0, entry)));
+  if (position === undefined) throw new Error(`the schedule has no entry ${entry}`);
+  const { positives } = configOfEntry(config, entry).train.contrastive;
+  if (position.phase === "contrastive" && positives === "answer" && !phases.hasAllGold)
+    throw new UserError({
+      where: `train.schedule.${entry}.epochs`,
+      what: "can't be counted: which questions have a passage that holds the answer shows only once an index is there",
+      expected: "steps",
+      remedy: "give the phase steps, or train.contrastive.positives=gold",
+    });
+  const epoch = phases.standIn(position).phase.epoch?.();
+  if (epoch === undefined) throw new Error(`a ${position.phase} phase has no epochs`);
+  return epoch;
 }
 
 /** Frees weights and moments. */
@@ -195,32 +220,12 @@ function trainables(config: TandemConfig, encoder: Encoder, generator: Generator
   return closedBook === undefined ? pair : [...pair, made(CLOSED_BOOK, closedBook.parameters, forGenerator)];
 }
 
-/** The config's schedule, with the closed-book generator's steps at its end. A refresh is one step of the whole. */
-export function scheduleOf(config: TandemConfig, hasClosedBook: boolean): ScheduledPhase[] {
-  const { contexts: given } = config.train.generator;
-  const own = config.train.schedule.map(({ phase, steps, contexts }): ScheduledPhase => ({
-    phase,
-    steps: phase === "refresh" ? 1 : steps,
-    ...contextsOf(phase, contexts, given),
-  }));
-  return hasClosedBook ? [...own, { phase: CLOSED_BOOK, steps: config.eval.closed_book.steps }] : own;
-}
-
-/** A phase's own contexts come first, then those of train.generator; with neither the schedule's default holds. */
-function contextsOf(
-  phase: string,
-  own: Contexts | null,
-  given: TandemConfig["train"]["generator"]["contexts"],
-): Pick<ScheduledPhase, "contexts"> {
-  if (own !== null) return { contexts: own };
-  return phase === "generator" && given !== "auto" ? { contexts: given } : {};
-}
-
 function restore(state: RunState, places: RunDirectory, schedule: readonly ScheduledPhase[], report: Report): void {
   const newest = listCheckpoints(places.checkpoints).at(-1);
   if (newest === undefined) return;
   const saved = loadCheckpoint(newest.folder, state);
-  report({ type: "note", text: `resumed at step ${newest.step} of ${totalSteps(schedule)}` });
+  const total = totalSteps(schedule, state.progress.transitions);
+  report({ type: "note", text: `resumed at step ${newest.step}${total === Infinity ? "" : ` of ${total}`}` });
   const differences = fingerprintDifferences(saved, state.fingerprint);
   if (differences.length > 0)
     report({
@@ -229,14 +234,27 @@ function restore(state: RunState, places: RunDirectory, schedule: readonly Sched
     });
 }
 
-function audited(phases: PhaseMaker, schedule: readonly ScheduledPhase[]): Phase[] {
-  const has = (phase: string): boolean => schedule.some((entry) => entry.phase === phase);
-  return [
-    ...(has("generator") ? [phases.samples().generator(totalSteps(schedule.filter(({ phase }) => phase === "generator")))] : []),
-    ...(has("contrastive") ? [phases.samples().contrastive()] : []),
-    ...(has("reader-distillation") ? [phases.samples().reader()] : []),
-    ...(has("joint") ? [phases.samples().joint()] : []),
-  ];
+/** One phase of each kind, and one more for each entry with settings of its own. */
+function audited(phases: PhaseMaker, config: TandemConfig, schedule: readonly ScheduledPhase[]): Phase[] {
+  const kinds = new Map<string, { phase: string; maker: PhaseMaker }>();
+  for (const [index, entry] of config.train.schedule.entries()) {
+    const key = JSON.stringify([entry.phase, entry.with]);
+    if (!kinds.has(key)) kinds.set(key, { phase: entry.phase, maker: phases.ofEntry(index) });
+  }
+  const inOrder = ["generator", "contrastive", "reader-distillation", "joint"];
+  return [...kinds.values()]
+    .sort((a, b) => inOrder.indexOf(a.phase) - inOrder.indexOf(b.phase))
+    .flatMap(({ phase, maker }) => {
+      const samples = maker.samples();
+      if (phase === "generator") return [samples.generator(Math.max(1, generatorSteps(schedule)))];
+      if (phase === "contrastive") return [samples.contrastive()];
+      if (phase === "reader-distillation") return [samples.reader()];
+      return phase === "joint" ? [samples.joint()] : [];
+    });
+}
+
+function generatorSteps(schedule: readonly ScheduledPhase[]): number {
+  return plannedSteps(schedule.filter(({ phase }) => phase === "generator"));
 }
 
 /** Makes the probe's batch once: gold contexts at their full length, whatever the curriculum shows meanwhile. */
@@ -244,7 +262,7 @@ function prober(config: TandemConfig, phases: PhaseMaker, generator: Generator, 
   let made: Pick<ProbeOptions, "phase" | "batch"> | undefined;
   return () => {
     if (made === undefined) {
-      const steps = totalSteps(schedule.filter(({ phase }) => phase === "generator"));
+      const steps = Math.max(1, generatorSteps(schedule));
       const phase = phases.samples().generator(steps) as Phase<GeneratorBatch>;
       made = { phase, batch: phase.batch(steps - 1) };
     }

@@ -14,13 +14,14 @@ import { expectObject, readJson } from "../storage/json-file.js";
 import { readJsonLines } from "../storage/json-lines.js";
 import { readMetrics } from "../tracking/metrics-log.js";
 import { readOverrides, type RunDirectory } from "../tracking/run-directory.js";
-import type { ScheduledPhase } from "../training/schedule.js";
+import type { TakenPhase } from "./run-schedule.js";
 
 /** The run that a page is about. */
 export interface PageRun {
   readonly places: RunDirectory;
   readonly config: TandemConfig;
-  readonly schedule: readonly ScheduledPhase[];
+  /** The phases as they were taken. */
+  readonly schedule: readonly TakenPhase[];
   /** Overrides of this evaluation, over those that the run was started with. */
   readonly changes: readonly string[];
 }

@@ -5,11 +5,16 @@
 import type { Fault } from "../errors.js";
 import type { StepRecord } from "../training/trainer.js";
 
-/** `left` of a step: how many steps of each phase are still to come. */
+/** `left` of a step: how many steps of each phase are still to come, as far as they can be counted; `totalSteps` is null while a phase goes on that only minutes end. */
 export type JobMessage =
   | { readonly type: "stage"; readonly name: string; readonly detail: string }
   | { readonly type: "progress"; readonly name: string; readonly done: number; readonly total: number; readonly detail?: string }
-  | { readonly type: "step"; readonly record: StepRecord; readonly totalSteps: number; readonly left: Readonly<Record<string, number>> }
+  | {
+      readonly type: "step";
+      readonly record: StepRecord;
+      readonly totalSteps: number | null;
+      readonly left: Readonly<Record<string, number>>;
+    }
   | { readonly type: "note"; readonly text: string }
   | { readonly type: "warning"; readonly text: string }
   | { readonly type: "text"; readonly text: string }

@@ -6,13 +6,14 @@ import { listCheckpoints, checkpointArtefacts, retainCheckpoints, saveCheckpoint
 import { openMetricsLog, type MetricsLog } from "../tracking/metrics-log.js";
 import { probePenalties } from "../training/penalty-probe.js";
 import type { CurrentArtefacts, RunState } from "../training/run-state.js";
-import { stepsLeft, totalSteps, type SchedulePosition } from "../training/schedule.js";
+import { stepsLeft, type SchedulePosition } from "../training/schedule.js";
 import type { StepRecord, UpdateRecord } from "../training/trainer.js";
 import { Encoder } from "../retrieval/encoder.js";
 import { indexNameOf, retainArtefacts } from "./artefacts.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
 import type { Report } from "./reporter.js";
+import { writeSchedule } from "./run-schedule.js";
 
 export class RunLog {
   readonly #run: OpenRun;
@@ -20,6 +21,8 @@ export class RunLog {
   #metrics: MetricsLog;
   #base: string | undefined;
   readonly #alarmed = new Set<string>();
+  /** Transitions that schedule.json has. */
+  #decided = -1;
 
   constructor(run: OpenRun, report: Report) {
     this.#run = run;
@@ -32,9 +35,15 @@ export class RunLog {
     const { log, audit } = this.#run.config.train;
     const isProbed = position.phase === "generator" && audit.every !== null && record.step % audit.every === 0;
     const probed = isProbed ? await this.#probe() : {};
-    const isLast = position.stepInPhase + 1 === position.steps;
+    const { schedule, state } = this.#run;
+    const { transitions } = state.progress;
+    const isLeft = transitions.some(({ entry, step }) => entry === position.phaseIndex && step === record.step);
+    const isLast = isLeft || position.stepInPhase + 1 === position.steps;
     if (isProbed || isLast || record.step % log.every === 0) this.#metrics.append({ ...metricsOf(record, position, this.#run), ...probed });
-    this.#report({ type: "step", record, totalSteps: totalSteps(this.#run.schedule), left: stepsLeft(this.#run.schedule, record.step) });
+    const left = stepsLeft(schedule, record.step, transitions);
+    const isOpen = position.steps === Infinity && !isLeft;
+    const total = record.step + Object.values(left).reduce((sum, steps) => sum + steps, 0);
+    this.#report({ type: "step", record, totalSteps: isOpen ? null : total, left });
   }
 
   /** Log, checkpoint, retention, in this order. */
@@ -42,6 +51,10 @@ export class RunLog {
     const { places, config, artefacts } = this.#run;
     this.#metrics.sync();
     saveCheckpoint(places.checkpoints, state);
+    if (state.progress.transitions.length !== this.#decided || state.progress.isPhaseEndDue) {
+      this.#decided = state.progress.transitions.length;
+      writeSchedule(places.path, this.#run.schedule, state.progress);
+    }
     const best = config.train.checkpoint.keep_best && state.progress.best !== undefined ? [state.progress.best.step] : [];
     const gone = retainCheckpoints(places.checkpoints, config.train.checkpoint.keep_last, best);
     if (gone.length > 0)

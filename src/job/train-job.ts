@@ -6,13 +6,18 @@ import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
 import { AlarmError } from "../training/alarms.js";
 import { auditGradients, auditTable } from "../training/gradient-audit.js";
+import { measuredText, unmeasuredLosses } from "../training/conditions.js";
+import type { RunState } from "../training/run-state.js";
+import { decideStopping, endTraining } from "../training/decisions.js";
+import type { SchedulePosition } from "../training/schedule.js";
 import { train } from "../training/trainer.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
-import { checkTraining } from "./check-training.js";
+import { checkMetrics, checkTraining } from "./check-training.js";
 import { searchTraining, currentRetriever } from "./artefacts.js";
 import { heldOutDocuments } from "./data.js";
 import { evaluateRun } from "./evaluate-run.js";
+import { loadBest } from "./load-best.js";
 import { lostHistory } from "./lost-history.js";
 import { exportPair } from "./models.js";
 import { PHASES } from "./phases/phase-maker.js";
@@ -69,6 +74,7 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
       run.generator.tokenizer,
       run.phases.goldCount,
     );
+    checkMetrics(config, run.sets.valid);
     const { train: learned, valid, test } = run.sets;
     const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
     for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
@@ -78,9 +84,10 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
   } finally {
     log.close();
   }
+  const pair = loadBest(run);
   report({ type: "stage", name: "saving", detail: "retriever/ and generator/ as Hugging Face folders" });
   span("export", () => exportPair(run));
-  await span("evaluation", () => evaluateRun(run));
+  await span("evaluation", () => evaluateRun(run, pair));
   return "finished";
 }
 
@@ -98,20 +105,26 @@ async function trainRun(run: OpenRun, log: RunLog, options: TrainJobOptions): Pr
 }
 
 async function trainOn(run: OpenRun, log: RunLog, { stopRequested, unsaved }: TrainJobOptions): Promise<"finished" | "stopped"> {
-  const { config, report } = run;
-  const names = run.schedule.map(({ phase, steps }) => (phase === "refresh" ? phase : `${phase} ${steps}`)).join(", ");
-  report({ type: "stage", name: "training", detail: names });
+  const { config, report, schedule } = run;
+  report({ type: "stage", name: "training", detail: schedule.map(described).join(", ") });
+  const { train: settings } = config;
   return train(
     {
-      schedule: run.schedule,
-      checkpointEvery: config.train.checkpoint.every ?? undefined,
-      notANumber: config.train.alarms.not_a_number.action,
+      schedule,
+      checkpointEvery: settings.checkpoint.every ?? undefined,
+      validateEvery: settings.validate.every ?? undefined,
+      window: settings.conditions.window,
+      notANumber: settings.alarms.not_a_number.action,
     },
     {
-      phaseAt: (position, state) => run.phases.at(position, state),
+      phaseAt: (position, state) => {
+        noteStart(run, position, state);
+        return run.phases.at(position, state);
+      },
       refresh: (state) => refresh(run, state),
       stepped: async (record, position, state) => {
         unsaved(true);
+        warnUnmeasured(run, position, state);
         await log.stepped(record, position);
         watchStep(run, record, position, state);
       },
@@ -119,17 +132,68 @@ async function trainOn(run: OpenRun, log: RunLog, { stopRequested, unsaved }: Tr
         log.save(state);
         unsaved(false);
       },
-      phaseEnded: async (position, state) => {
-        if (config.train.validate.after_each_phase && position.phase !== CLOSED_BOOK) await validateRun(run, position, state);
-      },
+      phaseEnded: (position, state) => endPhase(run, position, state),
+      validate: (position, state) => validated(run, position, state),
+      left: ({ entry, step, reason }, { phase }) =>
+        report({ type: "note", text: `schedule: entry ${entry}, ${phase}, is over at step ${step}: ${reason}` }),
       stopRequested,
     },
     run.state,
   );
 }
 
+/** That a phase is run is a decision too, where it had a condition. */
+function noteStart({ schedule, report }: OpenRun, { phaseIndex, phase, stepInPhase }: SchedulePosition, { progress }: RunState): void {
+  const when = schedule[phaseIndex]?.when;
+  if (when === undefined || stepInPhase > 0) return;
+  report({
+    type: "note",
+    text: `schedule: entry ${phaseIndex}, ${phase}, begins at step ${progress.step}: ${when.text} holds: ${measuredText(when, progress.metrics)}`,
+  });
+}
+
+/** A loss that the phase doesn't have never ends it: said as soon as that can be known. */
+function warnUnmeasured(
+  { config, schedule, report }: OpenRun,
+  { phaseIndex, stepInPhase }: SchedulePosition,
+  { progress }: RunState,
+): void {
+  if (stepInPhase + 1 !== config.train.conditions.window) return;
+  for (const metric of unmeasuredLosses(schedule[phaseIndex]?.until, progress.metrics))
+    report({ type: "warning", text: `train.schedule.${phaseIndex}.until waits for ${metric}, which no step of this phase measures` });
+}
+
+function described({ phase, steps, minutes, until, when }: OpenRun["schedule"][number]): string {
+  const parts = [
+    ...(phase === "refresh" || steps === Infinity ? [] : [String(steps)]),
+    ...(minutes === undefined ? [] : [`${minutes} min`]),
+    ...(until === undefined ? [] : [`until ${until.text}`]),
+    ...(when === undefined ? [] : [`when ${when.text}`]),
+  ];
+  return [phase, ...parts].join(" ");
+}
+
+/** The validation at a phase's end: where each has one, or where one of those inside the phase would have come. */
+async function endPhase(run: OpenRun, position: SchedulePosition, state: RunState): Promise<void> {
+  const { after_each_phase: each, every } = run.config.train.validate;
+  if (position.phase === CLOSED_BOOK) return;
+  const isTime = every !== null && position.phase !== "refresh" && state.progress.step % every === 0;
+  if (each || isTime) await validated(run, position, state);
+}
+
+/** Validates, and ends training where that brought nothing more. A refresh trains nothing, so its validation decides nothing. */
+async function validated(run: OpenRun, position: SchedulePosition, state: RunState): Promise<void> {
+  await validateRun(run, position, state);
+  const { metric, patience, min_delta: minDelta } = run.config.train.early_stopping;
+  if (metric === null || position.phase === "refresh") return;
+  const reason = decideStopping({ metric, patience, minDelta }, state.progress);
+  if (reason === undefined) return;
+  const left = endTraining(run.schedule, position, state.progress, reason);
+  if (left.length > 0) run.report({ type: "note", text: `${reason}; ${left.length} entries of the schedule are left out` });
+}
+
 /** The index follows the retriever: passages are embedded anew, contexts and negatives searched anew. */
-async function refresh(run: OpenRun, state: OpenRun["state"]): Promise<void> {
+async function refresh(run: OpenRun, state: RunState): Promise<void> {
   const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "refresh");
   try {
     state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, {

@@ -75,7 +75,20 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   });
   // First: a collapsed pair is no best one.
   watchValidation(run, position.phase, state, health);
+  noteMetrics(state, row, health);
   noteBest(run, state, row, step);
+}
+
+/** What conditions and early stopping look at; what couldn't be measured keeps no older value. */
+function noteMetrics({ progress }: RunState, { em, f1, rouge_l, mrr, recall }: Scores, health: HealthFigures): void {
+  const measured: Record<string, number | null> = {
+    ...{ em, f1, rouge_l, mrr },
+    ...Object.fromEntries(Object.entries(recall).map(([k, value]) => [`recall@${k}`, value])),
+    ...Object.fromEntries(Object.entries(health).map(([name, value]) => [`health/${name}`, value])),
+  };
+  const others = Object.entries(progress.metrics).filter(([name]) => !(name in measured));
+  const known = Object.entries(measured).filter((entry): entry is [string, number] => entry[1] !== null);
+  progress.metrics = Object.fromEntries([...others, ...known]);
 }
 
 /** The summary holds each step once: what a resumed run does again replaces what was there. */

@@ -72,10 +72,10 @@ const SECTIONS = [
 ] as const;
 
 function header({ report }: ReportPage, title: string): Markup {
-  const { questions, split, passages, k } = report;
+  const { questions, split, passages, k, pair } = report;
   return markup`<header>
 <h1><bdi>${title}</bdi></h1>
-<p>${questions} questions of the <bdi>${split}</bdi> split, ${passages} passages, of which the generator reads ${k}.</p>
+<p>${questions} questions of the <bdi>${split}</bdi> split, ${passages} passages, of which the generator reads ${k}.${pair === undefined ? undefined : markup` The trained pair is <bdi>${pair}</bdi>.`}</p>
 <nav aria-label="Sections"><ul>${SECTIONS.map(([id, name]) => markup`<li><a href="#${id}">${name}</a></li>`)}</ul></nav>
 </header>`;
 }
@@ -152,8 +152,8 @@ function charts(section: "training" | "validation", curves: readonly Curve[], sp
 }
 
 function validation({ validation: records, phases }: ReportPage): Markup {
-  const none = "The run wasn't validated between phases (train.validate.after_each_phase).";
-  return markup`<p class="note">The pair as it was after each phase, on validation questions.</p>${charts("validation", curvesOf(records, phases), phases, none)}`;
+  const none = "The run wasn't validated (train.validate.after_each_phase, train.validate.every).";
+  return markup`<p class="note">The pair as it was after each phase, and at validations inside phases, on validation questions.</p>${charts("validation", curvesOf(records, phases), phases, none)}`;
 }
 
 function config({ config: yaml, overrides }: ReportPage): Markup {

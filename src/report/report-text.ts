@@ -18,6 +18,8 @@ export interface RunReport {
   readonly decoding?: string;
   /** What is shown of the passages, in words; undefined: all that has room. */
   readonly context?: string;
+  /** Which of the run's pairs was evaluated, in words; undefined: the last one. */
+  readonly pair?: string;
   readonly rows: readonly ReportRow[];
   /** Rows beside the six: the trained generator without any passage. */
   readonly more: readonly ReportRow[];
@@ -48,6 +50,7 @@ export function reportText(report: RunReport): string {
     "",
     ...lines,
     "",
+    ...(report.pair === undefined ? [] : [`Trained pair: ${report.pair}.`]),
     ...(report.decoding === undefined ? [] : [`Decoding: ${report.decoding}.`]),
     ...(report.context === undefined ? [] : [`Context: ${report.context}.`]),
     `Intervals hold ${percent(report.confidence)} of bootstrap resamples, clustered by document.`,

@@ -27,6 +27,7 @@ const FILES = [
   "models.json",
   "alarms.jsonl",
   "audit.txt",
+  "schedule.json",
   "report.json",
   "report.txt",
   "report.html",

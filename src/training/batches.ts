@@ -13,6 +13,14 @@ export interface BatchSource {
   at(step: number): readonly number[];
   /** Epoch of batch `step` and its place in the epoch. */
   place(step: number): { readonly epoch: number; readonly batch: number };
+  /** What the first epoch holds. Later ones hold as many examples, and as many batches unless batches depend on lengths or documents. */
+  epoch(): EpochSize;
+}
+
+/** How much one epoch is. */
+export interface EpochSize {
+  readonly examples: number;
+  readonly batches: number;
 }
 
 export interface LengthBucketOptions {
@@ -94,6 +102,7 @@ function fromPlans(planOf: (epoch: number, firstStep: number) => Plan): BatchSou
   };
   return {
     place,
+    epoch: () => ({ examples: plan(0).reduce((sum, batch) => sum + batch.length, 0), batches: plan(0).length }),
     at(step) {
       const { epoch, batch } = place(step);
       return plan(epoch)[batch] ?? [];

@@ -13,10 +13,13 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { readJson } from "../storage/json-file.js";
 import { readSafetensors, writeSafetensors, type SafetensorsDtype } from "../storage/safetensors.js";
-import type { BestValidation, Fingerprint, Progress, RunState } from "./run-state.js";
+import { newProgress, type BestValidation, type Fingerprint, type Improvement, type Progress, type RunState } from "./run-state.js";
 
-/** Raised when the meaning of a checkpoint's files changes. */
-export const CHECKPOINT_FORMAT = 1;
+/** Raised when the meaning of a checkpoint's files changes. 2: with the schedule's transitions. */
+export const CHECKPOINT_FORMAT = 2;
+
+/** The oldest format that is read: a schedule of steps alone had no transitions to keep. */
+const OLDEST_FORMAT = 1;
 
 /** Written last: a folder with it is complete. */
 const STATE_FILE = "state.json";
@@ -33,15 +36,15 @@ export interface CheckpointEntry {
   readonly folder: string;
 }
 
-interface StoredState {
+/** What of the progress is stored as it is. Format 1 has none of the last ones, and its first versions, which validated before they saved, not even the first. */
+type StoredAsIs = Partial<Pick<Progress, "isPhaseEndDue" | "isValidationDue" | "transitions" | "metrics" | "recent" | "seconds" | "losses" | "rollBacks">>;
+
+interface StoredState extends StoredAsIs {
   readonly format: number;
   readonly step: number;
   readonly artefacts: Progress["artefacts"];
   readonly best: BestValidation | null;
-  /** Left out by versions that validated before they saved. */
-  readonly isPhaseEndDue?: boolean;
-  readonly losses?: Progress["losses"];
-  readonly rollBacks?: Progress["rollBacks"];
+  readonly improvement?: Improvement | null;
   readonly models: readonly string[];
   readonly fingerprint: Fingerprint;
 }
@@ -57,12 +60,11 @@ export function saveCheckpoint(folder: string, state: RunState): string {
   const target = path.join(folder, `step-${String(progress.step).padStart(8, "0")}`);
   const stored: StoredState = {
     format: CHECKPOINT_FORMAT,
-    step: progress.step,
-    artefacts: progress.artefacts,
+    ...progress,
+    // JSON has no other numbers, and a condition is decided by none of them.
+    metrics: Object.fromEntries(Object.entries(progress.metrics).filter(([, value]) => Number.isFinite(value))),
     best: progress.best ?? null,
-    isPhaseEndDue: progress.isPhaseEndDue,
-    ...(progress.losses === undefined ? {} : { losses: progress.losses }),
-    rollBacks: progress.rollBacks,
+    improvement: progress.improvement ?? null,
     models: [...trainables.keys()],
     fingerprint,
   };
@@ -112,15 +114,35 @@ export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
     loadTensors(path.join(folder, `${name}.safetensors`), parameters);
     loadTensors(path.join(folder, `${name}.optimiser.safetensors`), optimiser.state());
   }
+  const fresh = newProgress();
   Object.assign(state.progress, {
     step: stored.step,
     artefacts: stored.artefacts,
     best: stored.best ?? undefined,
-    isPhaseEndDue: stored.isPhaseEndDue ?? false,
+    isPhaseEndDue: stored.isPhaseEndDue ?? fresh.isPhaseEndDue,
+    isValidationDue: stored.isValidationDue ?? fresh.isValidationDue,
+    transitions: stored.transitions ?? fresh.transitions,
+    metrics: stored.metrics ?? fresh.metrics,
+    recent: stored.recent ?? fresh.recent,
+    seconds: stored.seconds ?? fresh.seconds,
+    improvement: stored.improvement ?? undefined,
     losses: stored.losses,
-    rollBacks: stored.rollBacks ?? [],
+    rollBacks: stored.rollBacks ?? fresh.rollBacks,
   } satisfies Progress);
   return stored.fingerprint;
+}
+
+/**
+ * Copies only the parameters of some models of a checkpoint into the live ones: optimisers and progress stay as they are.
+ *
+ * @throws UserError naming the file
+ */
+export function loadParameters(folder: string, state: RunState, models: readonly string[]): void {
+  for (const name of models) {
+    const target = state.trainables.get(name);
+    if (target === undefined) throw new Error(`checkpoint: the state holds no '${name}'`);
+    loadTensors(path.join(folder, `${name}.safetensors`), target.parameters);
+  }
 }
 
 /** The artefacts that a checkpoint refers to. @throws UserError when it can't be read */
@@ -146,18 +168,42 @@ function readState(folder: string): StoredState {
   const stored = readJson(file) as Partial<StoredState> | null;
   if (typeof stored !== "object" || stored === null || typeof stored.format !== "number")
     throw new UserError({ where: file, what: "is not a checkpoint's state", remedy: REMOVE });
-  if (stored.format !== CHECKPOINT_FORMAT)
+  if (stored.format < OLDEST_FORMAT || stored.format > CHECKPOINT_FORMAT || !Number.isInteger(stored.format))
     throw new UserError({
       where: file,
       what: "has another format version",
-      expected: String(CHECKPOINT_FORMAT),
+      expected: `${OLDEST_FORMAT} to ${CHECKPOINT_FORMAT}`,
       got: String(stored.format),
       remedy: "resume with the version that wrote it",
     });
   const isRecord = (value: unknown): boolean => typeof value === "object" && value !== null;
   if (!Number.isSafeInteger(stored.step) || !Array.isArray(stored.models) || !isRecord(stored.artefacts) || !isRecord(stored.fingerprint))
     throw new UserError({ where: file, what: "lacks step, models, artefacts or fingerprint", remedy: REMOVE });
+  if (stored.format > 1 && !isTold({ ...stored }))
+    throw new UserError({ where: file, what: "lacks what the schedule decided", remedy: REMOVE });
   return stored as StoredState;
+}
+
+/** Whether transitions and what decides the next ones are there and right. */
+function isTold({ transitions, metrics, recent, seconds }: Readonly<Record<string, unknown>>): boolean {
+  const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
+    typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+  const isTransition = (value: unknown): boolean => {
+    const { entry, step, reason } = fieldsOf(value);
+    return Number.isSafeInteger(entry) && Number.isSafeInteger(step) && typeof reason === "string";
+  };
+  const areNumbers = (value: unknown): boolean =>
+    typeof value === "object" && value !== null && Object.values(value).every((each) => typeof each === "number");
+  const isLosses = (value: unknown): boolean => typeof fieldsOf(value)["loss"] === "number" && areNumbers(fieldsOf(value)["terms"]);
+  const isTime = typeof seconds === "number" && seconds >= 0;
+  return (
+    isTime &&
+    areNumbers(metrics) &&
+    Array.isArray(transitions) &&
+    transitions.every(isTransition) &&
+    Array.isArray(recent) &&
+    recent.every(isLosses)
+  );
 }
 
 function writeTensors(file: string, tensors: ReadonlyMap<string, Tensor>): void {

@@ -6,6 +6,7 @@
  * means would depend on how the batch was cut.
  */
 import type { Tensor } from "../engine/tensor.js";
+import type { EpochSize } from "./batches.js";
 
 /** One named part of the loss over a batch. Its value is sum / count. */
 export interface LossTerm {
@@ -56,6 +57,8 @@ export interface Phase<Batch = unknown> {
   step(batch: Batch, options?: StepOptions): LossTerms;
   /** Forward only, on the whole batch at once, with the graph: for the audit and for tests. */
   losses(batch: Batch): LossTerms;
+  /** What an epoch of its batches is; left out by phases that have none. */
+  readonly epoch?: () => EpochSize;
   /** Tokens that went through the model for this batch, padding included: for rates. */
   tokens(batch: Batch): number;
 }

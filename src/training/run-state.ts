@@ -7,6 +7,7 @@ import { AdamW, type ParameterGroup } from "../engine/adamw.js";
 import { engineFacts } from "../engine/info.js";
 import type { Tensor } from "../engine/tensor.js";
 import type { LossWindow } from "./loss-spike.js";
+import type { Transition } from "./schedule.js";
 
 /** The artefacts that the current phase works with, by folder name; undefined before the first refresh. */
 export interface CurrentArtefacts {
@@ -45,6 +46,19 @@ export interface RollBack {
   readonly rate: number;
 }
 
+/** What one step of a phase lost, in all and by term. */
+export interface StepLosses {
+  readonly loss: number;
+  readonly terms: Readonly<Record<string, number>>;
+}
+
+/** How training goes on by the metric that may stop it early. */
+export interface Improvement {
+  readonly best: number;
+  /** Validations since then. */
+  readonly waited: number;
+}
+
 /** The part of the state that isn't tensors: the JSON of a checkpoint. */
 export interface Progress {
   /** Optimiser steps and refreshes done, over the whole schedule. */
@@ -53,6 +67,17 @@ export interface Progress {
   best: BestValidation | undefined;
   /** The step was a phase's last and what follows a phase, its validation, isn't done yet. */
   isPhaseEndDue: boolean;
+  /** A validation inside the phase isn't done yet. */
+  isValidationDue: boolean;
+  /** Entries of the schedule that were left early or passed over, in their order. */
+  transitions: Transition[];
+  /** The latest value of each metric that a condition may name; whoever measures one writes it here. */
+  metrics: Record<string, number>;
+  /** Losses of the current phase's last steps, as far as a condition needs them. */
+  recent: StepLosses[];
+  /** Seconds in the current phase's steps, over all attempts. */
+  seconds: number;
+  improvement: Improvement | undefined;
   /** The latest losses, for the alarm that looks for spikes; undefined before the first step, and where it is off. */
   losses: LossWindow | undefined;
   /** Oldest first. */
@@ -79,8 +104,25 @@ export interface RunState {
 
 /** A state before step 1. */
 export function newRunState(trainables: readonly Trainable[], fingerprint: Fingerprint): RunState {
-  const progress: Progress = { step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, losses: undefined, rollBacks: [] };
-  return { progress, trainables: new Map(trainables.map((entry) => [entry.name, entry])), fingerprint };
+  return { progress: newProgress(), trainables: new Map(trainables.map((entry) => [entry.name, entry])), fingerprint };
+}
+
+/** Before step 1. */
+export function newProgress(): Progress {
+  return {
+    step: 0,
+    artefacts: {},
+    best: undefined,
+    isPhaseEndDue: false,
+    isValidationDue: false,
+    transitions: [],
+    metrics: {},
+    recent: [],
+    seconds: 0,
+    improvement: undefined,
+    losses: undefined,
+    rollBacks: [],
+  };
 }
 
 /** A model with a fresh optimiser over `groups`. */

@@ -1,10 +1,11 @@
 /**
- * The order of training as data: a list of phases with lengths, and pure functions from the global step to the place in it. What a phase does
- * is not here. A `refresh` updates nothing, so its entry has 0 steps, but it takes one place in the global count: every moment of a run has one
- * number, and a checkpoint needs no second counter.
- * The trap: a phase's own learning rate and batches run over the steps of its kind in all its occurrences (`stepOfKind`), not over one occurrence.
+ * The order of training as data: a list of phases with lengths, and pure functions from the transitions taken and the global step to the place in it. What a phase does and what ends it early is not here. A `refresh`
+ * updates nothing, so its entry has 0 steps, but it takes one place in the global count: every moment of a run has one number, and a checkpoint needs no second counter.
+ * The trap: nothing of a place may depend on transitions that come after it, or a resumed run would see another one. So the rate's course runs over the steps as they were planned (`courseStep`), batches over the steps
+ * that were taken (`stepOfKind`): both over all occurrences of a kind, not over one.
  */
 import { UserError } from "../errors.js";
+import type { Condition } from "./conditions.js";
 
 /** Gold passages; what the current retriever finds; or passages that are asked for their own words (copying-questions.ts). */
 export type Contexts = "gold" | "retrieved" | "copying";
@@ -13,10 +14,29 @@ export type Contexts = "gold" | "retrieved" | "copying";
 export interface ScheduledPhase {
   /** Name of the phase: `generator`, `contrastive`, `reader-distillation`, `joint`, `refresh`. */
   readonly phase: string;
-  /** Updates of the optimiser. 0 for `refresh`. */
+  /** Most updates of the optimiser. 0 or 1 for `refresh`; Infinity: as many as its minutes allow. */
   readonly steps: number;
   /** Where a generator phase takes its contexts from. Default: gold in the first generator phase that reads questions, retrieved afterwards. */
   readonly contexts?: Contexts | null;
+  /** Minutes in its steps after which it ends. */
+  readonly minutes?: number;
+  /** Ends it. */
+  readonly until?: Condition;
+  /** Decides whether it is run at all, where it would begin. */
+  readonly when?: Condition;
+  /** The rate's course runs over this entry's steps alone, and the course of its kind leaves them out. */
+  readonly isOwnCourse?: boolean;
+  /** Stands beside training, which may end early without it: the closed-book generator. */
+  readonly isBeside?: boolean;
+}
+
+/** An entry was left before its planned end, or passed over. Once taken it stands in the run's state, so a resumed run repeats it. */
+export interface Transition {
+  /** Number of the entry. */
+  readonly entry: number;
+  /** Global steps done then. */
+  readonly step: number;
+  readonly reason: string;
 }
 
 /** A place in the schedule. */
@@ -25,12 +45,16 @@ export interface SchedulePosition {
   readonly phase: string;
   /** 0-based step in this entry of the schedule. */
   readonly stepInPhase: number;
-  /** Places this entry takes: its updates, or 1 for a refresh. */
+  /** Places this entry was planned to take: its updates, or 1 for a refresh. */
   readonly steps: number;
-  /** 0-based step among all steps of this kind of phase. */
+  /** 0-based step among the steps of this kind of phase that were taken: which batch comes. */
   readonly stepOfKind: number;
-  /** Steps of this kind in the whole schedule. */
+  /** Planned steps of this kind in the whole schedule; entries without a planned end count nothing. */
   readonly stepsOfKind: number;
+  /** 0-based place in the rate's course: what earlier entries left out is left out of the course too. */
+  readonly courseStep: number;
+  /** Steps of that course. */
+  readonly courseSteps: number;
   /** How often this kind came before (0 in its first entry). */
   readonly occurrence: number;
   /** Refreshes that stand before this entry. */
@@ -58,20 +82,33 @@ export function alternation(options: AlternationOptions): ScheduledPhase[] {
   return Array.from({ length: options.rounds }, () => round).flat();
 }
 
-/** Global steps of the whole schedule: all updates and refreshes. */
-export function totalSteps(schedule: readonly ScheduledPhase[]): number {
-  return schedule.reduce((sum, entry) => sum + placesOf(entry), 0);
+/** Global steps of the whole schedule: all updates and refreshes; of what was left early, those that were taken. Infinity while an entry without a planned end goes on. */
+export function totalSteps(schedule: readonly ScheduledPhase[], transitions: readonly Transition[] = []): number {
+  return spansOf(schedule, transitions).at(-1)?.end ?? 0;
 }
 
-/** How many steps of each phase come after the first `done` global steps; phases that are over are left out. */
-export function stepsLeft(schedule: readonly ScheduledPhase[], done: number): Record<string, number> {
+/** The entries with the steps that they take, those passed over left out. What has no end yet ends at `done`. */
+export function takenPhases(
+  schedule: readonly ScheduledPhase[],
+  transitions: readonly Transition[],
+  done: number,
+): { phase: string; steps: number }[] {
+  return spansOf(schedule, transitions).flatMap(({ entry: { phase }, start, end }) => {
+    const steps = (end === Infinity ? Math.max(start, done) : end) - start;
+    return steps > 0 ? [{ phase, steps }] : [];
+  });
+}
+
+/** How many steps of each phase come after the first `done` global steps; phases that are over, and steps that nobody can count yet, are left out. */
+export function stepsLeft(
+  schedule: readonly ScheduledPhase[],
+  done: number,
+  transitions: readonly Transition[] = [],
+): Record<string, number> {
   const left: Record<string, number> = {};
-  let start = 0;
-  for (const entry of schedule) {
-    const end = start + placesOf(entry);
-    const own = end - Math.max(start, Math.min(end, done));
+  for (const { entry, start, end } of spansOf(schedule, transitions)) {
+    const own = start === Infinity ? finite(placesOf(entry)) : finite(end) - Math.max(start, Math.min(end, done));
     if (own > 0) left[entry.phase] = (left[entry.phase] ?? 0) + own;
-    start = end;
   }
   return left;
 }
@@ -80,31 +117,84 @@ function placesOf(entry: ScheduledPhase): number {
   return entry.phase === "refresh" ? 1 : entry.steps;
 }
 
+function finite(steps: number): number {
+  return steps === Infinity ? 0 : steps;
+}
+
+/** An entry with where it begins and ends. */
+interface Span {
+  readonly entry: ScheduledPhase;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Where each entry begins and ends, in global steps. */
+export function spansOf(schedule: readonly ScheduledPhase[], transitions: readonly Transition[]): Span[] {
+  const left = new Map(transitions.map(({ entry, step }) => [entry, step]));
+  let start = 0;
+  return schedule.map((entry, index) => {
+    const planned = start + placesOf(entry);
+    const end = Math.max(start, Math.min(planned, left.get(index) ?? planned));
+    const span = { entry, start, end };
+    start = end;
+    return span;
+  });
+}
+
 /**
  * Where global step `step` (0-based) stands; undefined when the schedule is over.
+ *
+ * @param transitions those taken so far; later ones change nothing
  */
-export function positionAt(schedule: readonly ScheduledPhase[], step: number): SchedulePosition | undefined {
+export function positionAt(
+  schedule: readonly ScheduledPhase[],
+  step: number,
+  transitions: readonly Transition[] = [],
+): SchedulePosition | undefined {
   if (!Number.isInteger(step) || step < 0) throw new RangeError(`global step ${step}`);
-  let start = 0;
-  for (const [phaseIndex, entry] of schedule.entries()) {
-    if (step < start + placesOf(entry)) {
-      const before = schedule.slice(0, phaseIndex).filter((other) => other.phase === entry.phase);
-      const stepInPhase = step - start;
-      return {
-        phaseIndex,
-        phase: entry.phase,
-        stepInPhase,
-        steps: placesOf(entry),
-        stepOfKind: totalSteps(before) + stepInPhase,
-        stepsOfKind: totalSteps(schedule.filter((other) => other.phase === entry.phase)),
-        occurrence: before.length,
-        refreshes: schedule.slice(0, phaseIndex).filter((other) => other.phase === "refresh").length,
-        contexts: contextsOf(entry, before.filter(readsQuestions).length),
-      };
-    }
-    start += placesOf(entry);
-  }
-  return undefined;
+  const spans = spansOf(schedule, transitions);
+  const phaseIndex = spans.findIndex(({ end }) => step < end);
+  const span = spans[phaseIndex];
+  if (span === undefined) return undefined;
+  const { entry, start } = span;
+  const kin = ({ phase }: ScheduledPhase): boolean => phase === entry.phase;
+  const before = spans.slice(0, phaseIndex).filter((other) => kin(other.entry));
+  const stepInPhase = step - start;
+  return {
+    phaseIndex,
+    phase: entry.phase,
+    stepInPhase,
+    steps: placesOf(entry),
+    stepOfKind: before.reduce((sum, own) => sum + own.end - own.start, 0) + stepInPhase,
+    stepsOfKind: plannedSteps(schedule.filter(kin)),
+    ...courseAt(schedule, before, entry, stepInPhase),
+    occurrence: before.length,
+    refreshes: schedule.slice(0, phaseIndex).filter(({ phase }) => phase === "refresh").length,
+    contexts: contextsOf(entry, before.filter((other) => readsQuestions(other.entry)).length),
+  };
+}
+
+/** The place in the rate's course: of the entry's own, or of all entries of its kind that have none of their own. */
+function courseAt(
+  schedule: readonly ScheduledPhase[],
+  before: readonly Span[],
+  entry: ScheduledPhase,
+  stepInPhase: number,
+): Pick<SchedulePosition, "courseStep" | "courseSteps"> {
+  if (entry.isOwnCourse === true) return { courseStep: stepInPhase, courseSteps: finite(placesOf(entry)) };
+  const shares = before.filter((other) => other.entry.isOwnCourse !== true);
+  const passed = shares.reduce((sum, { entry: { steps }, start, end }) => sum + (steps === Infinity ? end - start : steps), 0);
+  return { courseStep: passed + stepInPhase, courseSteps: courseSteps(schedule, entry.phase) };
+}
+
+/** Planned steps of the course that the entries of a kind share. */
+function courseSteps(schedule: readonly ScheduledPhase[], phase: string): number {
+  return plannedSteps(schedule.filter((other) => other.phase === phase && other.isOwnCourse !== true));
+}
+
+/** Steps that are planned for entries; those without a planned end count nothing. */
+export function plannedSteps(entries: readonly ScheduledPhase[]): number {
+  return entries.reduce((sum, entry) => sum + finite(placesOf(entry)), 0);
 }
 
 /** Whether the reader teaches the retriever in a phase, by the passages that an index found. */
@@ -128,11 +218,13 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
     if (!known.includes(entry.phase)) throw fault(where, "no such phase", `one of ${known.join(", ")}`, JSON.stringify(entry.phase));
     if (entry.phase === "refresh") {
       if (entry.steps !== 0 && entry.steps !== 1) throw fault(where, "a refresh updates nothing", "steps: 0", `steps: ${entry.steps}`);
-      refreshes += 1;
+      // One that may be passed over builds nothing that others can rely on.
+      if (entry.when === undefined) refreshes += 1;
       stale = false;
       continue;
     }
-    if (!Number.isInteger(entry.steps) || entry.steps < 1) {
+    const isOpen = entry.steps === Infinity && entry.minutes !== undefined;
+    if (!isOpen && (!Number.isInteger(entry.steps) || entry.steps < 1)) {
       throw fault(where, "steps is out of range", "a whole number of at least 1", String(entry.steps));
     }
     if (entry.phase === "generator") {

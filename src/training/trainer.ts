@@ -6,10 +6,11 @@ import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { clipGradientNorm, gradientNorm } from "../engine/clip.js";
 import { profiledStep, span } from "../engine/profiler.js";
 import { scope } from "../engine/scope.js";
-import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
 import { AlarmError } from "./alarms.js";
+import { decideEnd, decideStart, decideStep } from "./decisions.js";
+import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
 import { rateScale, type RunState, type Trainable } from "./run-state.js";
-import { positionAt, type ScheduledPhase, type SchedulePosition } from "./schedule.js";
+import { positionAt, spansOf, type ScheduledPhase, type SchedulePosition, type Transition } from "./schedule.js";
 
 /** A phase with what its updates need: one a model that it trains. */
 export interface TrainedPhase {
@@ -22,8 +23,8 @@ export interface TrainedPhase {
 interface Update {
   /** Which of the state's trainables. */
   readonly model: string;
-  /** Learning rate at a 0-based step of this kind of phase. */
-  readonly rate: (stepOfKind: number, stepsOfKind: number) => number;
+  /** Learning rate at a 0-based step of the rate's course. */
+  readonly rate: (courseStep: number, courseSteps: number) => number;
   /** Longest gradient norm; undefined: no clipping. */
   readonly clip: number | undefined;
 }
@@ -58,6 +59,10 @@ export interface TrainerHooks {
   readonly save: (state: RunState) => void;
   /** After the last step of a phase, between two saves: what it changes in the progress is saved again, and a run that dies in it does it once more. */
   readonly phaseEnded: (position: SchedulePosition, state: RunState) => Promise<void>;
+  /** Validates inside a phase, between two saves as well. Needed with `validateEvery`. */
+  readonly validate?: (position: SchedulePosition, state: RunState) => Promise<void>;
+  /** Tells of an entry that was left early or passed over; it is saved right afterwards. */
+  readonly left?: (transition: Transition, position: SchedulePosition) => void;
   /** True when the run was asked to stop; looked at between steps. */
   readonly stopRequested: () => boolean;
 }
@@ -66,6 +71,12 @@ export interface TrainerOptions {
   readonly schedule: readonly ScheduledPhase[];
   /** Steps between two checkpoints inside a phase; undefined: only at a phase's end. */
   readonly checkpointEvery: number | undefined;
+  /** Steps between two validations inside a phase; undefined: none there. */
+  readonly validateEvery?: number | undefined;
+  /** Steps over which conditions average losses. Default 1. */
+  readonly window?: number;
+  /** Milliseconds of a clock that never goes back; for tests. */
+  readonly now?: () => number;
   /** What is asked for when a loss or gradient is no number. Default `stop`. */
   readonly notANumber?: "stop" | "roll_back";
 }
@@ -74,39 +85,85 @@ export interface TrainerOptions {
 export async function train(options: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<"finished" | "stopped"> {
   const { progress } = state;
   let entered: { phaseIndex: number; trained: TrainedPhase } | undefined;
-  if (progress.isPhaseEndDue) await endPhase(options, hooks, state);
+  await followUp(options, hooks, state);
   for (;;) {
-    const position = positionAt(options.schedule, progress.step);
+    const position = positionAt(options.schedule, progress.step, progress.transitions);
     if (position === undefined) return "finished";
     if (hooks.stopRequested()) {
       hooks.save(state);
       return "stopped";
     }
+    if (position.stepInPhase === 0 && isPassedOver(options, hooks, position, state)) continue;
     if (position.phase === "refresh") await span("refresh", () => hooks.refresh(state));
     else {
       if (entered?.phaseIndex !== position.phaseIndex)
         entered = { phaseIndex: position.phaseIndex, trained: span("phase begins", () => hooks.phaseAt(position, state)) };
-      const { trained } = entered;
-      const record = profiledStep(trained.phase.name, () => trainStep(trained, position, state, options.notANumber));
-      await span("log", () => hooks.stepped(record, position, state));
+      await takeStep(entered.trained, position, { options, hooks, state });
     }
     progress.step++;
-    progress.isPhaseEndDue = position.stepInPhase + 1 === position.steps;
-    if (progress.isPhaseEndDue || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0))
+    noteDue(options, position, state);
+    if (isDue(state) || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0))
       span("save", () => hooks.save(state));
-    // What follows the phase may take long, and a resumed run does it first.
-    if (progress.isPhaseEndDue && hooks.stopRequested()) return "stopped";
-    if (progress.isPhaseEndDue) await endPhase(options, hooks, state);
+    // What follows a step may take long, and a resumed run does it first.
+    if (isDue(state) && hooks.stopRequested()) return "stopped";
+    await followUp(options, hooks, state);
     await yieldToEvents();
   }
 }
 
-/** What follows a phase's last step, which is saved already. */
-async function endPhase({ schedule }: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<void> {
+/** Decides where an entry would begin; one that is passed over is saved so at once. */
+function isPassedOver(options: TrainerOptions, hooks: TrainerHooks, position: SchedulePosition, state: RunState): boolean {
+  const transition = decideStart(decisionsOf(options), position, state.progress);
+  if (transition === undefined) return false;
+  hooks.left?.(transition, position);
+  span("save", () => hooks.save(state));
+  return true;
+}
+
+/** One step with its decision and its line. */
+async function takeStep(
+  trained: TrainedPhase,
+  position: SchedulePosition,
+  { options, hooks, state }: { options: TrainerOptions; hooks: TrainerHooks; state: RunState },
+): Promise<void> {
+  const now = options.now ?? (() => performance.now());
+  const start = now();
+  const record = profiledStep(trained.phase.name, () => trainStep(trained, position, state, options.notANumber));
+  const transition = decideStep(decisionsOf(options), position, state.progress, record, (now() - start) / 1000);
+  await span("log", () => hooks.stepped(record, position, state));
+  if (transition !== undefined) hooks.left?.(transition, position);
+}
+
+function decisionsOf({ schedule, window = 1 }: TrainerOptions): { schedule: readonly ScheduledPhase[]; window: number } {
+  return { schedule, window };
+}
+
+/** What follows the step that was just counted: a phase's end, or a validation inside the phase. */
+function noteDue({ schedule, validateEvery }: TrainerOptions, { phaseIndex, phase }: SchedulePosition, { progress }: RunState): void {
+  progress.isPhaseEndDue = spansOf(schedule, progress.transitions)[phaseIndex]?.end === progress.step;
+  const isTraining = phase !== "refresh" && schedule[phaseIndex]?.isBeside !== true;
+  progress.isValidationDue = !progress.isPhaseEndDue && isTraining && validateEvery !== undefined && progress.step % validateEvery === 0;
+}
+
+function isDue({ progress }: RunState): boolean {
+  return progress.isPhaseEndDue || progress.isValidationDue;
+}
+
+/** What follows the last step, which is saved already. */
+async function followUp({ schedule }: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<void> {
   const { progress } = state;
-  const position = positionAt(schedule, progress.step - 1);
-  if (position !== undefined) await span("phase ends", () => hooks.phaseEnded(position, state));
+  if (!isDue(state)) return;
+  const position = positionAt(schedule, progress.step - 1, progress.transitions);
+  if (position !== undefined) {
+    if (progress.isPhaseEndDue) await span("phase ends", () => hooks.phaseEnded(position, state));
+    else {
+      await span("validation", () => hooks.validate?.(position, state));
+      const transition = decideEnd(schedule, position, progress);
+      if (transition !== undefined) hooks.left?.(transition, position);
+    }
+  }
   progress.isPhaseEndDue = false;
+  progress.isValidationDue = false;
   span("save", () => hooks.save(state));
 }
 
@@ -129,7 +186,7 @@ function trainStep(
     const measured = targets.map(({ update: { clip, model, rate }, target }): UpdateRecord => {
       const parameters = target.parameters.values();
       const gradientNormOf = (): number => (clip === undefined ? gradientNorm(parameters) : clipGradientNorm(parameters, clip));
-      return { model, rate: rate(position.stepOfKind, position.stepsOfKind) * scale, gradientNorm: span("gradient norm", gradientNormOf) };
+      return { model, rate: rate(position.courseStep, position.courseSteps) * scale, gradientNorm: span("gradient norm", gradientNormOf) };
     });
     // All of them before the first is moved: a step that isn't a number leaves every model as it was.
     requireFinite(step, phase.name, loss, measured, terms, notANumber);

@@ -76,7 +76,7 @@ describe("a mistake on the command line", () => {
     [["confg"], /^tandem: command line: no command 'confg'; expected .*config.*; did you mean config\?$/],
     [["train.lr=1"], /^tandem: command line: 'train\.lr=1' stands where a command should/],
     [["config", "sho"], /^tandem config: command line: 'sho' means nothing here; did you mean show\?$/],
-    [["config"], /^tandem config: command line: say what to do: show, check, migrate or schema; see tandem config --help$/],
+    [["config"], /^tandem config: command line: say what to do: show, check, plan, migrate or schema; see tandem config --help$/],
     [["config", "show", "--jsn"], /^tandem config: command line: no option --jsn; did you mean --json\?$/],
     [["config", "show", "--zzz=1"], /^tandem config: command line: no option --zzz; see tandem config show --help$/],
     [["config", "show", "--config-dir"], /^tandem config: command line: --config-dir needs a value; see tandem config show --help$/],

@@ -39,6 +39,18 @@ describe("the text", () => {
     expect(progressText({ ...options, total: 0 }, 0, 10, {})).toBe("training: 0/0 steps (100 %)");
   });
 
+  it("counts alone where nobody knows how many there are", () => {
+    expect(progressText({ ...options, total: Infinity }, 250, 50_000, { secondsLeft: 61, loss: 2 })).toBe(
+      "training: 250 steps, 5.0 steps/s, loss 2.0000",
+    );
+    const { stream: terminal, text } = stream(true);
+    const progress = startProgress({ ...options, total: Infinity, stream: terminal });
+    progress.update(7);
+    progress.finish();
+    expect(text()).toContain("training: 7 steps");
+    expect(text()).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
   it.each([
     [4.4, "4 s"],
     [61, "1 min 1 s"],

@@ -6,6 +6,7 @@ import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
+import { outlineOf } from "../../src/job/run-schedule.js";
 import { PHASES } from "../../src/job/phases/phase-maker.js";
 import { validateSchedule } from "../../src/training/schedule.js";
 import { userErrorOf } from "./user-error.js";
@@ -35,7 +36,7 @@ describe("conf/", () => {
     "%s has a schedule that can run, with the index fresh at its end",
     (choice) => {
       const { config } = loadConfig({ overrides: [choice], needed: [], environment: {} });
-      expect(validateSchedule(config.train.schedule, PHASES)).toEqual([]);
+      expect(validateSchedule(outlineOf(config), PHASES)).toEqual([]);
     },
   );
 

@@ -49,7 +49,7 @@ describe("a value", () => {
     ["prompt.closed_book_template='{context}{question}'", "an unknown place {context}"],
     ["retriever.initialise=3", "keys below it: layers, width"],
     ["retriever.initialise.layers={a: 1}", 'a whole number ≥ 1, got {"a":1}'],
-    ["train.schedule=[generator]", 'expected keys below it: phase, steps, contexts, got "generator"'],
+    ["train.schedule=[generator]", 'expected keys below it: phase, steps, epochs, minutes, until, when, contexts, with, got "generator"'],
     ["train.schedule=[{phase: generate, steps: 1}]", "did you mean generator?"],
     ["train.schedule=none", "a list of records"],
     ["run.dir=", 'a path, got ""'],
@@ -221,6 +221,8 @@ describe("cozyrag 41: rate, warm-up, decay, clipping, accumulation, precision an
     const { config } = load("", [...words, "precision=bf16", "train.schedule=[{phase: contrastive, steps: 3}]"]);
     expect(config.train.generator).toMatchObject({ warmup: 10, flat: 0.5, decay: "cosine", clip: null, accumulate: 2, floor: 0 });
     expect(config.precision).toBe("bf16");
-    expect(config.train.schedule).toEqual([{ phase: "contrastive", steps: 3, contexts: null }]);
+    expect(config.train.schedule).toEqual([
+      { phase: "contrastive", steps: 3, epochs: null, minutes: null, until: null, when: null, contexts: null, with: null },
+    ]);
   });
 });

@@ -7,6 +7,10 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { schema } from "../../src/config/schema.js";
 import { schemaKeys } from "../../src/config/schema-keys.js";
+import { loadConfig } from "../../src/config/load-config.js";
+import { outlineOf } from "../../src/job/run-schedule.js";
+import { validateSchedule } from "../../src/training/schedule.js";
+import { configFolder } from "../config/config-folder.js";
 import { PHASES } from "../../src/job/phases/phase-maker.js";
 import { repository } from "./tracked-files.js";
 
@@ -35,6 +39,14 @@ describe("docs/training.md", () => {
         .filter((name) => name !== "roll_back")
         .sort(),
     );
+  });
+
+  it("has every key that an entry of the schedule may have, and its example is a schedule that loads", () => {
+    expect(["phase", ...firstCells("key of a phase")].sort()).toEqual(Object.keys(schema.train.schedule.fields ?? {}).sort());
+    const example = /```yaml\n([^]*?)```/.exec(page)?.[1] ?? "";
+    const { config } = loadConfig({ configDir: configFolder({ config: example }), environment: {} });
+    expect(config.train.schedule).toHaveLength(11);
+    expect(validateSchedule(outlineOf(config), PHASES)).toEqual([]);
   });
 
   it("names keys that there are", () => {

@@ -12,7 +12,7 @@ import { finishRun, makeRun } from "./made-run.js";
 
 const scratch = temporaryFolder();
 const ROOT = path.join(import.meta.dirname, "../..");
-const NAMED = ["config.yaml", "overrides.yaml", "environment.json", "resumptions.jsonl", "inputs.json", "audit.txt"];
+const NAMED = ["config.yaml", "overrides.yaml", "environment.json", "resumptions.jsonl", "inputs.json", "audit.txt", "schedule.json"];
 const REPORTS = ["report.json", "report.txt", "report.html"];
 const PATCH = "uncommitted-0123456789ab.patch";
 
@@ -20,7 +20,7 @@ const PATCH = "uncommitted-0123456789ab.patch";
 function wholeRun(): ReturnType<typeof makeRun> {
   const run = makeRun(scratch, { steps: 2 });
   finishRun(run);
-  for (const name of ["resumptions.jsonl", "audit.txt", PATCH]) writeFileSync(path.join(run.path, name), "\n");
+  for (const name of ["resumptions.jsonl", "audit.txt", "schedule.json", PATCH]) writeFileSync(path.join(run.path, name), "\n");
   for (const folder of ["corpus", "index/0123456789abcdef", "checkpoints/step-1"])
     mkdirSync(path.join(run.path, folder), { recursive: true });
   for (const name of [

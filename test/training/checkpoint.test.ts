@@ -16,7 +16,7 @@ import {
   retainCheckpoints,
   saveCheckpoint,
 } from "../../src/training/checkpoint.js";
-import { fingerprint, newRunState, trainable, type RunState, type Trainable } from "../../src/training/run-state.js";
+import { fingerprint, newProgress, newRunState, trainable, type RunState, type Trainable } from "../../src/training/run-state.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 
 const OPTIONS = { betas: [0.9, 0.99], eps: 1e-8 } as const;
@@ -95,13 +95,35 @@ describe("cozyrag 33: a checkpoint", () => {
     expect(checkpointArtefacts(saved)).toEqual({ index: "a".repeat(16), retrieval: "b".repeat(16) });
   });
 
+  it("keeps what the schedule decided, and of format 1, which decided nothing, is read as that", () => {
+    const folder = temporaryFolder();
+    const state = stateOf(1, "m");
+    Object.assign(state.progress, {
+      transitions: [{ entry: 1, step: 7, reason: "loss < 1 holds" }],
+      metrics: { em: 1 / 3, loss: 0.1, drift: NaN },
+      recent: [{ loss: 0.1, terms: { answer: 0.1 } }],
+      seconds: 12.5,
+      isValidationDue: true,
+      improvement: { best: 1 / 3, waited: 2 },
+    });
+    const saved = saveCheckpoint(folder, state);
+    const other = stateOf(2, "m");
+    loadCheckpoint(saved, other);
+    expect(other.progress).toEqual({ ...state.progress, metrics: { em: 1 / 3, loss: 0.1 } });
+    const file = path.join(saved, "state.json");
+    const { step, artefacts, models, fingerprint: own } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify({ format: 1, step, artefacts, best: null, isPhaseEndDue: true, models, fingerprint: own }));
+    loadCheckpoint(saved, other);
+    expect(other.progress).toEqual({ ...newProgress(), isPhaseEndDue: true });
+  });
+
   it("says that there is no best yet when there is none", () => {
     const folder = temporaryFolder();
     const saved = saveCheckpoint(folder, stateOf(1, "m"));
     const other = stateOf(2, "m");
     other.progress.best = { metric: "f1", value: 1, step: 1 };
     loadCheckpoint(saved, other);
-    expect(other.progress).toEqual({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, losses: undefined, rollBacks: [] });
+    expect(other.progress).toEqual(newProgress());
   });
 
   it("is written beside and renamed: nothing else stands in the folder", () => {
@@ -140,7 +162,7 @@ describe("a damaged or foreign checkpoint", () => {
   it("of another format version is refused, naming both", () => {
     const line = refusalOf(editState({ format: CHECKPOINT_FORMAT + 1 }));
     expect(line).toContain(
-      `has another format version; expected ${CHECKPOINT_FORMAT}, got ${CHECKPOINT_FORMAT + 1}; resume with the version that wrote it`,
+      `has another format version; expected 1 to ${CHECKPOINT_FORMAT}, got ${CHECKPOINT_FORMAT + 1}; resume with the version that wrote it`,
     );
   });
 
@@ -173,6 +195,15 @@ describe("a damaged or foreign checkpoint", () => {
     ["a state with half a step", editState({ step: 1.5 })],
     ["a state without models", editState({ models: undefined })],
     ["a state without a fingerprint", editState({ fingerprint: undefined })],
+    ["a state without transitions", editState({ transitions: undefined })],
+    ["a transition without a reason", editState({ transitions: [{ entry: 0, step: 1 }] })],
+    ["a transition that is null", editState({ transitions: [null] })],
+    ["a transition of half an entry", editState({ transitions: [{ entry: 0.5, step: 1, reason: "x" }] })],
+    ["metrics that are words", editState({ metrics: { em: "high" } })],
+    ["metrics that are none", editState({ metrics: null })],
+    ["losses that are none", editState({ recent: [null] })],
+    ["losses without terms", editState({ recent: [{ loss: 1, terms: null }] })],
+    ["time that runs backwards", editState({ seconds: -1 })],
   ])("with %s is refused in one line that names the file", (_, spoil) => {
     expect(refusalOf(spoil)).toMatch(/step-00000000\/(state\.json|m\.safetensors|m\.optimiser\.safetensors)/);
   });

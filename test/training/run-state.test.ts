@@ -5,7 +5,14 @@
 import { describe, expect, it } from "vitest";
 import { engineFacts } from "../../src/engine/info.js";
 import { ops } from "../../src/engine/tensor.js";
-import { fingerprint, fingerprintDifferences, newRunState, trainable, type Fingerprint } from "../../src/training/run-state.js";
+import {
+  fingerprint,
+  fingerprintDifferences,
+  newProgress,
+  newRunState,
+  trainable,
+  type Fingerprint,
+} from "../../src/training/run-state.js";
 
 const here = fingerprint({ workers: 1, device: "cpu", precision: "f32" });
 
@@ -19,7 +26,8 @@ describe("a run state", () => {
     const model = trainable("m", [group("a"), group("b")], { betas: [0.9, 0.999], eps: 1e-8 });
     expect([...model.parameters.keys()]).toEqual(["a.weight", "b.weight"]);
     const state = newRunState([model], here);
-    expect(state.progress).toEqual({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, losses: undefined, rollBacks: [] });
+    expect(state.progress).toEqual(newProgress());
+    expect(state.progress).toMatchObject({ step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, transitions: [], metrics: {} });
     expect(state.trainables.get("m")).toBe(model);
     model.optimiser.dispose();
   });

@@ -2,6 +2,7 @@
  * The phases of a run, made from its config: generator on gold or retrieved contexts, contrastive with positives and mined negatives, the two in which the reader
  * teaches the retriever, and the closed-book generator. A phase is a function of the schedule's position and the state's artefacts, so a resumed run makes the same one. The trap: whatever differs between two phases of one kind must come from these two.
  */
+import { configOfEntry } from "../../config/phase-settings.js";
 import type { TandemConfig } from "../../config/schema.js";
 import { rateAt } from "../../training/optimiser.js";
 import type { Phase } from "../../training/phase.js";
@@ -25,9 +26,14 @@ export class PhaseMaker {
   readonly #goldRows: readonly (readonly number[])[];
   readonly generator: GeneratorPhases;
   readonly retriever: RetrieverPhases;
+  readonly #open: (name: string) => RetrievedRows;
+  /** Makers for entries with settings of their own, by those settings. */
+  readonly #others = new Map<string, PhaseMaker>();
 
-  constructor(parts: PhaseParts) {
+  /** @param open opens what an index found, by the artefact's name */
+  constructor(parts: PhaseParts, open: (name: string) => RetrievedRows = (name) => openRetrieved(parts, name, parts.questions.length)) {
     this.#parts = parts;
+    this.#open = open;
     this.#goldRows = parts.questions.map(({ passageIds }) =>
       passageIds.map((id) => parts.store.rowOf(id)).filter((row) => row !== undefined),
     );
@@ -37,8 +43,22 @@ export class PhaseMaker {
 
   /** The phase at a place in the schedule. @throws UserError when the data can't feed it */
   at(position: SchedulePosition, state: RunState): TrainedPhase {
+    return this.ofEntry(position.phaseIndex).#made(position, state.progress.artefacts);
+  }
+
+  /** The maker for an entry of the schedule: this one, unless the entry has settings of its own. */
+  ofEntry(index: number): PhaseMaker {
+    const { config } = this.#parts;
+    const entry = config.train.schedule[index];
+    if (entry === undefined || entry.with === null) return this;
+    const key = JSON.stringify([entry.phase, entry.with]);
+    const made = this.#others.get(key) ?? new PhaseMaker({ ...this.#parts, config: configOfEntry(config, index) });
+    this.#others.set(key, made);
+    return made;
+  }
+
+  #made(position: SchedulePosition, artefacts: CurrentArtefacts): TrainedPhase {
     const { generator, contrastive, reader } = this.#parts.config.train;
-    const { artefacts } = state.progress;
     if (position.phase === "reader-distillation")
       return trained(this.retriever.reader(this.#retrieved(artefacts), false), "retriever", reader);
     if (position.phase === "joint") {
@@ -72,9 +92,36 @@ export class PhaseMaker {
     };
   }
 
+  /**
+   * The phase at a place in the schedule before there is an index: what would be found is stood in for by as many passages, the gold ones first. For counting its epochs and for measuring its steps; contexts have their
+   * full length.
+   */
+  standIn(position: SchedulePosition): TrainedPhase {
+    const { config, store } = this.ofEntry(position.phaseIndex).#parts;
+    const { train, prompt } = config;
+    const k = Math.min(store.size, Math.max(train.generator.passages ?? prompt.passages, train.reader.candidates ?? train.reader.passages));
+    const rowsOf = (question: number): number[] => {
+      const any = Array.from({ length: k }, (_, i) => (question + i) % store.size);
+      return [...new Set([...(this.#goldRows[question] ?? []), ...any])].slice(0, k);
+    };
+    const maker = new PhaseMaker({ ...this.#parts, config }, () => ({ k, rowsOf }));
+    if (position.phase === "contrastive" && this.goldCount < 2)
+      return trained(
+        maker.retriever.contrastive(undefined, { k: 1, rowsOf: (question) => rowsOf(question).slice(0, 1) }),
+        "retriever",
+        train.contrastive,
+      );
+    return maker.#made({ ...position, stepsOfKind: 1 }, position.refreshes > 0 ? { retrieval: "standing in" } : {});
+  }
+
   /** Training questions with a gold passage in the corpus. */
   get goldCount(): number {
     return this.#goldRows.filter(({ length }) => length > 0).length;
+  }
+
+  /** Whether every training question has a gold passage in the corpus. */
+  get hasAllGold(): boolean {
+    return this.goldCount === this.#parts.questions.length;
   }
 
   /** Both models at once: the generator by its own loss on what was found, or by the reader's where that trains both. */
@@ -86,7 +133,7 @@ export class PhaseMaker {
 
   #retrieved(artefacts: CurrentArtefacts): RetrievedRows {
     if (artefacts.retrieval === undefined) throw new Error("a phase needs retrieved contexts before the first refresh");
-    return openRetrieved(this.#parts, artefacts.retrieval, this.#parts.questions.length);
+    return this.#open(artefacts.retrieval);
   }
 }
 

@@ -97,6 +97,7 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     batch: (step) => batchOf(options, batches.at(step), step),
     step: (batch, stepOptions = {}) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, stepOptions),
     losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch))),
+    epoch: () => batches.epoch(),
     tokens: (batch) => paddedTokens(options, batch.queries) + paddedTokens(options, batch.passages),
   };
 }

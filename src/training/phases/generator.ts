@@ -97,6 +97,7 @@ export function generatorPhase(options: GeneratorPhaseOptions): Phase<GeneratorB
       return accumulate(cutIntoParts(sorted, options.accumulate ?? 1), counts, (part) => forward(part, batch.step));
     },
     losses: (batch) => forward(batch.members, batch.step),
+    epoch: () => batches.epoch(),
     tokens: (batch) => batch.members.length * batch.members.reduce((most, member) => Math.max(most, member.prompt.ids.length), 0),
   };
 }

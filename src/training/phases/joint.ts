@@ -33,6 +33,7 @@ export function jointPhase(reader: Phase<ReaderBatch>, generator: Phase<Generato
       ...reader.losses(batch.reader),
       ...(generator === undefined || batch.generator === undefined ? {} : generator.losses(batch.generator)),
     }),
+    ...(reader.epoch === undefined ? {} : { epoch: reader.epoch }),
     tokens: (batch) => reader.tokens(batch.reader) + (batch.generator === undefined ? 0 : (generator?.tokens(batch.generator) ?? 0)),
   };
 }

@@ -125,6 +125,7 @@ export function readerPhase(options: ReaderPhaseOptions): Phase<ReaderBatch> {
         return ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, chosen, stepOptions);
       }),
     losses: (batch) => scope(() => termsOf(options, forward(options, chosenPassages(options, batch), "live", "live"))),
+    epoch: () => batches.epoch(),
     tokens: (batch) => counted.get(batch) ?? 0,
   };
 }

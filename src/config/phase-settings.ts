@@ -1,0 +1,138 @@
+/**
+ * What an entry of the schedule sets for itself alone (`with`): keys of its phase's section, and of the penalties where its phase has them. Each key is checked by the schema's own leaf of the section. It makes the
+ * config that the entry's phase is built from. The trap: what the optimiser was made with (betas, eps, weight_decay) belongs to the whole run, since its moments do.
+ */
+import { isLeaf, type Leaf, type Section } from "./leaf.js";
+import { didYouMean, nearestKeys, nearestNames } from "./nearest.js";
+import { schemaKeys, schemaLeaves } from "./schema-keys.js";
+import type { TandemConfig } from "./schema.js";
+import { COURSES, train as trainSchema } from "./schema-train.js";
+
+type TrainConfig = TandemConfig["train"];
+type Entry = TrainConfig["schedule"][number];
+
+/** The keys that give a phase a course of its own, over its own steps. */
+const COURSE_KEYS = ["lr", "generator_lr", "warmup", "flat", "decay", "floor"];
+/** Keys that hold for a whole run, whatever the phase, and what is said of them. */
+const OF_THE_RUN: Readonly<Record<string, string>> = {
+  betas: "belongs to the optimiser, which lasts the whole run",
+  eps: "belongs to the optimiser, which lasts the whole run",
+  weight_decay: "belongs to the optimiser, which lasts the whole run",
+  contexts: "is a key of the entry itself",
+};
+
+/** A key that can't be set by an entry. */
+export interface SettingFault {
+  /** As it was written, below `with`. */
+  readonly key: string;
+  readonly what: string;
+  readonly remedy: string;
+}
+
+/** `with` as dotted keys of the `train` section, each with the value; what has no place there is left to {@link settingFaults}. */
+function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> {
+  return new Map(
+    [...written(entry)].flatMap(([key, value]) =>
+      keyOf(entry.phase, key) === undefined ? [] : [[keyOf(entry.phase, key) ?? "", value] as const],
+    ),
+  );
+}
+
+/** Whether an entry's rate runs over its own steps. */
+export function hasOwnCourse(entry: Pick<Entry, "phase" | "with">): boolean {
+  return [...settingsOf(entry).keys()].some(
+    (key) => COURSE_KEYS.includes(key.slice(key.lastIndexOf(".") + 1)) && !key.startsWith("penalties."),
+  );
+}
+
+/** The config that an entry's phase is made from: the run's own, with the entry's settings over it. */
+export function configOfEntry<Config extends { readonly train: TrainConfig }>(config: Config, index: number): Config {
+  const entry = config.train.schedule[index];
+  if (entry?.with === null || entry === undefined) return config;
+  let train: unknown = config.train;
+  for (const [key, value] of settingsOf(entry)) train = put(train, key.split("."), value);
+  return { ...config, train: train as TrainConfig };
+}
+
+/** Everything that is wrong with an entry's `with`. */
+export function settingFaults(entry: Pick<Entry, "phase" | "with">): SettingFault[] {
+  return [...written(entry)].flatMap(([key, value]) => {
+    const fault = faultOf(entry.phase, key, value);
+    return fault === undefined ? [] : [{ key, ...fault }];
+  });
+}
+
+function faultOf(phase: string, key: string, value: unknown): { what: string; remedy: string } | undefined {
+  const place = keyOf(phase, key);
+  const leaf = place === undefined ? undefined : leaves().get(place);
+  if (place === undefined || leaf === undefined) return { what: `is no key of a ${phase} phase`, remedy: nearest(phase, key) };
+  const last = place.slice(place.lastIndexOf(".") + 1);
+  const ofRun = OF_THE_RUN[last];
+  if (ofRun !== undefined) return { what: ofRun, remedy: last === "contexts" ? "write it beside steps" : `set train.${place} for the run` };
+  try {
+    leaf.format(value);
+    return undefined;
+  } catch (error) {
+    return { what: `is ${shown(value)}, ${(error as Error).message}`, remedy: `see train.${place}` };
+  }
+}
+
+/** Where a key of `with` stands in the `train` section; undefined: nowhere. */
+function keyOf(phase: string, key: string): string | undefined {
+  const section = sectionOf(phase);
+  if (section === undefined) return undefined;
+  const [top] = key.split(".");
+  if (othersOf(phase).includes(top ?? "")) return key;
+  return `${section}.${key}`;
+}
+
+function sectionOf(phase: string): string | undefined {
+  return COURSES.find(([kind]) => kind === phase)?.[1];
+}
+
+/** Sections of `train` that a phase reads beside its own; their keys are written with the section's name. */
+function othersOf(phase: string): readonly string[] {
+  if (phase === "generator") return ["penalties"];
+  return phase === "joint" ? ["penalties", "generator"] : [];
+}
+
+function nearest(phase: string, key: string): string {
+  const section = sectionOf(phase);
+  const own = section === undefined ? [] : schemaKeys((trainSchema as Section)[section] as Section);
+  const others = othersOf(phase).flatMap((name) => schemaKeys((trainSchema as Section)[name] as Section, `${name}.`));
+  const names = [...own, ...others].filter((name) => OF_THE_RUN[name.slice(name.lastIndexOf(".") + 1)] === undefined);
+  return didYouMean(
+    nearestNames(key, names).length > 0 ? nearestNames(key, names) : nearestKeys(key, names),
+    section === undefined ? "take it out" : `see train.${section}`,
+  );
+}
+
+/** The keys as they were written, nested ones dotted. */
+function written({ with: settings }: Pick<Entry, "with">): Map<string, unknown> {
+  const found = new Map<string, unknown>();
+  const walk = (value: Readonly<Record<string, unknown>>, prefix: string): void => {
+    for (const [key, below] of Object.entries(value))
+      if (typeof below === "object" && below !== null && !Array.isArray(below)) walk(below as Record<string, unknown>, `${prefix}${key}.`);
+      else found.set(prefix + key, below);
+  };
+  walk(settings ?? {}, "");
+  return found;
+}
+
+function leaves(): Map<string, Leaf<unknown>> {
+  return new Map(
+    schemaLeaves(trainSchema as Section)
+      .filter(({ leaf }) => isLeaf(leaf))
+      .map(({ key, leaf }) => [key, leaf]),
+  );
+}
+
+function put(tree: unknown, [key = "", ...rest]: readonly string[], value: unknown): unknown {
+  const node = tree as Readonly<Record<string, unknown>>;
+  return { ...node, [key]: rest.length === 0 ? value : put(node[key], rest, value) };
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === "number" ? String(value) : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}

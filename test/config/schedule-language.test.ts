@@ -1,0 +1,250 @@
+/**
+ * Proves that a schedule is read as it was meant or refused by name: repeats are written out once, overrides address what was written, lengths and conditions that can't work are refused with the remedy, an entry's
+ * settings are checked by the very schema of its section, and early stopping and the best checkpoint need validations.
+ * Alone: npx vitest run test/config/schedule-language.test.ts
+ */
+import { describe, expect, it } from "vitest";
+import { loadConfig, findFaults } from "../../src/config/load-config.js";
+import { configOfEntry, hasOwnCourse } from "../../src/config/phase-settings.js";
+import { jsonSchema, renderYaml } from "../../src/config/render.js";
+import { schema } from "../../src/config/schema.js";
+import path from "node:path";
+import { configFolder } from "./config-folder.js";
+import { userErrorOf } from "./user-error.js";
+
+const load = (config: string, ...overrides: string[]) => loadConfig({ configDir: configFolder({ config }), overrides });
+const schedule = (yaml: string, ...overrides: string[]) => load(`train:\n  schedule:\n${yaml}`, ...overrides).config.train.schedule;
+const refusal = (...overrides: string[]): string => userErrorOf(() => load("", ...overrides));
+const refused = (entries: string, ...more: string[]): string => refusal(`train.schedule=[${entries}]`, ...more);
+
+const NESTED = `
+    - { phase: refresh }
+    - repeat: 2
+      phases:
+        - { phase: generator, steps: 5, contexts: retrieved }
+        - repeat: 3
+          phases: [{ phase: contrastive, steps: 2 }]
+        - { phase: refresh }
+`;
+
+describe("a repeat", () => {
+  it("is written out, repeats in repeats too, and a saved config has the phases one by one", () => {
+    const phases = schedule(NESTED)
+      .map(({ phase }) => phase[0])
+      .join("");
+    expect(phases).toBe("rgcccrgcccr");
+    const { composed } = load(`train:\n  schedule:${NESTED}`);
+    const base = path.join(configFolder({ run: renderYaml(composed) }), "run.yaml");
+    expect(loadConfig({ base }).composed.train.schedule).toEqual(composed.train.schedule);
+  });
+
+  it("overrides address the schedule as it was written", () => {
+    expect(
+      schedule(NESTED, "train.schedule.1.repeat=1")
+        .map(({ phase }) => phase[0])
+        .join(""),
+    ).toBe("rgcccr");
+    const longer = schedule(NESTED, "train.schedule.1.phases.1.phases.0.steps=7");
+    expect(longer.filter(({ phase }) => phase === "contrastive").map(({ steps }) => steps)).toEqual(Array(6).fill(7));
+    expect(userErrorOf(() => schedule(NESTED, "train.schedule.1.steps=7"))).toMatch(
+      /'train.schedule.1.steps' stands beside a repeat.*put it into the phases/,
+    );
+    expect(schedule(NESTED, "train.schedule=[{repeat: 2, phases: [{phase: generator, steps: 1, contexts: gold}]}]")).toHaveLength(2);
+  });
+
+  it("a mistake inside one names the line where it was written", () => {
+    const wrong = NESTED.replace("steps: 5", "setps: 5");
+    expect(userErrorOf(() => schedule(wrong))).toMatch(/config\.yaml:\d+: no key 'train\.schedule\.1\.setps'; did you mean steps/);
+  });
+
+  it.each([
+    ["{repeat: 2}", /'train.schedule.0.phases' has a wrong value; expected the list of phases/],
+    ["{phases: [{phase: generator, steps: 1}]}", /'train.schedule.0.repeat' has a wrong value; expected a whole number ≥ 1, got nothing/],
+    ["{repeat: 0, phases: [{phase: generator, steps: 1}]}", /expected a whole number ≥ 1, got 0/],
+    ["{repeat: 1.5, phases: [{phase: generator, steps: 1}]}", /got 1.5/],
+    ["{repeat: many, phases: [{phase: generator, steps: 1}]}", /got "many"/],
+    ["{repeat: 2, phases: []}", /expected the list of phases/],
+    ["{repeat: 2, phases: {phase: generator}}", /expected the list of phases/],
+    ["{repeat: 1000000000, phases: [{phase: generator, steps: 1}]}", /too many phases.*at most 10000/],
+  ])("%s is refused", (entry, message) => {
+    expect(refused(entry)).toMatch(message);
+  });
+
+  it("of repeats that multiply is refused before they are made, and so is one that goes too deep", () => {
+    const nest = (times: number, depth: number): string =>
+      depth === 0 ? "{phase: generator, steps: 1}" : `{repeat: ${times}, phases: [${nest(times, depth - 1)}]}`;
+    const start = performance.now();
+    expect(refused(nest(100, 7))).toMatch(/too many phases/);
+    expect(refused(nest(1, 20))).toMatch(/more than 8 deep/);
+    expect(performance.now() - start).toBeLessThan(2000);
+  });
+
+  it("is known to editors", () => {
+    const node = (jsonSchema(schema) as { properties: { train: { properties: { schedule: { items: { properties: object } } } } } })
+      .properties;
+    expect(Object.keys(node.train.properties.schedule.items.properties)).toEqual(
+      expect.arrayContaining(["phase", "until", "repeat", "phases"]),
+    );
+  });
+});
+
+const G = "phase: generator, contexts: gold";
+
+describe("a length", () => {
+  it("is steps, epochs or minutes; minutes may stand beside the others", () => {
+    for (const length of ["steps: 5", "epochs: 0.5", "steps: 5, minutes: 2", "epochs: 2, minutes: 0.5"])
+      expect(load("", `train.schedule=[{${G}, ${length}}]`).config.train.schedule).toHaveLength(1);
+  });
+
+  it.each([
+    [`{${G}}`, /'train.schedule.0.steps' is 0: the generator phase does nothing; give it steps, epochs or minutes/],
+    [`{${G}, steps: 5, epochs: 1}`, /'train.schedule.0.epochs' is set beside steps \(5\)/],
+    [`{${G}, epochs: 0}`, /expected a number in \(0, 1000000\]/],
+    [`{${G}, minutes: -1}`, /'train.schedule.0.minutes' has a wrong value/],
+    [`{${G}, minutes: 3}`, /'train.schedule.0.minutes' stands alone.*give the phase steps too, or train.generator.decay=constant/],
+    [`{${G}, steps: 1}, {phase: refresh, minutes: 1}`, /'train.schedule.1.minutes' is set, but a refresh takes no steps/],
+    [`{${G}, steps: 1}, {phase: refresh, until: 'em > 1'}`, /'train.schedule.1.until' is set, but a refresh/],
+    [`{${G}, steps: 1}, {phase: refresh, with: {lr: 1}}`, /'train.schedule.1.with' is set, but a refresh/],
+  ])("%s is refused", (entries, message) => {
+    expect(refused(entries)).toMatch(message);
+  });
+
+  it("of minutes alone needs a constant rate, the run's or its own, and no curriculum", () => {
+    expect(load("", `train.schedule=[{${G}, minutes: 3}]`, "train.generator.decay=constant").config.train.schedule[0]?.minutes).toBe(3);
+    expect(load("", `train.schedule=[{${G}, minutes: 3, with: {decay: constant}}]`).config.train.schedule[0]?.minutes).toBe(3);
+    expect(refused(`{${G}, minutes: 3, with: {decay: constant}}`, "train.generator.curriculum.share=0.2")).toMatch(
+      /nobody knows how long.*curriculum/,
+    );
+  });
+});
+
+describe("a condition in a schedule", () => {
+  it.each([
+    [
+      [`{${G}, steps: 50, until: 'los < 1'}`],
+      /'train.schedule.0.until' has a wrong value; expected a metric.*not 'los': did you mean loss\?/,
+    ],
+    [
+      [`{${G}, steps: 50, until: 'em > 0.5'}`],
+      /'train.schedule.0.until' waits for em, which nothing measures inside a phase; set train.validate.every/,
+    ],
+    [
+      [`{${G}, steps: 50, when: 'em > 0.5'}`],
+      /'train.schedule.0.when' asks for a validation, and none comes before it; put a phase before it/,
+    ],
+    [
+      [`{${G}, steps: 9}, {${G}, steps: 9, when: 'em > 0.5'}`, "train.validate.after_each_phase=false"],
+      /set train.validate.after_each_phase=true/,
+    ],
+    [
+      [`{${G}, steps: 9}, {${G}, steps: 9, when: 'loss < 5'}`],
+      /'train.schedule.1.when' asks for loss, but a phase that hasn't begun has no loss/,
+    ],
+    [[`{${G}, steps: 9}, {${G}, steps: 9, when: 'recall@7 < 1'}`], /names recall@7, which eval.recall_at .* doesn't measure; add 7/],
+  ])("%s is refused", ([entries = "", ...more], message) => {
+    expect(refused(entries, ...more)).toMatch(message);
+  });
+
+  it("that can be measured is taken, and a loss that is never averaged warns", () => {
+    const { config } = load(
+      "",
+      `train.schedule=[{${G}, steps: 9}, {${G}, steps: 9, when: 'recall@1 < 0.9', until: 'em > 0.5 or loss < 1'}]`,
+      "train.validate.every=3",
+      "train.conditions.window=5",
+    );
+    expect(config.train.schedule[1]).toMatchObject({ when: "recall@1 < 0.9", until: "em > 0.5 or loss < 1" });
+    expect(load("", `train.schedule=[{${G}, steps: 9, until: 'loss < 1'}]`).warnings.join()).toMatch(
+      /never decided by the loss: the phase has 9 steps, train.conditions.window is 20/,
+    );
+  });
+});
+
+describe("settings of one phase", () => {
+  const own = (settings: string, phase = "generator") =>
+    load("", `train.schedule=[{phase: ${phase}, steps: 50, with: ${settings}}]`).config;
+
+  it("reach the config that the phase is made from, and no other", () => {
+    const config = own("{lr: 1e-4, copy_weight: 0.5, penalties: {short_answer: {weight: 0.1}}}");
+    const { train } = configOfEntry(config, 0);
+    expect(train.generator).toMatchObject({ lr: 1e-4, copy_weight: 0.5, batch: config.train.generator.batch });
+    expect(train.penalties.short_answer.weight).toBe(0.1);
+    expect(config.train.penalties.short_answer.weight).toBe(0);
+    expect(configOfEntry(config, 1)).toBe(config);
+    const nested = load(
+      "train:\n  schedule:\n    - { phase: generator, steps: 5, with: { penalties: { short_answer: { weight: 0.1 } } } }\n",
+    ).config;
+    expect(configOfEntry(nested, 0).train.penalties.short_answer.weight).toBe(0.1);
+  });
+
+  it("have a course of their own exactly where they change the rate's", () => {
+    expect(hasOwnCourse(own("{lr: 1e-4}").train.schedule[0]!)).toBe(true);
+    expect(hasOwnCourse(own("{decay: cosine}").train.schedule[0]!)).toBe(true);
+    expect(hasOwnCourse(own("{batch: 8}").train.schedule[0]!)).toBe(false);
+  });
+
+  it.each([
+    ["generator", "{lrr: 1}", /'train.schedule.0.with.lrr' is no key of a generator phase; did you mean lr\?/],
+    [
+      "generator",
+      "{penalties: {short_anwser: {weight: 1}}}",
+      /is no key of a generator phase; did you mean penalties\.short_answer\.weight/,
+    ],
+    ["contrastive", "{penalties: {short_answer: {weight: 1}}}", /is no key of a contrastive phase/],
+    [
+      "contrastive",
+      "{temperature: 0}",
+      /'train.schedule.0.with.temperature' is 0, expected a number > 0; see train.contrastive.temperature/,
+    ],
+    ["contrastive", "{lr: fast}", /is "fast", expected a number/],
+    ["generator", "{weight_decay: 0}", /belongs to the optimiser, which lasts the whole run; set train.generator.weight_decay/],
+    ["generator", "{contexts: gold}", /is a key of the entry itself/],
+    ["generator", "{lr: [1]}", /is \[1\], expected a number/],
+    ["generator", "[1]", /expected keys with their values or null/],
+    ["generator", "{__proto__: {lr: 1}}", /expected keys with their values/],
+    ["generator", "{accumulate: 9}", /'train.schedule.0.with' makes 'train.generator.accumulate' one that is more than the batch of 4/],
+    ["contrastive", "{hard_negatives: 60}", /'train.schedule.0.with' makes 'train.contrastive.mining.to' one that leaves 50 ranks/],
+    ["generator", "{penalties: {keyword: {weight: 0.1}}}", /makes 'train.penalties.keyword.direction' one that isn't given/],
+  ])("%s %s is refused", (phase, settings, message) => {
+    expect(refused(`{phase: ${phase}, steps: 50, with: ${settings}}`)).toMatch(message);
+  });
+
+  it("are told apart from the run's own faults", () => {
+    const { faults } = findFaults({
+      configDir: configFolder({ config: "" }),
+      overrides: [`train.schedule=[{${G}, steps: 50, with: {lr: 1e-4}}]`, "train.generator.accumulate=9"],
+      needed: [],
+    });
+    expect(faults.filter(({ what }) => what.includes("accumulate"))).toHaveLength(1);
+  });
+});
+
+describe("the end of training", () => {
+  it.each([
+    [
+      ["train.early_stopping.metric=em", "train.validate.after_each_phase=false"],
+      /'train.early_stopping.metric' is never measured; set train.validate.every/,
+    ],
+    [["train.early_stopping.metric=recall@7"], /names recall@7/],
+    [["train.early_stopping.metric=loss"], /expected em, f1, rouge_l, recall@K or mrr/],
+    [
+      ["train.checkpoint.load_best=true", "train.checkpoint.keep_best=false"],
+      /the best checkpoint isn't kept; train.checkpoint.keep_best=true/,
+    ],
+    [["train.checkpoint.load_best=true", "train.validate.after_each_phase=false"], /no validation says which is best/],
+  ])("%s is refused", (words, message) => {
+    expect(refusal(...words)).toMatch(message);
+  });
+});
+
+describe("the schedules that come with the program", () => {
+  const phasesOf = (choice: string): string =>
+    loadConfig({ overrides: [choice], needed: [], environment: {} })
+      .config.train.schedule.map(({ phase, steps }) => `${phase} ${steps}`)
+      .join(", ");
+
+  it("are CoZyRAG's alternation, Atlas's joint training and DPR's two rounds", () => {
+    expect(phasesOf("train=alternation")).toBe(Array(2).fill("generator 1000, contrastive 200, refresh 0").join(", "));
+    expect(phasesOf("train=atlas")).toBe(["refresh 0", ...Array<string>(3).fill("joint 400, refresh 0")].join(", "));
+    expect(phasesOf("train=dpr")).toBe([...Array<string>(2).fill("contrastive 400, refresh 0"), "generator 2000"].join(", "));
+  });
+});
