@@ -8,6 +8,7 @@ import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
 import { withMore } from "./check-tree.js";
 import { schemaDefault } from "./compose.js";
+import { checkDrift, checkRefresh } from "./refresh-checks.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
 
@@ -54,6 +55,8 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkBatches,
   checkReader,
   checkMining,
+  checkDrift,
+  checkRefresh,
   checkPenalties,
   checkEvaluation,
   checkGeneration,

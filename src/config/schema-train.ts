@@ -2,6 +2,7 @@
  * The `train` section: the schedule, both optimisers, losses, penalties, and when to audit, save, log and validate. Only keys stand here.
  * The trap: the learning rate's course runs over all steps that the schedule gives to a model, not anew in each phase.
  */
+import { drift, refresh } from "./schema-refresh.js";
 import { choice, flag, integer, list, number, pair, records, section, text } from "./leaf.js";
 
 /** The keys of a rate's course, and how a step is taken. */
@@ -232,6 +233,8 @@ export const train = section("Training.", {
   generator,
   contrastive,
   reader,
+  drift,
+  refresh,
   penalties,
   audit: section("Gradient audit and the penalties' hard counts on a fixed probe batch.", {
     every: integer({

@@ -9,9 +9,9 @@ import { train } from "../training/trainer.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkTraining } from "./check-training.js";
-import { searchTraining, currentRetriever } from "./artefacts.js";
 import { heldOutDocuments } from "./data.js";
 import { evaluateRun } from "./evaluate-run.js";
+import { IndexUpkeep } from "./index-upkeep.js";
 import { lostHistory } from "./lost-history.js";
 import { exportPair } from "./models.js";
 import { PHASES } from "./phases/phase-maker.js";
@@ -85,39 +85,34 @@ async function trainRun(run: OpenRun, log: RunLog, { stopRequested, unsaved }: T
   const { config, report } = run;
   const names = run.schedule.map(({ phase, steps }) => (phase === "refresh" ? phase : `${phase} ${steps}`)).join(", ");
   report({ type: "stage", name: "training", detail: names });
-  return train(
-    { schedule: run.schedule, checkpointEvery: config.train.checkpoint.every ?? undefined },
-    {
-      phaseAt: (position, state) => run.phases.at(position, state),
-      refresh: (state) => refresh(run, state),
-      stepped: (record, position) => {
-        unsaved(true);
-        return log.stepped(record, position);
-      },
-      save: (state) => {
-        log.save(state);
-        unsaved(false);
-      },
-      phaseEnded: async (position, state) => {
-        if (config.train.validate.after_each_phase && position.phase !== CLOSED_BOOK) await validateRun(run, position, state);
-      },
-      stopRequested,
-    },
-    run.state,
-  );
-}
-
-/** The index follows the retriever: passages are embedded anew, contexts and negatives searched anew. */
-async function refresh(run: OpenRun, state: OpenRun["state"]): Promise<void> {
-  const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "refresh");
+  const save = (state: OpenRun["state"]): void => {
+    log.save(state);
+    unsaved(false);
+  };
+  const upkeep = new IndexUpkeep(run, heldOut(run), save);
   try {
-    state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, {
-      questions: run.sets.train,
-      heldOut: heldOut(run),
-      k: run.depth,
-    });
+    upkeep.resume(run.state);
+    return await train(
+      { schedule: run.schedule, checkpointEvery: config.train.checkpoint.every ?? undefined },
+      {
+        phaseAt: (position, state) => run.phases.at(position, state),
+        refresh: (state) => upkeep.refresh(state),
+        between: (position, state) => upkeep.between(position, state),
+        stepped: async (record, position, state) => {
+          unsaved(true);
+          await log.stepped(record, position, await upkeep.stepped(record.step, position, state));
+        },
+        save,
+        phaseEnded: async (position, state) => {
+          if (!config.train.validate.after_each_phase || position.phase === CLOSED_BOOK) return;
+          if ((await upkeep.beforeValidation(position, state)) === "validate") await validateRun(run, position, state);
+        },
+        stopRequested,
+      },
+      run.state,
+    );
   } finally {
-    retriever.index.dispose();
+    upkeep.close();
   }
 }
 

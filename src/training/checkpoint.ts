@@ -13,6 +13,7 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { readJson } from "../storage/json-file.js";
 import { readSafetensors, writeSafetensors, type SafetensorsDtype } from "../storage/safetensors.js";
+import { readUpkeep, type PendingRefresh, type Upkeep } from "./refresh-policy.js";
 import type { BestValidation, Fingerprint, Progress, RunState } from "./run-state.js";
 
 /** Raised when the meaning of a checkpoint's files changes. */
@@ -40,6 +41,8 @@ interface StoredState {
   readonly best: BestValidation | null;
   /** Left out by versions that validated before they saved. */
   readonly isPhaseEndDue?: boolean;
+  /** Filled in where an older version left it out. */
+  readonly upkeep: Upkeep;
   readonly models: readonly string[];
   readonly fingerprint: Fingerprint;
 }
@@ -59,6 +62,7 @@ export function saveCheckpoint(folder: string, state: RunState): string {
     artefacts: progress.artefacts,
     best: progress.best ?? null,
     isPhaseEndDue: progress.isPhaseEndDue,
+    upkeep: progress.upkeep,
     models: [...trainables.keys()],
     fingerprint,
   };
@@ -113,6 +117,7 @@ export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
     artefacts: stored.artefacts,
     best: stored.best ?? undefined,
     isPhaseEndDue: stored.isPhaseEndDue ?? false,
+    upkeep: { ...stored.upkeep },
   } satisfies Progress);
   return stored.fingerprint;
 }
@@ -120,6 +125,11 @@ export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
 /** The artefacts that a checkpoint refers to. @throws UserError when it can't be read */
 export function checkpointArtefacts(folder: string): Progress["artefacts"] {
   return readState(folder).artefacts;
+}
+
+/** The index under way that a checkpoint refers to. @throws UserError when it can't be read */
+export function checkpointPending(folder: string): PendingRefresh | undefined {
+  return readState(folder).upkeep.pending;
 }
 
 /** Deletes all but the newest `keepLast` checkpoints and those of `keepSteps`. Returns what was deleted. */
@@ -144,9 +154,11 @@ function readState(folder: string): StoredState {
       remedy: "resume with the version that wrote it",
     });
   const isRecord = (value: unknown): boolean => typeof value === "object" && value !== null;
+  const upkeep = readUpkeep(stored.upkeep);
+  if (upkeep === undefined) throw new UserError({ where: file, what: "its upkeep of the index is no state", remedy: REMOVE });
   if (!Number.isSafeInteger(stored.step) || !Array.isArray(stored.models) || !isRecord(stored.artefacts) || !isRecord(stored.fingerprint))
     throw new UserError({ where: file, what: "lacks step, models, artefacts or fingerprint", remedy: REMOVE });
-  return stored as StoredState;
+  return { ...(stored as StoredState), upkeep };
 }
 
 function writeTensors(file: string, tensors: ReadonlyMap<string, Tensor>): void {

@@ -6,6 +6,7 @@
 import { AdamW, type ParameterGroup } from "../engine/adamw.js";
 import { engineFacts } from "../engine/info.js";
 import type { Tensor } from "../engine/tensor.js";
+import { newUpkeep, type Upkeep } from "./refresh-policy.js";
 
 /** The artefacts that the current phase works with, by folder name; undefined before the first refresh. */
 export interface CurrentArtefacts {
@@ -42,6 +43,8 @@ export interface Progress {
   best: BestValidation | undefined;
   /** The step was a phase's last and what follows a phase, its validation, isn't done yet. */
   isPhaseEndDue: boolean;
+  /** How old the index is, whether a new one is due or under way. */
+  upkeep: Upkeep;
 }
 
 /** A model that is trained: its parameters by name and their optimiser. */
@@ -59,7 +62,7 @@ export interface RunState {
 
 /** A state before step 1. */
 export function newRunState(trainables: readonly Trainable[], fingerprint: Fingerprint): RunState {
-  const progress: Progress = { step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false };
+  const progress: Progress = { step: 0, artefacts: {}, best: undefined, isPhaseEndDue: false, upkeep: newUpkeep() };
   return { progress, trainables: new Map(trainables.map((entry) => [entry.name, entry])), fingerprint };
 }
 
