@@ -62,10 +62,11 @@ export class IndexBuilder {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Ends the process at once: whatever it writes appears whole or not at all. */
-  stop(): void {
+  /** Ends the process at once: whatever it writes appears whole or not at all. Settles when it has ended. */
+  stop(): Promise<void> {
     this.#isStopped = true;
     this.#child.kill("SIGKILL");
+    return this.#ended;
   }
 }
 

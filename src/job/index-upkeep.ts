@@ -8,6 +8,7 @@ import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
 import { engineFacts } from "../engine/info.js";
 import { UserError } from "../errors.js";
+import { restoreFolder } from "../storage/atomic-write.js";
 import { DRIFT_AGE, isRefreshDue, swapStep, type PendingRefresh, type RefreshPolicy } from "../training/refresh-policy.js";
 import type { RunState } from "../training/run-state.js";
 import { readsIndex, totalSteps, type SchedulePosition } from "../training/schedule.js";
@@ -119,14 +120,23 @@ export class IndexUpkeep {
 
   /** Ends the second process; the run goes on with its snapshot another time. */
   close(): void {
-    this.#builder?.stop();
+    void this.#builder?.stop();
     this.#builder = undefined;
+  }
+
+  /** Gives up an index that another one replaces before it was read, and what was half written of it. */
+  async #abandon({ artefacts: { index, retrieval } }: PendingRefresh): Promise<void> {
+    await this.#builder?.stop();
+    this.#builder = undefined;
+    const { indexFolder, retrievalFolder } = this.#run.artefacts;
+    restoreFolder(path.join(indexFolder, index));
+    restoreFolder(path.join(retrievalFolder, retrieval));
   }
 
   async #begin(state: RunState, step: number): Promise<"same" | "changed"> {
     const { progress } = state;
     const { artefacts, config } = this.#run;
-    this.close();
+    if (progress.upkeep.pending !== undefined) await this.#abandon(progress.upkeep.pending);
     const swapAt = swapStep(swapAfterOf(config), progress.artefacts.index !== undefined, step, this.#end());
     if (swapAt !== undefined) {
       const pending = this.#snapshot(step, swapAt);
