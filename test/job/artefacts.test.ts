@@ -19,7 +19,9 @@ import {
   type ArtefactParts,
   type TrainingSearch,
 } from "../../src/job/artefacts.js";
+import { retainSnapshots } from "../../src/job/index-upkeep.js";
 import type { JobMessage } from "../../src/job/reporter.js";
+import type { PendingRefresh } from "../../src/training/refresh-policy.js";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { writtenStore } from "../corpus/written-store.js";
 import { faissMissing } from "../retrieval/faiss-here.js";
@@ -187,6 +189,38 @@ describe("what an index found for the training questions", () => {
 });
 
 describe("retention", () => {
+  it("leaves the vectors of a build that another process is at, and those of none", () => {
+    const [indexFolder, retrievalFolder] = [temporaryFolder(), temporaryFolder()];
+    const partial = `${"a".repeat(16)}.partial`;
+    mkdirSync(path.join(indexFolder, partial));
+    retainArtefacts({ indexFolder, retrievalFolder }, [], true);
+    expect(namesIn(indexFolder)).toEqual([partial]);
+    retainArtefacts({ indexFolder, retrievalFolder }, []);
+    expect(namesIn(indexFolder)).toEqual([]);
+  });
+
+  it("keeps a snapshot while something refers to it whose index doesn't stand", () => {
+    const run = temporaryFolder();
+    const [indexFolder, retrievalFolder] = [path.join(run, "index"), path.join(run, "retrieval")];
+    const under = (letter: string): PendingRefresh => {
+      const name = letter.repeat(16);
+      return { startedAt: 1, swapAt: 2, snapshot: name, artefacts: { index: name, retrieval: name } };
+    };
+    for (const letter of ["a", "b", "c"]) mkdirSync(path.join(run, "refresh", letter.repeat(16)), { recursive: true });
+    mkdirSync(path.join(run, "refresh", "notes"));
+    mkdirSync(path.join(indexFolder, "b".repeat(16)), { recursive: true });
+    mkdirSync(path.join(retrievalFolder, "b".repeat(16)), { recursive: true });
+    writeFileSync(path.join(indexFolder, "b".repeat(16), "provenance.json"), "");
+    retainSnapshots(run, { indexFolder, retrievalFolder }, [under("a"), under("b")]);
+    // What b found isn't there yet.
+    expect(namesIn(path.join(run, "refresh"))).toEqual(["a".repeat(16), "b".repeat(16), "notes"]);
+    writeFileSync(path.join(retrievalFolder, "b".repeat(16), "rows.npy"), "");
+    retainSnapshots(run, { indexFolder, retrievalFolder }, [under("a"), under("b")]);
+    expect(namesIn(path.join(run, "refresh"))).toEqual(["a".repeat(16), "notes"]);
+    retainSnapshots(run, { indexFolder, retrievalFolder }, []);
+    expect(namesIn(path.join(run, "refresh"))).toEqual(["notes"]);
+  });
+
   it("keeps what checkpoints refer to and deletes no folder that isn't an artefact", () => {
     const [indexFolder, retrievalFolder] = [temporaryFolder(), temporaryFolder()];
     const [a, b, c, d] = ["a", "b", "c", "d"].map((letter) => letter.repeat(16)) as [string, string, string, string];
