@@ -8,7 +8,7 @@ import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
 import { withMore } from "./check-tree.js";
 import { schemaDefault } from "./compose.js";
-import { checkDrift, checkRefresh } from "./refresh-checks.js";
+import { checkDrift, checkFixedIndex, checkRefresh } from "./refresh-checks.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
 
@@ -57,6 +57,7 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkMining,
   checkDrift,
   checkRefresh,
+  checkFixedIndex,
   checkPenalties,
   checkEvaluation,
   checkGeneration,

@@ -94,6 +94,41 @@ function checkAsynchronous({ config, refuse, warn }: Check, isAsked: boolean): v
     );
 }
 
+/** Query-side-only training: whatever would move the passages or make their index anew contradicts it. */
+export function checkFixedIndex({ config, refuse }: Check): void {
+  const { reader, schedule, drift, refresh } = config.train;
+  if (!reader.fixed_index) return;
+  const key = "train.reader.fixed_index";
+  const teaches = ({ phase }: (typeof schedule)[number]): boolean => phase === "reader-distillation" || phase === "joint";
+  const first = schedule.findIndex(teaches);
+  if (first === -1) refuse(key, "is set, but no phase of the schedule teaches the retriever by the reader", `${key}=false`);
+  if (reader.train_passages)
+    refuse("train.reader.train_passages", `is true, but with ${key} passages stay as they are`, "train.reader.train_passages=false");
+  const contrastive = schedule.findIndex(({ phase }) => phase === "contrastive");
+  if (contrastive !== -1)
+    refuse(
+      `train.schedule.${contrastive}.phase`,
+      `is contrastive, which trains passages too, but ${key} is set`,
+      `take it out, or ${key}=false`,
+    );
+  const later = schedule.findIndex(({ phase }, place) => phase === "refresh" && first !== -1 && place > first);
+  if (later !== -1)
+    refuse(
+      `train.schedule.${later}.phase`,
+      `is a refresh after training, but with ${key} the index is never refreshed`,
+      `take it out, or ${key}=false`,
+    );
+  const limits = Object.entries(refresh.on_drift).filter(([, limit]) => limit !== null);
+  const asked = [
+    ...limits.map(([name]) => `train.refresh.on_drift.${name}`),
+    ...(refresh.at_least_every === null ? [] : ["train.refresh.at_least_every"]),
+    ...(refresh.asynchronous ? ["train.refresh.asynchronous"] : []),
+    ...(drift.every === null ? [] : ["train.drift.every"]),
+  ];
+  for (const name of asked)
+    refuse(name, `is set, but with ${key} the index neither drifts nor is refreshed`, `take it out, or ${key}=false`);
+}
+
 /** Whether a phase is made of what the index found for the training questions. */
 function readsSome({ train }: TandemConfig): boolean {
   const { hard_negatives: negatives, mining, positives } = train.contrastive;

@@ -15,6 +15,7 @@ import { searchAllowed } from "../retrieval/allowed-search.js";
 import { buildIndex, provenanceOf } from "../retrieval/build-index.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import { indexName } from "../retrieval/provenance.js";
+import { twoEncoders, type TextEmbedder } from "../retrieval/two-encoders.js";
 import { openRetriever, type Retriever } from "../retrieval/retriever.js";
 import { writeFolderAtomic } from "../storage/atomic-write.js";
 import { hashJson } from "../storage/content-hash.js";
@@ -32,6 +33,8 @@ export interface ArtefactParts {
   readonly index: IndexConfig;
   readonly device: string;
   readonly report: Report;
+  /** What embeds the passages where that isn't the encoder of the questions: `train.reader.fixed_index`. */
+  readonly passages?: Encoder | undefined;
 }
 
 /** Rows that an index found for each question, best first. */
@@ -47,7 +50,7 @@ export async function currentRetriever(
   name: string,
 ): Promise<{ retriever: Retriever; indexName: string }> {
   const { indexFolder, store, template, index, report } = parts;
-  const about = { encoder: pinned(encoder), store, template, metric: index.metric };
+  const about = { encoder: pinned(encoder, parts.passages), store, template, metric: index.metric };
   const approximate = faissSettings(index);
   const folder = await buildIndex({
     ...about,
@@ -66,23 +69,15 @@ export async function currentRetriever(
 }
 
 /** What {@link currentRetriever} calls the index of this encoder, whether it is built or not. */
-export function indexNameOf({ store, template, index }: ArtefactParts, encoder: Pick<Encoder, "dimension" | "hash">): string {
-  return indexName(provenanceOf({ encoder, store, template, metric: index.metric, approximate: faissSettings(index) }));
+export function indexNameOf({ store, template, index, passages }: ArtefactParts, encoder: Pick<Encoder, "dimension" | "hash">): string {
+  return indexName(
+    provenanceOf({ encoder: passages ?? encoder, store, template, metric: index.metric, approximate: faissSettings(index) }),
+  );
 }
 
-/** The encoder with its hash read once: the weights stand still while an index is built. */
-export function pinned(encoder: Encoder): {
-  dimension: number;
-  hash: string;
-  embedPassages: Encoder["embedPassages"];
-  embedQueries: Encoder["embedQueries"];
-} {
-  return {
-    dimension: encoder.dimension,
-    hash: encoder.hash,
-    embedPassages: (texts) => encoder.embedPassages(texts),
-    embedQueries: (texts) => encoder.embedQueries(texts),
-  };
+/** The encoder with its passages' side's hash read once: the weights stand still while an index is built. */
+export function pinned(encoder: Encoder, passages: Encoder = encoder): TextEmbedder & { dimension: number; hash: string } {
+  return { dimension: passages.dimension, hash: passages.hash, ...twoEncoders(encoder, passages) };
 }
 
 /** What training looks for, and where it must not look. */

@@ -28,7 +28,7 @@ export function checkTraining(
   tokenizer: Tokenizer,
   goldCount: number,
 ): string[] {
-  const warnings = validateSchedule(schedule, known);
+  const warnings = validateSchedule(schedule, known, config.train.reader.fixed_index);
   requireGold(config, schedule, goldCount);
   for (const [phase, section] of COURSES) {
     const steps = totalSteps(schedule.filter((entry) => entry.phase === phase));

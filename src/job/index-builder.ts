@@ -31,6 +31,8 @@ export class IndexBuilder {
     });
     this.#ended = new Promise((resolve) => {
       child.on("error", (error) => {
+        // A message that couldn't be sent to a process that is there: its end says more, and comes.
+        if (child.pid !== undefined) return;
         this.#failure ??= error;
         resolve();
       });
@@ -45,9 +47,7 @@ export class IndexBuilder {
   static start(order: BuildOrder, report: Report): IndexBuilder {
     const child = fork(processFile(), [], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
     const builder = new IndexBuilder(child, report);
-    child.send(order, (error) => {
-      if (error !== null) builder.#failure ??= error;
-    });
+    child.send(order, () => undefined);
     return builder;
   }
 

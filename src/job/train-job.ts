@@ -22,6 +22,9 @@ import { closeRun, openRun, type OpenRun } from "./open-run.js";
 import { RunLog } from "./run-log.js";
 import { validateRun } from "./validate-run.js";
 
+const FIXED_INDEX =
+  "train.reader.fixed_index: only the questions' side of the retriever is trained; passages stay as start/retriever embeds them, and the index is never refreshed";
+
 export interface TrainJobOptions {
   readonly config: TandemConfig;
   /** The run directory, which exists. */
@@ -69,6 +72,7 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
     const { train: learned, valid, test } = run.sets;
     const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
     for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
+    if (config.train.reader.fixed_index) report({ type: "note", text: FIXED_INDEX });
     if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
     const outcome = await trainRun(run, log, options);
     if (outcome === "stopped") return outcome;

@@ -83,3 +83,27 @@ describe("an asynchronous refresh", () => {
     expect(warnings(JOINT, UNVALIDATED, ...LATER)).toBe("");
   });
 });
+
+describe("a fixed index", () => {
+  const FIXED = ["train.reader.fixed_index=true", "train.reader.train_passages=false"];
+  const ONCE = "train.schedule=[{phase: refresh}, {phase: joint, steps: 40}]";
+
+  it("goes with a schedule that makes it once and trains the questions alone", () => {
+    expect(warnings(ONCE, ...FIXED)).toBe("");
+  });
+
+  it.each([
+    [[JOINT], /'train\.schedule\.2\.phase' is a refresh after training/],
+    [
+      [ONCE.replace("[{phase: refresh}", "[{phase: refresh}, {phase: contrastive, steps: 3}")],
+      /'train\.schedule\.1\.phase' is contrastive/,
+    ],
+    [["train.schedule=[{phase: generator, steps: 3}]"], /no phase of the schedule teaches the retriever/],
+    [[ONCE, "train.reader.train_passages=true"], /'train\.reader\.train_passages' is true/],
+    [[ONCE, DRIFT], /'train\.drift\.every' is set, but with train\.reader\.fixed_index/],
+    [[ONCE, "train.refresh.at_least_every=5"], /'train\.refresh\.at_least_every' is set/],
+    [[ONCE, ...LATER], /'train\.refresh\.asynchronous' is set/],
+  ] as const)("refuses %j", (words, wanted) => {
+    expect(refusal(...FIXED, ...words)).toMatch(wanted);
+  });
+});

@@ -43,7 +43,15 @@ const [STARTED, SWAPPED] = [8, 8 + SWAP_AFTER];
 interface State {
   readonly step: number;
   readonly artefacts: { readonly index: string; readonly retrieval: string };
-  readonly upkeep: { readonly refreshedAt: number; readonly pending?: { readonly swapAt: number; readonly artefacts: State["artefacts"] } };
+  readonly upkeep: {
+    readonly refreshedAt: number;
+    readonly pending?: {
+      readonly startedAt: number;
+      readonly swapAt: number;
+      readonly snapshot: string;
+      readonly artefacts: State["artefacts"];
+    };
+  };
 }
 
 function stateAt(run: string, step: number): State | undefined {
@@ -172,6 +180,26 @@ describe("an index made by a second process", () => {
     expect(readdirSync(path.join(whole, "refresh"))).toEqual([]);
     expect(unfinished(whole)).toEqual([]);
   });
+});
+
+describe("an index that the schedule replaces before it was read", () => {
+  it("is given up, and the new one has its own step", async () => {
+    const more = ["train.refresh.at_least_every=4", "train.refresh.swap_after=5"];
+    const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
+    const result = await trainFully([...words(runs).filter((word) => !word.includes("swap_after")), ...more]);
+    expect(result.code, result.stderr).toBe(0);
+    const run = runFolder(runs) ?? "";
+    // By age at 5, to be read from 10 on; the schedule's refresh at 8 replaces it.
+    expect(stateAt(run, 7)?.upkeep.pending).toMatchObject({ startedAt: 5, swapAt: 10 });
+    expect(stateAt(run, 8)?.upkeep.pending).toMatchObject({ startedAt: 8, swapAt: 13 });
+    expect(stateAt(run, 13)?.artefacts).toEqual(stateAt(run, 1)?.artefacts);
+    expect(stateAt(run, 14)?.artefacts).toEqual(stateAt(run, 8)?.upkeep.pending?.artefacts);
+    // By age again at 13, when five steps would lead beyond the end: made at once.
+    expect(stateAt(run, 16)?.upkeep.pending).toBeUndefined();
+    expect(unfinished(run)).toEqual([]);
+    // The checkpoints of the steps before still refer to it.
+    expect(readdirSync(path.join(run, "refresh"))).toEqual([stateAt(run, 7)?.upkeep.pending?.snapshot]);
+  }, 300_000);
 });
 
 describe("a run that is killed while an index is under way", () => {

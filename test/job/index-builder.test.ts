@@ -3,8 +3,9 @@
  * (a snapshot that is gone, cut short or empty) comes back as its one line, nothing half-written.
  * Alone: npx vitest run test/job/index-builder.test.ts
  */
-import { cpSync, existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { setThreads } from "../../src/engine/info.js";
@@ -54,6 +55,17 @@ function orderOf(made: ArtefactParts, changed: Partial<BuildOrder> = {}): BuildO
     expected: { index: indexName, retrieval: retrievalName(index, indexName, search) },
     ...changed,
   };
+}
+
+/** The second process that this one has. */
+function childOf(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const children = threads.flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim().split(/\s+/).map(Number),
+  );
+  const found = children.find((child) => child > 0 && readFileSync(`/proc/${child}/cmdline`, "utf8").includes("refresh-process"));
+  if (found === undefined) throw new Error("there is no second process");
+  return found;
 }
 
 beforeAll(async () => {
@@ -108,6 +120,20 @@ describe("the process that makes an index beside training", () => {
     },
     60_000,
   );
+
+  it("says that it was killed, whether it had its order by then or not", async () => {
+    const made = parts("killed");
+    for (const wait of [0, 1, 50, 400]) {
+      const builder = start(orderOf(made), () => undefined);
+      const pid = childOf(process.pid);
+      await sleep(wait);
+      process.kill(pid, "SIGKILL");
+      const fault = await builder.finished().catch((error: unknown) => error as Error);
+      expect(fault?.name, String(fault)).toBe("UserError");
+      expect(fault?.message).toMatch(/was ended by SIGKILL/);
+    }
+    expect(namesIn(made.retrievalFolder)).toEqual([]);
+  }, 60_000);
 
   it("is ended at once, with no fault of its own", async () => {
     const made = parts("stopped");
