@@ -31,7 +31,7 @@ import { CLOSED_BOOK } from "./phases/phase-parts.js";
 const WAIT_SECONDS = "refresh/wait_seconds";
 
 /** Folders of the retriever as it was when a refresh began. */
-export function snapshotFolder(run: string): string {
+function snapshotFolder(run: string): string {
   return path.join(run, "refresh");
 }
 
@@ -246,7 +246,7 @@ export function retainSnapshots(
 }
 
 /** Whether a phase is made of what the index found for the training questions. */
-export function readsArtefacts(
+function readsArtefacts(
   { phase, contexts }: Pick<SchedulePosition, "phase" | "contexts">,
   { train }: Pick<TandemConfig, "train">,
 ): boolean {

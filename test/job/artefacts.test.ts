@@ -142,7 +142,7 @@ describe("what an index found for the training questions", () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
     const made = await searchTraining(parts, retriever, indexName, searched());
     expect(made.index).toBe(indexName);
-    const rows = openRetrieved(parts, made.retrieval!, asked.length);
+    const rows = openRetrieved(parts, made.retrieval, asked.length);
     const expected = await retriever.search(
       asked.map(({ question }) => question),
       3,
@@ -162,9 +162,9 @@ describe("what an index found for the training questions", () => {
 
   it("never holds a passage of a validation or test document, and as many others as there are", async () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
-    const free = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched())).retrieval!, asked.length);
+    const free = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched())).retrieval, asked.length);
     const heldOut = new Set([PASSAGES[0]!.title, PASSAGES[2]!.title]);
-    const kept = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched({ heldOut }))).retrieval!, asked.length);
+    const kept = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched({ heldOut }))).retrieval, asked.length);
     retriever.index.dispose();
     expect(kept.k).toBe(2);
     asked.forEach((_, i) => {
@@ -178,12 +178,12 @@ describe("what an index found for the training questions", () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
     const { retrieval } = await searchTraining(parts, retriever, indexName, searched());
     retriever.index.dispose();
-    expect(faultOf(() => openRetrieved(parts, retrieval!, asked.length + 1))).toMatch(
+    expect(faultOf(() => openRetrieved(parts, retrieval, asked.length + 1))).toMatch(
       /rows\.npy: does not fit the training questions; expected int32 \(9, K\), got int32 \(8, 3\)/,
     );
-    const file = path.join(parts.retrievalFolder, retrieval!, "rows.npy");
+    const file = path.join(parts.retrievalFolder, retrieval, "rows.npy");
     truncateSync(file, 140);
-    expect(faultOf(() => openRetrieved(parts, retrieval!, asked.length))).toContain("rows.npy");
+    expect(faultOf(() => openRetrieved(parts, retrieval, asked.length))).toContain("rows.npy");
     expect(faultOf(() => openRetrieved(parts, "f".repeat(16), asked.length))).toContain("rows.npy");
   });
 });
