@@ -182,6 +182,24 @@ describe("an index made by a second process", () => {
   });
 });
 
+describe("validations", () => {
+  it("are made at each phase's end but that of a refresh that has only begun", async () => {
+    const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
+    const result = await trainFully([...words(runs), "train.validate.after_each_phase=true"]);
+    expect(result.code, result.stderr).toBe(0);
+    const run = runFolder(runs) ?? "";
+    const made = readdirSync(path.join(run, "validation")).filter((name) => /^step-\d+-.*\.md$/.test(name));
+    expect(made.sort().map((name) => name.replace(/^step-0*|\.md$/g, ""))).toEqual([
+      "1-refresh",
+      "7-reader-distillation",
+      "16-joint",
+      "17-refresh",
+    ]);
+    // It embedded what the second process would have, and changed nothing of what was learnt.
+    expect(lossLines(run)).toEqual(lossLines(whole));
+  }, 300_000);
+});
+
 describe("an index that the schedule replaces before it was read", () => {
   it("is given up, and the new one has its own step", async () => {
     const more = ["train.refresh.at_least_every=4", "train.refresh.swap_after=5"];
