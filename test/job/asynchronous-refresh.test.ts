@@ -5,7 +5,7 @@
  * Needs the compiled program (npm run build). Alone: npx vitest run test/job/asynchronous-refresh.test.ts
  */
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -256,7 +256,15 @@ describe("a run that is killed while an index is under way", () => {
       ),
     ]);
     const run = runFolder(runs) ?? "";
-    expect(stateAt(run, STARTED)?.upkeep.pending).toBeDefined();
+    const { pending } = stateAt(run, STARTED)?.upkeep ?? {};
+    const snapshot = path.join(run, "refresh", pending?.snapshot ?? "");
+    renameSync(snapshot, `${runs}-snapshot`);
+    const without = await trainFully(["--resume", run, "--quiet"]);
+    expect(without.code).toBe(2);
+    expect(without.stderr).toContain(
+      `${snapshot}: is gone: the retriever as it was at step ${STARTED}, which an index was being made of; remove the newest checkpoint`,
+    );
+    renameSync(`${runs}-snapshot`, snapshot);
     const resumed = await trainFully(["--resume", run, "--quiet"]);
     expect(resumed.code, resumed.stderr).toBe(0);
     expectEqualRuns(run, whole);
