@@ -22,7 +22,7 @@ const LONGEST = 300;
 const TOKEN = /\s*(?:(?<relation><=|>=|<|>)|(?<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w@/.])|(?<word>[A-Za-z_][\w@/-]*))/y;
 
 /** What may be waited for and compared, and who measures it: whoever writes another metric into the run's progress adds a line. */
-const METRICS: readonly { readonly shown: string; readonly pattern: RegExp; readonly from: "validation" | "steps" }[] = [
+const METRICS: readonly { readonly shown: string; readonly pattern: RegExp; readonly from: "validation" | "steps" | "drift" }[] = [
   { shown: "em", pattern: /^em$/, from: "validation" },
   { shown: "f1", pattern: /^f1$/, from: "validation" },
   { shown: "rouge_l", pattern: /^rouge_l$/, from: "validation" },
@@ -33,6 +33,7 @@ const METRICS: readonly { readonly shown: string; readonly pattern: RegExp; read
     pattern: /^health\/(unique_documents|hubness|entropy|rank|uniformity|repetition)$/,
     from: "validation",
   },
+  { shown: "drift/<figure>", pattern: /^drift\/(cosine|overlap|regret|age)$/, from: "drift" },
   { shown: "loss", pattern: /^loss$/, from: "steps" },
   { shown: "loss/<term>", pattern: /^loss\/\w+$/, from: "steps" },
 ];
@@ -40,6 +41,11 @@ const METRICS: readonly { readonly shown: string; readonly pattern: RegExp; read
 /** Whether a name is a validation's metric. */
 export function isValidationMetric(name: string): boolean {
   return METRICS.some(({ pattern, from }) => from === "validation" && pattern.test(name));
+}
+
+/** Whether a name is a figure of the index's drift. */
+export function isDriftMetric(name: string): boolean {
+  return METRICS.some(({ pattern, from }) => from === "drift" && pattern.test(name));
 }
 
 /** Whether a name is a metric of the phase's own steps. */

@@ -9,6 +9,7 @@ import { type Fault, UserError } from "../errors.js";
 import type { Check } from "./check-context.js";
 import { withMore } from "./check-tree.js";
 import { schemaDefault } from "./compose.js";
+import { checkDrift, checkFixedIndex, checkRefresh } from "./refresh-checks.js";
 import type { TandemConfig } from "./schema.js";
 import { checkSchedule } from "./schedule-checks.js";
 
@@ -49,6 +50,9 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkData,
   (check) => checkSchedule(check, CHECKS_OF_PHASES),
   ...CHECKS_OF_PHASES,
+  checkDrift,
+  checkRefresh,
+  checkFixedIndex,
   checkEvaluation,
   checkGeneration,
 ];

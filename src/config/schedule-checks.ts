@@ -3,7 +3,7 @@
  * can feed a phase is checked where data are. The trap: an entry's settings may contradict the run's, so the checks of batches and losses are made once more with each entry's own config.
  */
 import type { Check } from "./check-context.js";
-import { isStepMetric, isValidationMetric, metricsIn, parseCondition } from "./condition.js";
+import { isDriftMetric, isStepMetric, isValidationMetric, metricsIn, parseCondition } from "./condition.js";
 import { configOfEntry, hasOwnCourse, settingFaults } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
@@ -67,10 +67,13 @@ function checkConditions({ config, refuse, warn }: Check, { steps, until, when }
   if (ends.some(isStepMetric) && steps > 0 && steps < conditions.window)
     warn(`${key}.until`, `is never decided by the loss: the phase has ${steps} steps, train.conditions.window is ${conditions.window}`);
   const asked = metricsOf(when);
+  const drift = [...ends, ...asked].find(isDriftMetric);
+  if (drift !== undefined && config.train.drift.every === null)
+    refuse(`${key}.${ends.includes(drift) ? "until" : "when"}`, `names ${drift}, which nothing measures`, "set train.drift.every");
   const loss = asked.find(isStepMetric);
   if (loss !== undefined)
     refuse(`${key}.when`, `asks for ${loss}, but a phase that hasn't begun has no loss`, "ask for a metric of the validation");
-  if (asked.length > 0 && !isValidatedBefore(config, index))
+  if (asked.some(isValidationMetric) && !isValidatedBefore(config, index))
     refuse(
       `${key}.when`,
       "asks for a validation, and none comes before it",

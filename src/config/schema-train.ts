@@ -4,6 +4,7 @@
  */
 import { choice, flag, integer, list, number, pair, section, text } from "./leaf.js";
 import { alarms } from "./schema-alarms.js";
+import { drift, refresh } from "./schema-refresh.js";
 import { conditions, earlyStopping, schedule } from "./schema-schedule.js";
 
 /** The keys of a rate's course, and how a step is taken. */
@@ -151,6 +152,10 @@ const reader = section(
     reader_temperature: number({ doc: "pdist: divides the reader's log-likelihoods.", default: 1, minimum: 0, exclusiveMinimum: true }),
     normalise_length: flag({ doc: "pdist and emdr2: an answer's mean log-likelihood a token in place of its sum.", default: false }),
     train_passages: flag({ doc: "Gradients through the passages' embeddings too; false: only through the questions'.", default: true }),
+    fixed_index: flag({
+      doc: "Query-side-only training: passages stay as the untrained retriever embedded them, in training, evaluation and search alike, and the index is never refreshed. Needs train_passages: false.",
+      default: false,
+    }),
     tokens_at_once: integer({
       doc: "Tokens of one forward pass of the reader, padding included.",
       default: 4096,
@@ -214,6 +219,8 @@ export const train = section("Training.", {
   generator,
   contrastive,
   reader,
+  drift,
+  refresh,
   penalties,
   alarms,
   audit: section("Gradient audit and the penalties' hard counts on a fixed probe batch.", {

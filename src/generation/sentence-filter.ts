@@ -10,7 +10,7 @@ import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { indices, toFloat32Array } from "../engine/tensor.js";
 import { unitVectors } from "../nn/pooling.js";
-import type { Encoder } from "../retrieval/encoder.js";
+import type { TextEmbedder } from "../retrieval/two-encoders.js";
 import { splitSentences, type Span } from "../text/sentence-split.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 
@@ -40,12 +40,12 @@ interface Sentence {
 }
 
 export class SentenceFilter {
-  readonly #encoder: Encoder;
+  readonly #encoder: TextEmbedder;
   readonly #tokenizer: Tokenizer;
   readonly #options: SentenceFilterOptions;
 
   /** @param tokenizer the generator's, which `tokens` counts with */
-  constructor(encoder: Encoder, tokenizer: Tokenizer, options: SentenceFilterOptions) {
+  constructor(encoder: TextEmbedder, tokenizer: Tokenizer, options: SentenceFilterOptions) {
     this.#encoder = encoder;
     this.#tokenizer = tokenizer;
     this.#options = options;

@@ -15,6 +15,7 @@ import { searchAllowed } from "../retrieval/allowed-search.js";
 import { buildIndex, provenanceOf } from "../retrieval/build-index.js";
 import type { Encoder } from "../retrieval/encoder.js";
 import { indexName } from "../retrieval/provenance.js";
+import { twoEncoders, type TextEmbedder } from "../retrieval/two-encoders.js";
 import { openRetriever, type Retriever } from "../retrieval/retriever.js";
 import { writeFolderAtomic } from "../storage/atomic-write.js";
 import { hashJson } from "../storage/content-hash.js";
@@ -32,6 +33,8 @@ export interface ArtefactParts {
   readonly index: IndexConfig;
   readonly device: string;
   readonly report: Report;
+  /** What embeds the passages where that isn't the encoder of the questions: `train.reader.fixed_index`. */
+  readonly passages?: Encoder | undefined;
 }
 
 /** Rows that an index found for each question, best first. */
@@ -47,7 +50,7 @@ export async function currentRetriever(
   name: string,
 ): Promise<{ retriever: Retriever; indexName: string }> {
   const { indexFolder, store, template, index, report } = parts;
-  const about = { encoder: pinned(encoder), store, template, metric: index.metric };
+  const about = { encoder: pinned(encoder, parts.passages), store, template, metric: index.metric };
   const approximate = faissSettings(index);
   const folder = await buildIndex({
     ...about,
@@ -66,28 +69,20 @@ export async function currentRetriever(
 }
 
 /** What {@link currentRetriever} calls the index of this encoder, whether it is built or not. */
-export function indexNameOf({ store, template, index }: ArtefactParts, encoder: Pick<Encoder, "dimension" | "hash">): string {
-  return indexName(provenanceOf({ encoder, store, template, metric: index.metric, approximate: faissSettings(index) }));
+export function indexNameOf({ store, template, index, passages }: ArtefactParts, encoder: Pick<Encoder, "dimension" | "hash">): string {
+  return indexName(
+    provenanceOf({ encoder: passages ?? encoder, store, template, metric: index.metric, approximate: faissSettings(index) }),
+  );
 }
 
-/** The encoder with its hash read once: the weights stand still while an index is built. */
-export function pinned(encoder: Encoder): {
-  dimension: number;
-  hash: string;
-  embedPassages: Encoder["embedPassages"];
-  embedQueries: Encoder["embedQueries"];
-} {
-  return {
-    dimension: encoder.dimension,
-    hash: encoder.hash,
-    embedPassages: (texts) => encoder.embedPassages(texts),
-    embedQueries: (texts) => encoder.embedQueries(texts),
-  };
+/** The encoder with its passages' side's hash read once: the weights stand still while an index is built. */
+export function pinned(encoder: Encoder, passages: Encoder = encoder): TextEmbedder & { dimension: number; hash: string } {
+  return { dimension: passages.dimension, hash: passages.hash, ...twoEncoders(encoder, passages) };
 }
 
 /** What training looks for, and where it must not look. */
 export interface TrainingSearch {
-  readonly questions: readonly Question[];
+  readonly questions: readonly Pick<Question, "id" | "question">[];
   /** Documents whose passages training never sees: those of validation and test. */
   readonly heldOut: ReadonlySet<string>;
   readonly k: number;
@@ -98,15 +93,13 @@ export async function searchTraining(
   parts: ArtefactParts,
   retriever: Retriever,
   indexName: string,
-  { questions, heldOut, k }: TrainingSearch,
-): Promise<CurrentArtefacts> {
+  wanted: TrainingSearch,
+): Promise<{ index: string; retrieval: string }> {
   const { report } = parts;
-  const asked = questions.map(({ id, question }) => [id, question]);
-  // What FAISS finds depends on how it is asked, too.
-  const search = parts.index.factory === null ? undefined : parts.index.search;
-  const name = hashJson({ index: indexName, search, questions: asked, k, heldOut: [...heldOut].sort() }).slice(0, 16);
+  const { questions, heldOut, k } = wanted;
+  const name = retrievalName(parts.index, indexName, wanted);
   const folder = path.join(parts.retrievalFolder, name);
-  if (!existsSync(path.join(folder, "rows.npy"))) {
+  if (!isSearched(parts, name)) {
     const texts = questions.map(({ question }) => question);
     const found = await searchAllowed(retriever, texts, k, (row) => !heldOut.has(parts.store.field(row, "document")));
     if (found.exhausted > 0) report({ type: "note", text: exhaustedNote(found.exhausted, questions.length, k) });
@@ -122,6 +115,26 @@ export async function searchTraining(
     });
   }
   return { index: indexName, retrieval: name };
+}
+
+/** What {@link searchTraining} calls what it finds, whether it has searched or not. */
+export function retrievalName(index: IndexConfig, indexName: string, { questions, heldOut, k }: TrainingSearch): string {
+  const asked = questions.map(({ id, question }) => [id, question]);
+  // What FAISS finds depends on how it is asked, too.
+  const search = index.factory === null ? undefined : index.search;
+  return hashJson({ index: indexName, search, questions: asked, k, heldOut: [...heldOut].sort() }).slice(0, 16);
+}
+
+/** Whether both artefacts stand. */
+export function areBuilt(
+  parts: Pick<ArtefactParts, "indexFolder" | "retrievalFolder">,
+  { index, retrieval }: { index: string; retrieval: string },
+): boolean {
+  return existsSync(path.join(parts.indexFolder, index, "provenance.json")) && isSearched(parts, retrieval);
+}
+
+function isSearched({ retrievalFolder }: Pick<ArtefactParts, "retrievalFolder">, name: string): boolean {
+  return existsSync(path.join(retrievalFolder, name, "rows.npy"));
 }
 
 function exhaustedNote(exhausted: number, questions: number, k: number): string {
@@ -145,15 +158,17 @@ export function openRetrieved(parts: Pick<ArtefactParts, "retrievalFolder">, nam
   return { k, rowsOf: (question) => Array.from(rows.subarray(question * k, (question + 1) * k)) };
 }
 
-/** Deletes artefacts that no checkpoint refers to, and vectors that a killed build left. */
+/** Deletes artefacts that no checkpoint refers to, and vectors that a killed build left. @param isBuilding another process is embedding: what it has so far stays */
 export function retainArtefacts(
   parts: Pick<ArtefactParts, "indexFolder" | "retrievalFolder">,
   referred: readonly CurrentArtefacts[],
+  isBuilding = false,
 ): void {
+  const artefact = isBuilding ? /^[0-9a-f]{16}$/ : /^[0-9a-f]{16}(\.partial)?$/;
   const prune = (folder: string, kept: ReadonlySet<string | undefined>): void => {
     if (!existsSync(folder)) return;
     for (const name of readdirSync(folder))
-      if (/^[0-9a-f]{16}(\.partial)?$/.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
+      if (artefact.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
   };
   prune(parts.indexFolder, new Set(referred.flatMap(({ index, validated }) => [index, validated])));
   prune(parts.retrievalFolder, new Set(referred.map(({ retrieval }) => retrieval)));

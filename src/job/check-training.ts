@@ -30,7 +30,7 @@ export function checkTraining(
   tokenizer: Tokenizer,
   goldCount: number,
 ): string[] {
-  const warnings = validateSchedule(schedule, known);
+  const warnings = validateSchedule(schedule, known, config.train.reader.fixed_index);
   requireGold(config, schedule, goldCount);
   checkCourses(config, schedule);
   const { weight, min_tokens: least } = config.train.penalties.short_answer;

@@ -5,7 +5,7 @@
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import type { PromptConfig } from "../config/schema.js";
 import { SentenceFilter } from "../generation/sentence-filter.js";
-import type { Encoder } from "../retrieval/encoder.js";
+import type { TextEmbedder } from "../retrieval/two-encoders.js";
 import type { Hit } from "../retrieval/retriever.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 
@@ -20,7 +20,7 @@ const AT_ONCE = 32;
 export function sentenceFilterOf(
   prompt: PromptConfig,
   titleTemplate: string | undefined,
-  encoder: Encoder,
+  encoder: TextEmbedder,
   tokenizer: Tokenizer,
 ): SentenceFilter | undefined {
   const { sentences, tokens } = prompt.sentence_filter;

@@ -16,6 +16,7 @@ import { reportText, type RunReport } from "../report/report-text.js";
 import { Bm25 } from "../retrieval/bm25.js";
 import { Encoder } from "../retrieval/encoder.js";
 import type { Hit, Retriever } from "../retrieval/retriever.js";
+import { twoEncoders } from "../retrieval/two-encoders.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { takenPhases } from "../training/schedule.js";
 import { UserError } from "../errors.js";
@@ -208,7 +209,7 @@ function contexts(row: string, report: ReportParts["report"]): (done: number, to
 }
 
 function filterOf({ config, generator, artefacts }: ReportParts, encoder: Encoder): SentenceFilter | undefined {
-  return sentenceFilterOf(config.prompt, artefacts.template, encoder, generator.tokenizer);
+  return sentenceFilterOf(config.prompt, artefacts.template, twoEncoders(encoder, artefacts.passages), generator.tokenizer);
 }
 
 /** Gold passages; where questions have none, the row says for how many. */

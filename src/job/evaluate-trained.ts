@@ -50,6 +50,7 @@ export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedO
   if (run.config.threads !== null) setThreads(run.config.threads);
   const device = runDevice(run.config.device);
   const encoder = Encoder.load(run.places.retriever, { device, dropout: 0 });
+  const passages = run.config.train.reader.fixed_index ? Encoder.load(run.places.passageRetriever, { device, dropout: 0 }) : undefined;
   let models: (Gpt2 | undefined)[] = [];
   try {
     const store = await searchedStore(run, encoder, options.report);
@@ -59,14 +60,18 @@ export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedO
     const generator = openGenerator(run, device);
     const closedBook = openClosedBook(run, device);
     models = [generator.model, closedBook];
-    return await score(run, { config, encoder, generator, closedBook, store, questions, device }, options);
+    return await score(run, { config, encoder, passages, generator, closedBook, store, questions, device }, options);
   } finally {
     encoder.dispose();
+    passages?.dispose();
     for (const model of models) for (const weight of model?.parameters.values() ?? []) weight.dispose();
   }
 }
 
-type Scored = Pick<ReportParts, "config" | "encoder" | "generator" | "closedBook" | "store" | "questions"> & { readonly device: string };
+type Scored = Pick<ReportParts, "config" | "encoder" | "generator" | "closedBook" | "store" | "questions"> & {
+  readonly device: string;
+  readonly passages: Encoder | undefined;
+};
 
 async function score(run: TrainedRun, scored: Scored, { report, output }: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
   const { places } = run;
@@ -82,6 +87,7 @@ async function score(run: TrainedRun, scored: Scored, { report, output }: Evalua
       index: config.index,
       device,
       report,
+      passages: scored.passages,
     },
     report,
     folder: places.path,

@@ -61,6 +61,7 @@ export async function makeIndex(options: MakeIndexOptions): Promise<MadeIndex> {
     return { folder, outcome, provenance: opened.provenance, seconds: (performance.now() - start) / 1000 };
   } finally {
     opened.encoder.dispose();
+    opened.passages?.dispose();
   }
 }
 

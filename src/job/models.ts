@@ -198,13 +198,16 @@ function saveGenerator(folder: string, model: Gpt2, tokenizer: Tokenizer): void 
   });
 }
 
-/** The trained pair as folders that other tools open: `retriever/`, `generator/`, and the closed-book generator beside them. */
+/** The trained pair as folders that other tools open: `retriever/`, `generator/`, beside them `passage-retriever/` where passages have an encoder of their own, and the closed-book generator. */
 export function exportPair(run: {
-  readonly places: { readonly path: string; readonly retriever: string; readonly generator: string };
+  readonly places: { readonly path: string; readonly retriever: string; readonly passageRetriever: string; readonly generator: string };
   readonly encoder: Encoder;
+  readonly artefacts: { readonly passages?: Encoder | undefined };
   readonly generator: Generator;
   readonly closedBook: Gpt2 | undefined;
 }): void {
+  // First: a run with retriever/ and generator/ counts as finished.
+  run.artefacts.passages?.save(run.places.passageRetriever);
   run.encoder.save(run.places.retriever);
   saveGenerator(run.places.generator, run.generator.model, run.generator.tokenizer);
   if (run.closedBook !== undefined) saveGenerator(path.join(run.places.path, "closed-book"), run.closedBook, run.generator.tokenizer);

@@ -148,6 +148,7 @@ export class Pair {
   dispose(): void {
     this.#search?.retriever.index.dispose();
     this.#search?.encoder.dispose();
+    this.#search?.passages?.dispose();
     for (const weight of this.#generator?.model.parameters.values() ?? []) weight.dispose();
     this.#search = undefined;
     this.#generator = undefined;
@@ -155,7 +156,7 @@ export class Pair {
 
   #shown(questions: readonly string[], found: readonly (readonly Hit[])[]): Promise<readonly (readonly Hit[])[]> {
     const { prompt, search } = this.folders;
-    const filter = sentenceFilterOf(prompt, search.template, this.encoder, this.generator.tokenizer);
+    const filter = sentenceFilterOf(prompt, search.template, this.#opened.embedder, this.generator.tokenizer);
     return shownHits(
       filter,
       questions.map((question) => ({ question })),
@@ -203,6 +204,7 @@ export function searchFolders({ places, corpus, config, name }: TrainedRun, devi
   const { metric, dtype } = config.index;
   return {
     retriever: places.retriever,
+    ...(config.train.reader.fixed_index ? { passageRetriever: places.passageRetriever } : {}),
     corpus,
     index: { parent: places.index },
     metric,

@@ -63,7 +63,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await sameData(config, places, report);
-  const { encoder, generator, closedBook } = openModels(config, folder, device);
+  const { encoder, passages, generator, closedBook } = openModels(config, folder, device);
   const state = newRunState(
     trainables(config, encoder, generator, closedBook),
     fingerprint({ workers: 1, device, precision: precision ?? "f32" }),
@@ -76,6 +76,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     index: config.index,
     device,
     report,
+    passages,
   };
   const phases = new PhaseMaker({
     config,
@@ -84,6 +85,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     generator,
     closedBook,
     encoder,
+    passages,
     heldOut: heldOutDocuments(sets, store),
     renaming: renaming(config.data, config.seed, store, sets, artefacts.template),
     retrievalFolder: artefacts.retrievalFolder,
@@ -142,9 +144,10 @@ function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): Epoch
 }
 
 /** Frees weights and moments. */
-export function closeRun({ encoder, generator, closedBook, state }: OpenRun): void {
+export function closeRun({ encoder, artefacts, generator, closedBook, state }: OpenRun): void {
   for (const { optimiser } of state.trainables.values()) optimiser.dispose();
   encoder.dispose();
+  artefacts.passages?.dispose();
   for (const model of [generator.model, closedBook])
     for (const weight of [...(model?.parameters.values() ?? []), ...(model?.spare.values() ?? [])]) weight.dispose();
 }
@@ -163,12 +166,14 @@ function openModels(
   config: TandemConfig,
   folder: string,
   device: string,
-): { encoder: Encoder; generator: Generator; closedBook: Gpt2 | undefined } {
+): { encoder: Encoder; passages: Encoder | undefined; generator: Generator; closedBook: Gpt2 | undefined } {
   const start = startFolders(folder);
-  const encoder = Encoder.load(start.retriever, { ...encoderOverrides(config.retriever), device, dropout: config.retriever.dropout });
+  const settings = { ...encoderOverrides(config.retriever), device };
+  const encoder = Encoder.load(start.retriever, { ...settings, dropout: config.retriever.dropout });
+  const passages = config.train.reader.fixed_index ? Encoder.load(start.retriever, { ...settings, dropout: 0 }) : undefined;
   const isClosedBookWanted = config.eval.closed_book.steps > 0 && config.eval.rows.includes("closed-book");
   const closedBook = isClosedBookWanted ? loadCausalModel(start.generator, { device, dropout: config.generator.dropout }) : undefined;
-  return { encoder, generator: openGenerator(config, start.generator, device), closedBook };
+  return { encoder, passages, generator: openGenerator(config, start.generator, device), closedBook };
 }
 
 /** Corpus, start models and questions: what a second start finds done is not done again. */

@@ -24,6 +24,8 @@ export type IndexPlace = { readonly folder: string } | { readonly parent: string
 /** The folders of a search. */
 export interface SearchFolders {
   readonly retriever: string;
+  /** What the passages are embedded with, where that is another: `passage-retriever/` of a run. */
+  readonly passageRetriever?: string;
   /** The passage store. */
   readonly corpus: string;
   readonly index: IndexPlace;
@@ -42,7 +44,10 @@ export interface SearchFolders {
 
 /** An encoder with its hash read once, over a store, and what an index of both must say of itself. */
 export interface EncodedStore {
+  /** Of the questions. */
   readonly encoder: Encoder;
+  /** Of the passages, where that is another. */
+  readonly passages: Encoder | undefined;
   readonly embedder: ReturnType<typeof pinned>;
   readonly store: PassageStore;
   readonly provenance: Provenance;
@@ -57,13 +62,16 @@ export interface OpenSearch extends EncodedStore {
 /** Opens retriever folder and store. @throws UserError naming what is missing or broken */
 export function openEncodedStore(folders: SearchFolders): EncodedStore {
   const store = PassageStore.open(folders.corpus);
-  const encoder = Encoder.load(folders.retriever, { ...(folders.device === undefined ? {} : { device: folders.device }), dropout: 0 });
-  const embedder = pinned(encoder);
+  const load = (folder: string): Encoder =>
+    Encoder.load(folder, { ...(folders.device === undefined ? {} : { device: folders.device }), dropout: 0 });
+  const encoder = load(folders.retriever);
+  const passages = folders.passageRetriever === undefined ? undefined : load(folders.passageRetriever);
+  const embedder = pinned(encoder, passages);
   const template = folders.template ?? store.manifest.chunking.titleTemplate;
   const found = mending(`${folders.command} --rebuild`, () => foundIn(folders.index));
   const metric = folders.metric ?? found?.metric ?? "inner-product";
   const approximate = folders.approximate === undefined ? found?.faiss : (folders.approximate ?? undefined);
-  return { encoder, embedder, store, provenance: provenanceOf({ encoder: embedder, store, template, metric, approximate }) };
+  return { encoder, passages, embedder, store, provenance: provenanceOf({ encoder: embedder, store, template, metric, approximate }) };
 }
 
 /** Where the index of this provenance stands, or would stand. */

@@ -2,7 +2,7 @@
  * What a run writes while it trains: lines of metrics.jsonl, the probe's figures, checkpoints and what is kept of them. The trap: the log is synced before each checkpoint, so that a
  * checkpoint never counts steps whose lines are lost, and it is cut back to the checkpoint when a run resumes.
  */
-import { listCheckpoints, checkpointArtefacts, retainCheckpoints, saveCheckpoint } from "../training/checkpoint.js";
+import { listCheckpoints, checkpointArtefacts, checkpointPending, retainCheckpoints, saveCheckpoint } from "../training/checkpoint.js";
 import { openMetricsLog, type MetricsLog } from "../tracking/metrics-log.js";
 import { probePenalties } from "../training/penalty-probe.js";
 import type { CurrentArtefacts, RunState } from "../training/run-state.js";
@@ -10,6 +10,7 @@ import { stepsLeft, type SchedulePosition } from "../training/schedule.js";
 import type { StepRecord, UpdateRecord } from "../training/trainer.js";
 import { Encoder } from "../retrieval/encoder.js";
 import { indexNameOf, retainArtefacts } from "./artefacts.js";
+import { retainSnapshots } from "./index-upkeep.js";
 import { encoderOverrides, startFolders } from "./models.js";
 import type { OpenRun } from "./open-run.js";
 import type { Report } from "./reporter.js";
@@ -30,8 +31,12 @@ export class RunLog {
     this.#metrics = openMetricsLog(run.places.metrics, { after: run.state.progress.step });
   }
 
-  /** After a step: its line, if the log wants one, with the probe's figures where they are due. */
-  async stepped(record: StepRecord, position: SchedulePosition): Promise<void> {
+  /**
+   * After a step: its line, if the log wants one, with the probe's figures where they are due.
+   *
+   * @param more figures that were taken at this step and must be logged
+   */
+  async stepped(record: StepRecord, position: SchedulePosition, more: Readonly<Record<string, number>> = {}): Promise<void> {
     const { log, audit } = this.#run.config.train;
     const isProbed = position.phase === "generator" && audit.every !== null && record.step % audit.every === 0;
     const probed = isProbed ? await this.#probe() : {};
@@ -39,7 +44,8 @@ export class RunLog {
     const { transitions } = state.progress;
     const isLeft = transitions.some(({ entry, step }) => entry === position.phaseIndex && step === record.step);
     const isLast = isLeft || position.stepInPhase + 1 === position.steps;
-    if (isProbed || isLast || record.step % log.every === 0) this.#metrics.append({ ...metricsOf(record, position, this.#run), ...probed });
+    const isLogged = isProbed || isLast || Object.keys(more).length > 0 || record.step % log.every === 0;
+    if (isLogged) this.#metrics.append({ ...metricsOf(record, position, this.#run), ...probed, ...more });
     const left = stepsLeft(schedule, record.step, transitions);
     const isOpen = position.steps === Infinity && !isLeft;
     const total = record.step + Object.values(left).reduce((sum, steps) => sum + steps, 0);
@@ -57,12 +63,15 @@ export class RunLog {
     }
     const best = config.train.checkpoint.keep_best && state.progress.best !== undefined ? [state.progress.best.step] : [];
     const gone = retainCheckpoints(places.checkpoints, config.train.checkpoint.keep_last, best);
+    const kept = listCheckpoints(places.checkpoints).map(({ folder }) => folder);
+    const pending = [state.progress.upkeep.pending, ...kept.map(checkpointPending)].filter((under) => under !== undefined);
     if (gone.length > 0)
-      retainArtefacts(artefacts, [
-        state.progress.artefacts,
-        ...this.#baseIndex(),
-        ...listCheckpoints(places.checkpoints).map(({ folder }) => checkpointArtefacts(folder)),
-      ]);
+      retainArtefacts(
+        artefacts,
+        [state.progress.artefacts, ...this.#baseIndex(), ...kept.map(checkpointArtefacts), ...pending.map((under) => under.artefacts)],
+        pending.length > 0,
+      );
+    retainSnapshots(places.path, artefacts, pending);
   }
 
   /** After a roll-back: lines of later steps are taken away, they come again. */

@@ -14,9 +14,9 @@ import { train } from "../training/trainer.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkMetrics, checkTraining } from "./check-training.js";
-import { searchTraining, currentRetriever } from "./artefacts.js";
 import { heldOutDocuments } from "./data.js";
 import { evaluateRun } from "./evaluate-run.js";
+import { IndexUpkeep } from "./index-upkeep.js";
 import { loadBest } from "./load-best.js";
 import { lostHistory } from "./lost-history.js";
 import { exportPair } from "./models.js";
@@ -29,6 +29,9 @@ import { rollBack } from "./roll-back.js";
 import { RunLog } from "./run-log.js";
 import { validateRun } from "./validate-run.js";
 import { watchStep } from "./watch-collapse.js";
+
+const FIXED_INDEX =
+  "train.reader.fixed_index: only the questions' side of the retriever is trained; passages stay as start/retriever embeds them, and the index is never refreshed";
 
 export interface TrainJobOptions {
   readonly config: TandemConfig;
@@ -78,6 +81,7 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
     const { train: learned, valid, test } = run.sets;
     const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
     for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
+    if (config.train.reader.fixed_index) report({ type: "note", text: FIXED_INDEX });
     if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
     const outcome = await trainRun(run, log, options);
     if (outcome === "stopped") return outcome;
@@ -108,38 +112,52 @@ async function trainOn(run: OpenRun, log: RunLog, { stopRequested, unsaved }: Tr
   const { config, report, schedule } = run;
   report({ type: "stage", name: "training", detail: schedule.map(described).join(", ") });
   const { train: settings } = config;
-  return train(
-    {
-      schedule,
-      checkpointEvery: settings.checkpoint.every ?? undefined,
-      validateEvery: settings.validate.every ?? undefined,
-      window: settings.conditions.window,
-      notANumber: settings.alarms.not_a_number.action,
-    },
-    {
-      phaseAt: (position, state) => {
-        noteStart(run, position, state);
-        return run.phases.at(position, state);
+  const save = (state: RunState): void => {
+    log.save(state);
+    unsaved(false);
+  };
+  const upkeep = new IndexUpkeep(run, heldOut(run), save);
+  const validating = async (position: SchedulePosition, state: RunState): Promise<void> => {
+    if ((await upkeep.beforeValidation(position, state)) === "validate") await validated(run, position, state);
+  };
+  try {
+    upkeep.resume(run.state);
+    return await train(
+      {
+        schedule,
+        checkpointEvery: settings.checkpoint.every ?? undefined,
+        validateEvery: settings.validate.every ?? undefined,
+        window: settings.conditions.window,
+        notANumber: settings.alarms.not_a_number.action,
       },
-      refresh: (state) => refresh(run, state),
-      stepped: async (record, position, state) => {
-        unsaved(true);
-        warnUnmeasured(run, position, state);
-        await log.stepped(record, position);
-        watchStep(run, record, position, state);
+      {
+        phaseAt: (position, state) => {
+          noteStart(run, position, state);
+          return run.phases.at(position, state);
+        },
+        refresh: (state) => upkeep.refresh(state),
+        between: (position, state) => upkeep.between(position, state),
+        stepped: async (record, position, state) => {
+          unsaved(true);
+          warnUnmeasured(run, position, state);
+          await log.stepped(record, position, await upkeep.stepped(record.step, position, state));
+          Object.assign(state.progress.metrics, upkeep.figures(state));
+          watchStep(run, record, position, state);
+        },
+        save,
+        phaseEnded: async (position, state) => {
+          if (isValidated(run, position, state)) await validating(position, state);
+        },
+        validate: validating,
+        left: ({ entry, step, reason }, { phase }) =>
+          report({ type: "note", text: `schedule: entry ${entry}, ${phase}, is over at step ${step}: ${reason}` }),
+        stopRequested,
       },
-      save: (state) => {
-        log.save(state);
-        unsaved(false);
-      },
-      phaseEnded: (position, state) => endPhase(run, position, state),
-      validate: (position, state) => validated(run, position, state),
-      left: ({ entry, step, reason }, { phase }) =>
-        report({ type: "note", text: `schedule: entry ${entry}, ${phase}, is over at step ${step}: ${reason}` }),
-      stopRequested,
-    },
-    run.state,
-  );
+      run.state,
+    );
+  } finally {
+    upkeep.close();
+  }
 }
 
 /** That a phase is run is a decision too, where it had a condition. */
@@ -173,12 +191,11 @@ function described({ phase, steps, minutes, until, when }: OpenRun["schedule"][n
   return [phase, ...parts].join(" ");
 }
 
-/** The validation at a phase's end: where each has one, or where one of those inside the phase would have come. */
-async function endPhase(run: OpenRun, position: SchedulePosition, state: RunState): Promise<void> {
+/** Whether a phase's end has a validation: where each has one, or where one of those inside the phase would have come. */
+function isValidated(run: OpenRun, position: SchedulePosition, state: RunState): boolean {
   const { after_each_phase: each, every } = run.config.train.validate;
-  if (position.phase === CLOSED_BOOK) return;
-  const isTime = every !== null && position.phase !== "refresh" && state.progress.step % every === 0;
-  if (each || isTime) await validated(run, position, state);
+  if (position.phase === CLOSED_BOOK) return false;
+  return each || (every !== null && position.phase !== "refresh" && state.progress.step % every === 0);
 }
 
 /** Validates, and ends training where that brought nothing more. A refresh trains nothing, so its validation decides nothing. */
@@ -190,20 +207,6 @@ async function validated(run: OpenRun, position: SchedulePosition, state: RunSta
   if (reason === undefined) return;
   const left = endTraining(run.schedule, position, state.progress, reason);
   if (left.length > 0) run.report({ type: "note", text: `${reason}; ${left.length} entries of the schedule are left out` });
-}
-
-/** The index follows the retriever: passages are embedded anew, contexts and negatives searched anew. */
-async function refresh(run: OpenRun, state: RunState): Promise<void> {
-  const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "refresh");
-  try {
-    state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, {
-      questions: run.sets.train,
-      heldOut: heldOut(run),
-      k: run.depth,
-    });
-  } finally {
-    retriever.index.dispose();
-  }
 }
 
 /** Documents that training never sees. */

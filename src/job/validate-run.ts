@@ -7,6 +7,7 @@ import path from "node:path";
 import { evaluateRow } from "../evaluation/baselines.js";
 import { goldRepetition, type Scores } from "../evaluation/answered.js";
 import { answersJsonLines, answersMarkdown } from "../report/validation-answers.js";
+import { twoEncoders } from "../retrieval/two-encoders.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import type { RunState } from "../training/run-state.js";
 import type { SchedulePosition } from "../training/schedule.js";
@@ -47,7 +48,12 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   );
   retriever.index.dispose();
   state.progress.artefacts = { ...state.progress.artefacts, validated: indexName };
-  const filter = sentenceFilterOf(config.prompt, run.artefacts.template, run.encoder, run.generator.tokenizer);
+  const filter = sentenceFilterOf(
+    config.prompt,
+    run.artefacts.template,
+    twoEncoders(run.encoder, run.artefacts.passages),
+    run.generator.tokenizer,
+  );
   const shown = await shownHits(filter, questions, hits, passages, (done, total) =>
     report({ type: "progress", name: "sentences of validation", done, total, detail: "questions" }),
   );

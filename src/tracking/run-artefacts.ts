@@ -39,6 +39,7 @@ export function runArtefacts(run: RunDirectory, { files, models }: ArtefactChoic
   const named = files ? [...FILES, ...namesIn(run.path, /^uncommitted-[0-9a-f]+\.patch$/), "corpus/manifest.json", ...provenance(run)] : [];
   const answers = files ? namesIn(run.validation, /\.(jsonl|md)$/).map((name) => `validation/${name}`) : [];
   const trained = models && existsSync(run.retriever) && existsSync(run.generator) ? ["retriever", "generator"] : [];
+  if (trained.length > 0 && existsSync(run.passageRetriever)) trained.push("passage-retriever");
   const weights = trained.flatMap((folder) => filesBelow(join(run.path, folder)).map((name) => `${folder}/${name}`));
   return [...named, ...answers, ...weights].map(at).filter(({ file }) => existsSync(file));
 }

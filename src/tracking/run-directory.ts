@@ -34,6 +34,8 @@ export interface RunDirectory {
   readonly metrics: string;
   readonly checkpoints: string;
   readonly retriever: string;
+  /** What embedded the passages, where `retriever` embeds the questions alone. */
+  readonly passageRetriever: string;
   readonly generator: string;
   readonly index: string;
   readonly validation: string;
@@ -69,6 +71,7 @@ export function runPlaces(path: string): RunDirectory {
     metrics: join(path, "metrics.jsonl"),
     checkpoints: join(path, "checkpoints"),
     retriever: join(path, "retriever"),
+    passageRetriever: join(path, "passage-retriever"),
     generator: join(path, "generator"),
     index: join(path, "index"),
     validation: join(path, "validation"),

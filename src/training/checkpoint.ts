@@ -13,6 +13,7 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { readJson } from "../storage/json-file.js";
 import { readSafetensors, writeSafetensors, type SafetensorsDtype } from "../storage/safetensors.js";
+import { readUpkeep, type PendingRefresh, type Upkeep } from "./refresh-policy.js";
 import { newProgress, type BestValidation, type Fingerprint, type Improvement, type Progress, type RunState } from "./run-state.js";
 
 /** Raised when the meaning of a checkpoint's files changes. 2: with the schedule's transitions. */
@@ -37,7 +38,9 @@ export interface CheckpointEntry {
 }
 
 /** What of the progress is stored as it is. Format 1 has none of the last ones, and its first versions, which validated before they saved, not even the first. */
-type StoredAsIs = Partial<Pick<Progress, "isPhaseEndDue" | "isValidationDue" | "transitions" | "metrics" | "recent" | "seconds" | "losses" | "rollBacks">>;
+type StoredAsIs = Partial<
+  Pick<Progress, "isPhaseEndDue" | "isValidationDue" | "transitions" | "metrics" | "recent" | "seconds" | "losses" | "rollBacks">
+>;
 
 interface StoredState extends StoredAsIs {
   readonly format: number;
@@ -45,6 +48,8 @@ interface StoredState extends StoredAsIs {
   readonly artefacts: Progress["artefacts"];
   readonly best: BestValidation | null;
   readonly improvement?: Improvement | null;
+  /** Filled in where an older version left it out. */
+  readonly upkeep: Upkeep;
   readonly models: readonly string[];
   readonly fingerprint: Fingerprint;
 }
@@ -128,6 +133,7 @@ export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
     improvement: stored.improvement ?? undefined,
     losses: stored.losses,
     rollBacks: stored.rollBacks ?? fresh.rollBacks,
+    upkeep: { ...stored.upkeep },
   } satisfies Progress);
   return stored.fingerprint;
 }
@@ -148,6 +154,11 @@ export function loadParameters(folder: string, state: RunState, models: readonly
 /** The artefacts that a checkpoint refers to. @throws UserError when it can't be read */
 export function checkpointArtefacts(folder: string): Progress["artefacts"] {
   return readState(folder).artefacts;
+}
+
+/** The index under way that a checkpoint refers to. @throws UserError when it can't be read */
+export function checkpointPending(folder: string): PendingRefresh | undefined {
+  return readState(folder).upkeep.pending;
 }
 
 /** Deletes all but the newest `keepLast` checkpoints and those of `keepSteps`. Returns what was deleted. */
@@ -177,11 +188,13 @@ function readState(folder: string): StoredState {
       remedy: "resume with the version that wrote it",
     });
   const isRecord = (value: unknown): boolean => typeof value === "object" && value !== null;
+  const upkeep = readUpkeep(stored.upkeep);
+  if (upkeep === undefined) throw new UserError({ where: file, what: "its upkeep of the index is no state", remedy: REMOVE });
   if (!Number.isSafeInteger(stored.step) || !Array.isArray(stored.models) || !isRecord(stored.artefacts) || !isRecord(stored.fingerprint))
     throw new UserError({ where: file, what: "lacks step, models, artefacts or fingerprint", remedy: REMOVE });
   if (stored.format > 1 && !isTold({ ...stored }))
     throw new UserError({ where: file, what: "lacks what the schedule decided", remedy: REMOVE });
-  return stored as StoredState;
+  return { ...(stored as StoredState), upkeep };
 }
 
 /** Whether transitions and what decides the next ones are there and right. */

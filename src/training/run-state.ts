@@ -7,6 +7,7 @@ import { AdamW, type ParameterGroup } from "../engine/adamw.js";
 import { engineFacts } from "../engine/info.js";
 import type { Tensor } from "../engine/tensor.js";
 import type { LossWindow } from "./loss-spike.js";
+import { newUpkeep, type Upkeep } from "./refresh-policy.js";
 import type { Transition } from "./schedule.js";
 
 /** The artefacts that the current phase works with, by folder name; undefined before the first refresh. */
@@ -82,6 +83,8 @@ export interface Progress {
   losses: LossWindow | undefined;
   /** Oldest first. */
   rollBacks: readonly RollBack[];
+  /** How old the index is, whether a new one is due or under way. */
+  upkeep: Upkeep;
 }
 
 /** What all learning rates are multiplied by. */
@@ -122,6 +125,7 @@ export function newProgress(): Progress {
     improvement: undefined,
     losses: undefined,
     rollBacks: [],
+    upkeep: newUpkeep(),
   };
 }
 

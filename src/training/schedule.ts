@@ -205,10 +205,11 @@ export function readsIndex(phase: string): boolean {
 /**
  * Checks a schedule before anything is computed.
  * @param known the phases this program has
+ * @param isIndexFixed the index doesn't follow the retriever, so it can't lag behind it
  * @returns warnings, one line each, for what is allowed but is rarely meant
  * @throws UserError for what can't run: no phases, an unknown one, lengths, retrieved contexts before there is an index
  */
-export function validateSchedule(schedule: readonly ScheduledPhase[], known: readonly string[]): string[] {
+export function validateSchedule(schedule: readonly ScheduledPhase[], known: readonly string[], isIndexFixed = false): string[] {
   if (schedule.length === 0) throw fault("train.schedule", "the schedule has no phases", "at least one entry {phase, steps}", "none");
   let generators = 0;
   let refreshes = 0;
@@ -242,7 +243,7 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
       );
     stale ||= entry.phase === "contrastive" || readsIndex(entry.phase);
   }
-  if (!stale) return [];
+  if (!stale || isIndexFixed) return [];
   return [
     "train.schedule: the retriever is trained after the last refresh, so the index lags behind it; add {phase: refresh, steps: 0} at the end",
   ];

@@ -55,6 +55,10 @@ export interface TrainerHooks {
   readonly refresh: (state: RunState) => Promise<void>;
   /** After every step, before checkpoints: log lines, progress. */
   readonly stepped: (record: StepRecord, position: SchedulePosition, state: RunState) => Promise<void>;
+  /**
+   * Before each step, and once after the last, where there is no position any more: what must happen between two steps and takes no place in their count. `changed`: the state has other artefacts, so the phase is made anew.
+   */
+  readonly between?: (position: SchedulePosition | undefined, state: RunState) => Promise<"same" | "changed">;
   /** Saves the state. */
   readonly save: (state: RunState) => void;
   /** After the last step of a phase, between two saves: what it changes in the progress is saved again, and a run that dies in it does it once more. */
@@ -88,12 +92,13 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
   await followUp(options, hooks, state);
   for (;;) {
     const position = positionAt(options.schedule, progress.step, progress.transitions);
-    if (position === undefined) return "finished";
-    if (hooks.stopRequested()) {
+    if (position !== undefined && hooks.stopRequested()) {
       hooks.save(state);
       return "stopped";
     }
-    if (position.stepInPhase === 0 && isPassedOver(options, hooks, position, state)) continue;
+    if (position?.stepInPhase === 0 && isPassedOver(options, hooks, position, state)) continue;
+    if ((await hooks.between?.(position, state)) === "changed") entered = undefined;
+    if (position === undefined) return "finished";
     if (position.phase === "refresh") await span("refresh", () => hooks.refresh(state));
     else {
       if (entered?.phaseIndex !== position.phaseIndex)

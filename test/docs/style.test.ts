@@ -81,10 +81,10 @@ describe("the source", () => {
     ).toEqual([]);
   });
 
-  it("exits the process only from the command line and the worker's own file", () => {
+  it("exits the process only from the command line and the files of processes", () => {
     expect(
       found(
-        code.filter((file) => !/^src\/(cli\/|distributed\/|job\/worker\.ts)/.test(file)),
+        code.filter((file) => !/^src\/(cli\/|distributed\/|job\/(worker|refresh-process)\.ts)/.test(file)),
         /process\.exit\(/,
       ),
     ).toEqual([]);

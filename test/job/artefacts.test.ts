@@ -19,7 +19,9 @@ import {
   type ArtefactParts,
   type TrainingSearch,
 } from "../../src/job/artefacts.js";
+import { retainSnapshots } from "../../src/job/index-upkeep.js";
 import type { JobMessage } from "../../src/job/reporter.js";
+import type { PendingRefresh } from "../../src/training/refresh-policy.js";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { writtenStore } from "../corpus/written-store.js";
 import { faissMissing } from "../retrieval/faiss-here.js";
@@ -140,7 +142,7 @@ describe("what an index found for the training questions", () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
     const made = await searchTraining(parts, retriever, indexName, searched());
     expect(made.index).toBe(indexName);
-    const rows = openRetrieved(parts, made.retrieval!, asked.length);
+    const rows = openRetrieved(parts, made.retrieval, asked.length);
     const expected = await retriever.search(
       asked.map(({ question }) => question),
       3,
@@ -160,9 +162,9 @@ describe("what an index found for the training questions", () => {
 
   it("never holds a passage of a validation or test document, and as many others as there are", async () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
-    const free = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched())).retrieval!, asked.length);
+    const free = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched())).retrieval, asked.length);
     const heldOut = new Set([PASSAGES[0]!.title, PASSAGES[2]!.title]);
-    const kept = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched({ heldOut }))).retrieval!, asked.length);
+    const kept = openRetrieved(parts, (await searchTraining(parts, retriever, indexName, searched({ heldOut }))).retrieval, asked.length);
     retriever.index.dispose();
     expect(kept.k).toBe(2);
     asked.forEach((_, i) => {
@@ -176,17 +178,49 @@ describe("what an index found for the training questions", () => {
     const { retriever, indexName } = await currentRetriever(parts, encoder, "index");
     const { retrieval } = await searchTraining(parts, retriever, indexName, searched());
     retriever.index.dispose();
-    expect(faultOf(() => openRetrieved(parts, retrieval!, asked.length + 1))).toMatch(
+    expect(faultOf(() => openRetrieved(parts, retrieval, asked.length + 1))).toMatch(
       /rows\.npy: does not fit the training questions; expected int32 \(9, K\), got int32 \(8, 3\)/,
     );
-    const file = path.join(parts.retrievalFolder, retrieval!, "rows.npy");
+    const file = path.join(parts.retrievalFolder, retrieval, "rows.npy");
     truncateSync(file, 140);
-    expect(faultOf(() => openRetrieved(parts, retrieval!, asked.length))).toContain("rows.npy");
+    expect(faultOf(() => openRetrieved(parts, retrieval, asked.length))).toContain("rows.npy");
     expect(faultOf(() => openRetrieved(parts, "f".repeat(16), asked.length))).toContain("rows.npy");
   });
 });
 
 describe("retention", () => {
+  it("leaves the vectors of a build that another process is at, and those of none", () => {
+    const [indexFolder, retrievalFolder] = [temporaryFolder(), temporaryFolder()];
+    const partial = `${"a".repeat(16)}.partial`;
+    mkdirSync(path.join(indexFolder, partial));
+    retainArtefacts({ indexFolder, retrievalFolder }, [], true);
+    expect(namesIn(indexFolder)).toEqual([partial]);
+    retainArtefacts({ indexFolder, retrievalFolder }, []);
+    expect(namesIn(indexFolder)).toEqual([]);
+  });
+
+  it("keeps a snapshot while something refers to it whose index doesn't stand", () => {
+    const run = temporaryFolder();
+    const [indexFolder, retrievalFolder] = [path.join(run, "index"), path.join(run, "retrieval")];
+    const under = (letter: string): PendingRefresh => {
+      const name = letter.repeat(16);
+      return { startedAt: 1, swapAt: 2, snapshot: name, artefacts: { index: name, retrieval: name } };
+    };
+    for (const letter of ["a", "b", "c"]) mkdirSync(path.join(run, "refresh", letter.repeat(16)), { recursive: true });
+    mkdirSync(path.join(run, "refresh", "notes"));
+    mkdirSync(path.join(indexFolder, "b".repeat(16)), { recursive: true });
+    mkdirSync(path.join(retrievalFolder, "b".repeat(16)), { recursive: true });
+    writeFileSync(path.join(indexFolder, "b".repeat(16), "provenance.json"), "");
+    retainSnapshots(run, { indexFolder, retrievalFolder }, [under("a"), under("b")]);
+    // What b found isn't there yet.
+    expect(namesIn(path.join(run, "refresh"))).toEqual(["a".repeat(16), "b".repeat(16), "notes"]);
+    writeFileSync(path.join(retrievalFolder, "b".repeat(16), "rows.npy"), "");
+    retainSnapshots(run, { indexFolder, retrievalFolder }, [under("a"), under("b")]);
+    expect(namesIn(path.join(run, "refresh"))).toEqual(["a".repeat(16), "notes"]);
+    retainSnapshots(run, { indexFolder, retrievalFolder }, []);
+    expect(namesIn(path.join(run, "refresh"))).toEqual(["notes"]);
+  });
+
   it("keeps what checkpoints refer to and deletes no folder that isn't an artefact", () => {
     const [indexFolder, retrievalFolder] = [temporaryFolder(), temporaryFolder()];
     const [a, b, c, d] = ["a", "b", "c", "d"].map((letter) => letter.repeat(16)) as [string, string, string, string];

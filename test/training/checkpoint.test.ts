@@ -11,11 +11,13 @@ import { ops, tensor, type Tensor } from "../../src/engine/tensor.js";
 import {
   CHECKPOINT_FORMAT,
   checkpointArtefacts,
+  checkpointPending,
   listCheckpoints,
   loadCheckpoint,
   retainCheckpoints,
   saveCheckpoint,
 } from "../../src/training/checkpoint.js";
+import { newUpkeep } from "../../src/training/refresh-policy.js";
 import { fingerprint, newProgress, newRunState, trainable, type RunState, type Trainable } from "../../src/training/run-state.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 
@@ -72,6 +74,29 @@ describe("cozyrag 33: a checkpoint", () => {
     const other = stateOf(5, "model");
     loadCheckpoint(saved, other);
     expect(contentOf(other)).toEqual(contentOf(state));
+  });
+
+  it("holds an index under way, and a state without its upkeep is one of an older version", () => {
+    const folder = temporaryFolder();
+    const state = stateOf(1, "model");
+    const artefacts = { index: "a".repeat(16), retrieval: "b".repeat(16) };
+    const pending = { startedAt: 2, swapAt: 7, snapshot: "c".repeat(16), artefacts };
+    state.progress.upkeep = { refreshedAt: 1, isDue: true, pending, measured: { "drift/cosine": 0.25 } };
+    const saved = saveCheckpoint(folder, state);
+    const other = stateOf(5, "model");
+    loadCheckpoint(saved, other);
+    expect(other.progress).toEqual(state.progress);
+    expect(checkpointPending(saved)).toEqual(pending);
+    const file = path.join(saved, "state.json");
+    const { upkeep, ...older } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify(older));
+    loadCheckpoint(saved, other);
+    expect(other.progress.upkeep).toEqual({ refreshedAt: 0, isDue: false, pending: undefined, measured: {} });
+    expect(checkpointPending(saved)).toBeUndefined();
+    writeFileSync(file, JSON.stringify({ ...older, upkeep: { ...(upkeep as object), isDue: "perhaps" } }));
+    expect(faultOf(() => loadCheckpoint(saved, other))).toMatch(
+      /state\.json: its upkeep of the index is no state; remove the checkpoint's folder/,
+    );
   });
 
   it("gives the whole state back bit for bit, and training goes on as if never stopped", () => {

@@ -199,6 +199,26 @@ describe("the reader phase", () => {
     ).toBe(false);
   });
 
+  it("an encoder of passages alone embeds them, without dropout and untrained, whatever becomes of the questions' encoder", () => {
+    const made = options({ trainsPassages: false }, 0.1);
+    const frozen = tinyEncoder();
+    const phase = readerPhase({ ...made, passageEncoder: frozen });
+    const lossNow = (): number => scope(() => totalLoss(phase.losses(phase.batch(0))));
+    // The same weights, and none of them with dropout: the passages' side is what a still encoder gives.
+    const still = readerPhase({ ...options({ trainsPassages: false }), passageEncoder: tinyEncoder() });
+    const alike = readerPhase(options({ trainsPassages: false }));
+    const lossOf = (one: typeof phase): number => scope(() => totalLoss(one.losses(one.batch(0))));
+    expect(lossOf(still)).toBeCloseTo(lossOf(alike), 12);
+    const before = lossNow();
+    scope(() => phase.step(phase.batch(0)));
+    for (const parameter of frozen.parameters.values()) expect(parameter.grad).toBeUndefined();
+    zeroGrads(made.encoder.parameters.values());
+    const [weight] = frozen.parameters.values();
+    scope(() => noGrad(() => void weight?.add_(weight.sin())));
+    expect(lossNow()).not.toBeCloseTo(before, 6);
+    expect(() => readerPhase({ ...made, trainsPassages: true, passageEncoder: frozen })).toThrow(/isn't trained/);
+  });
+
   it("fixed passages: the gradient comes through the questions alone", () => {
     const whole = options({ questions: options().questions.map((entry) => ({ ...entry, candidates: entry.candidates.slice(0, 3) })) });
     const fixed = { ...whole, trainsPassages: false };

@@ -135,6 +135,26 @@ describe("the loop", () => {
     expect(state.progress).toMatchObject({ step: 8, isPhaseEndDue: false });
   });
 
+  it("asks what must happen between two steps, once more after the last, and makes the phase anew where that changed the artefacts", async () => {
+    const { log, batches, hooks } = world();
+    const between: TrainerHooks["between"] = (position, { progress }) => {
+      log.push(`between ${progress.step} ${position?.phase ?? "end"}`);
+      return Promise.resolve(progress.step === 1 || progress.step === 6 ? "changed" : "same");
+    };
+    await train({ schedule: SCHEDULE, checkpointEvery: undefined }, { ...hooks, between }, freshState());
+    const seen = log.filter((entry) => /between|enter/.test(entry));
+    expect(seen.slice(0, 5)).toEqual([
+      "between 0 generator",
+      "enter generator 0",
+      "between 1 generator",
+      "enter generator 0",
+      "between 2 generator",
+    ]);
+    expect(seen.slice(-4)).toEqual(["between 6 generator", "enter generator 1", "between 7 generator", "between 8 end"]);
+    // It takes no place in the count: batches and steps are those of a run without it.
+    expect(batches).toEqual({ generator: [0, 1, 2, 3, 4], contrastive: [0, 1] });
+  });
+
   it("records loss, terms, rate, norm and tokens of each step", async () => {
     const { records, hooks } = world({ clip: 0.5 });
     await train({ schedule: SCHEDULE, checkpointEvery: undefined }, hooks, freshState());

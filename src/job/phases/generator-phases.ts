@@ -15,6 +15,7 @@ import { inverseDocumentFrequency, type WordWeight } from "../../training/keywor
 import type { Phase } from "../../training/phase.js";
 import type { PenaltyOptions } from "../../training/penalties/penalty-terms.js";
 import { generatorPhase } from "../../training/phases/generator.js";
+import { twoEncoders } from "../../retrieval/two-encoders.js";
 import type { RetrievedRows } from "../artefacts.js";
 import { sentenceFilterOf } from "../context-filter.js";
 import { answeredQuestion, CLOSED_BOOK, type PhaseParts } from "./phase-parts.js";
@@ -146,8 +147,9 @@ export class GeneratorPhases {
 
   /** The config's sentence filter by the retriever as it is now; the phases that train the generator leave it alone. */
   #contextFilter(): ContextFilter | null {
-    const { config, encoder, generator, renaming } = this.#parts;
-    const filter = sentenceFilterOf(config.prompt, config.data.corpus.title_template, encoder, generator.tokenizer);
+    const { config, encoder, passages: own, generator, renaming } = this.#parts;
+    const embedder = twoEncoders(encoder, own);
+    const filter = sentenceFilterOf(config.prompt, config.data.corpus.title_template, embedder, generator.tokenizer);
     if (filter === undefined) return null;
     const choose: ContextFilter = (passages, question) => filter.filter([{ question, passages }])[0] ?? [];
     // Renamed texts are new in every step; others come again in every epoch.

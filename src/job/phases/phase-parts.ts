@@ -17,6 +17,8 @@ export interface PhaseParts {
   readonly generator: Generator;
   readonly closedBook: Gpt2 | undefined;
   readonly encoder: Encoder;
+  /** What embeds the passages, where that isn't `encoder`. */
+  readonly passages?: Encoder | undefined;
   /** Documents of validation and test questions; their passages teach no copying. */
   readonly heldOut: ReadonlySet<string>;
   readonly renaming: Renaming | undefined;

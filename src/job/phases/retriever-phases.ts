@@ -86,11 +86,12 @@ export class RetrieverPhases {
 
   /** The retriever on what the reader makes of the passages that an index found. @param trainsReader whether the loss may train the reader too */
   reader(retrieved: RetrievedRows, trainsReader: boolean): Phase<ReaderBatch> {
-    const { config, store, questions, encoder, generator, precision, device } = this.#parts;
+    const { config, store, questions, encoder, passages, generator, precision, device } = this.#parts;
     const { reader } = config.train;
     const candidates = reader.candidates ?? reader.passages;
     return readerPhase({
       encoder,
+      ...(passages === undefined ? {} : { passageEncoder: passages }),
       reader: {
         model: generator.model,
         tokenizer: generator.tokenizer,

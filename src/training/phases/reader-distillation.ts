@@ -52,6 +52,8 @@ interface Reader {
 
 export interface ReaderPhaseOptions extends EmbeddingOptions, Omit<ReaderLossOptions, "lengths"> {
   readonly encoder: Pick<Encoder, "parameters" | "tokenise" | "embedIds">;
+  /** Embeds the passages, without dropout, in place of `encoder`: the one that their index was made with. Only without {@link trainsPassages}. */
+  readonly passageEncoder?: Pick<Encoder, "tokenise" | "embedIds">;
   readonly reader: Reader;
   readonly questions: readonly ReaderQuestion[];
   readonly passage: (row: number) => Passage;
@@ -92,6 +94,8 @@ export function teachesReader(loss: ReaderLoss): boolean {
 export function readerPhase(options: ReaderPhaseOptions): Phase<ReaderBatch> {
   const { encoder, reader, passages: k } = options;
   requirePassages(k, "train.reader.passages");
+  if (options.passageEncoder !== undefined && options.trainsPassages !== false)
+    throw new Error("an encoder of passages alone isn't trained");
   const usable = options.questions.flatMap(({ candidates }, index) => (candidates.length >= k ? [index] : []));
   if (usable.length === 0)
     throw new UserError({
@@ -186,7 +190,7 @@ function rankedAnew(options: ReaderPhaseOptions, batch: ReaderBatch): (readonly 
       // Ranks are decided without dropout, as a search would.
       const still = { ...options, dropout: false };
       const { passages, places } = distinctPassages(options, candidates);
-      const [queries_QD, passages_UD] = [embedAll(still, batch.queries, batch.step), embedAll(still, passages, batch.step)];
+      const [queries_QD, passages_UD] = [embedAll(still, batch.queries, batch.step), embedAll(passageSide(still), passages, batch.step)];
       let start = 0;
       return candidates.map((rows, q) => {
         const own_M = indices(places.subarray(start, start + rows.length), undefined, passages_UD.device);
@@ -206,7 +210,7 @@ function distinctPassages(
   const placeOf = new Map<number, number>();
   for (const row of rows.flat()) if (!placeOf.has(row)) placeOf.set(row, placeOf.size);
   const distinct = [...placeOf.keys()];
-  const ids = options.encoder.tokenise(
+  const ids = (options.passageEncoder ?? options.encoder).tokenise(
     distinct.map((row) => options.textOf(row)),
     "passage",
   );
@@ -238,9 +242,14 @@ function forward(options: ReaderPhaseOptions, chosen: ChosenPassages, embeddings
   return {
     chosen,
     queries_QD: of(embeddings, true, () => embedAll(options, queries, step)),
-    passages_UD: of(embeddings, options.trainsPassages ?? true, () => embedAll(options, passages, step)),
+    passages_UD: of(embeddings, options.trainsPassages ?? true, () => embedAll(passageSide(options), passages, step)),
     likelihoods_CA: of(likelihoods, isReaderTrained, () => answerLikelihoods(likelihoodOptions(options, isReaderTrained), prompts, step)),
   };
+}
+
+/** How passages are embedded: as the questions are, or as their index was made. */
+function passageSide(options: ReaderPhaseOptions): EmbeddingOptions {
+  return options.passageEncoder === undefined ? options : { ...options, encoder: options.passageEncoder, dropout: false };
 }
 
 function likelihoodOptions(options: ReaderPhaseOptions, isReaderTrained: boolean): LikelihoodOptions {
