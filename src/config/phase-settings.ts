@@ -31,11 +31,12 @@ export interface SettingFault {
 
 /** `with` as dotted keys of the `train` section, each with the value; what has no place there is left to {@link settingFaults}. */
 function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> {
-  return new Map(
-    [...written(entry)].flatMap(([key, value]) =>
-      keyOf(entry.phase, key) === undefined ? [] : [[keyOf(entry.phase, key) ?? "", value] as const],
-    ),
-  );
+  const placed = new Map<string, unknown>();
+  for (const [key, value] of written(entry)) {
+    const place = keyOf(entry.phase, key);
+    if (place !== undefined) placed.set(place, value);
+  }
+  return placed;
 }
 
 /** Whether an entry's rate runs over its own steps. */
@@ -48,7 +49,7 @@ export function hasOwnCourse(entry: Pick<Entry, "phase" | "with">): boolean {
 /** The config that an entry's phase is made from: the run's own, with the entry's settings over it. */
 export function configOfEntry<Config extends { readonly train: TrainConfig }>(config: Config, index: number): Config {
   const entry = config.train.schedule[index];
-  if (entry?.with === null || entry === undefined) return config;
+  if (entry === undefined || entry.with === null) return config;
   let train: unknown = config.train;
   for (const [key, value] of settingsOf(entry)) train = put(train, key.split("."), value);
   return { ...config, train: train as TrainConfig };

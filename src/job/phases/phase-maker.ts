@@ -9,7 +9,7 @@ import type { Phase } from "../../training/phase.js";
 import type { GeneratorBatch } from "../../training/phases/generator.js";
 import { jointPhase } from "../../training/phases/joint.js";
 import { teachesReader } from "../../training/phases/reader-distillation.js";
-import type { CurrentArtefacts, RunState } from "../../training/run-state.js";
+import type { CurrentArtefacts, Progress, RunState } from "../../training/run-state.js";
 import type { SchedulePosition } from "../../training/schedule.js";
 import type { TrainedPhase } from "../../training/trainer.js";
 import { openRetrieved, type RetrievedRows } from "../artefacts.js";
@@ -43,7 +43,7 @@ export class PhaseMaker {
 
   /** The phase at a place in the schedule. @throws UserError when the data can't feed it */
   at(position: SchedulePosition, state: RunState): TrainedPhase {
-    return this.ofEntry(position.phaseIndex).#made(position, state.progress.artefacts);
+    return this.ofEntry(position.phaseIndex).#made(position, state);
   }
 
   /** The maker for an entry of the schedule: this one, unless the entry has settings of its own. */
@@ -57,8 +57,9 @@ export class PhaseMaker {
     return made;
   }
 
-  #made(position: SchedulePosition, artefacts: CurrentArtefacts): TrainedPhase {
+  #made(position: SchedulePosition, state: { readonly progress: Pick<Progress, "artefacts"> }): TrainedPhase {
     const { generator, contrastive, reader } = this.#parts.config.train;
+    const { artefacts } = state.progress;
     if (position.phase === "reader-distillation")
       return trained(this.retriever.reader(this.#retrieved(artefacts), false), "retriever", reader);
     if (position.phase === "joint") {
@@ -111,7 +112,8 @@ export class PhaseMaker {
         "retriever",
         train.contrastive,
       );
-    return maker.#made({ ...position, stepsOfKind: 1 }, position.refreshes > 0 ? { retrieval: "standing in" } : {});
+    const artefacts: CurrentArtefacts = position.refreshes > 0 ? { retrieval: "standing in" } : {};
+    return maker.#made({ ...position, stepsOfKind: 1 }, { progress: { artefacts } });
   }
 
   /** Training questions with a gold passage in the corpus. */
