@@ -13,7 +13,7 @@ import {
 } from "../../training/generator-examples.js";
 import { inverseDocumentFrequency, type WordWeight } from "../../training/keywords.js";
 import type { Phase } from "../../training/phase.js";
-import type { PenaltyOptions } from "../../training/penalties/penalty-terms.js";
+import type { PenaltyOptions } from "../../training/penalties/penalty-options.js";
 import { generatorPhase } from "../../training/phases/generator.js";
 import type { RetrievedRows } from "../artefacts.js";
 import { sentenceFilterOf } from "../context-filter.js";
