@@ -7,19 +7,15 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
 import { withMore } from "./check-tree.js";
+import type { Check } from "./check.js";
+import { checkEvidence } from "./check-evidence.js";
+import { checkPenalties } from "./check-penalties.js";
 import { schemaDefault } from "./compose.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
 
 /** Who set a key, by its dotted name. */
 export type Sources = Readonly<Record<string, string>>;
-
-interface Check {
-  readonly config: TandemConfig;
-  /** Notes a contradiction; the check goes on. */
-  readonly refuse: (key: string, what: string, remedy: string) => void;
-  readonly warn: (key: string, what: string) => void;
-}
 
 /**
  * @returns warnings, one line each
@@ -55,6 +51,7 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkReader,
   checkMining,
   checkPenalties,
+  checkEvidence,
   checkEvaluation,
   checkGeneration,
 ];
@@ -194,7 +191,7 @@ function checkBatches({ config, refuse }: Check): void {
   if (curriculum.share === 1) refuse("train.generator.curriculum.share", "is 1: full contexts would never be seen", "set it below 1");
 }
 
-function checkReader({ config, refuse, warn }: Check): void {
+function checkReader({ config, refuse }: Check): void {
   const { loss, passages, candidates, normalise_length: normalise, accumulate, batch } = config.train.reader;
   const phases = config.train.schedule.map(({ phase }) => phase);
   if (!phases.includes("reader-distillation") && !phases.includes("joint")) return;
@@ -212,9 +209,6 @@ function checkReader({ config, refuse, warn }: Check): void {
       `is set, but ${loss} is a likelihood and has no length to divide by`,
       "train.reader.normalise_length=false",
     );
-  const { ngram_repeat: ngram, keyword, short_answer: short } = config.train.penalties;
-  if (isMarginal && phases.includes("joint") && [ngram, keyword, short].some(({ weight }) => weight > 0))
-    warn("train.reader.loss", `${loss} trains the generator of a joint phase by itself: the penalties have no part in that phase`);
 }
 
 function checkMining({ config, refuse }: Check): void {
@@ -227,33 +221,6 @@ function checkMining({ config, refuse }: Check): void {
       `raise it to at least ${mining.from + wanted - 1}`,
     );
   }
-}
-
-function checkPenalties({ config, refuse, warn }: Check): void {
-  const { ngram_repeat: ngram, keyword, short_answer: short } = config.train.penalties;
-  if (keyword.weight > 0 && keyword.direction === null) {
-    refuse(
-      "train.penalties.keyword.direction",
-      "isn't given, but the penalty has a weight",
-      "choose coverage (punish missing keywords) or overlap (punish copied ones)",
-    );
-  }
-  const longest = config.eval.max_new_tokens;
-  if (short.weight > 0 && short.min_tokens > longest) {
-    refuse(
-      "train.penalties.short_answer.min_tokens",
-      `is ${short.min_tokens}, more than eval.max_new_tokens (${longest}) lets an answer have`,
-      "lower it",
-    );
-  }
-  if (short.weight > 0 && short.min_tokens > 1) {
-    warn(
-      "train.penalties.short_answer.min_tokens",
-      `asks for ${short.min_tokens} tokens; for shorter gold answers their own length counts`,
-    );
-  }
-  if (ngram.weight > 0 && ngram.n >= longest)
-    warn("train.penalties.ngram_repeat.n", `is ${ngram.n}: no answer is long enough to repeat such an n-gram`);
 }
 
 function checkEvaluation({ config, refuse }: Check): void {

@@ -81,7 +81,7 @@ interface Parts {
 
 /**
  * Terms: `answer` (count: answer tokens and EOS), `copy` (copy positions), the penalties (answers, or contexts where answers are drawn), and measures of weight 0: `answer_in_context`, of how
- * many leads the shown context holds the answer, and `drawn_tokens`.
+ * many leads the shown context holds the answer, `unknown_target`, how many are taught the unknown answer, and `drawn_tokens`.
  * @throws UserError if the prompts can't fit the model
  */
 export function generatorPhase(options: GeneratorPhaseOptions): Phase<GeneratorBatch> {
@@ -220,6 +220,8 @@ function termsOf(
     );
   }
   terms["answer_in_context"] = { sum: members.filter((member) => answerShown(options, member)).length, count: members.length, weight: 0 };
+  if (options.examples.unknownAnswer !== undefined)
+    terms["unknown_target"] = { sum: members.filter(({ asked }) => asked.isUnknown === true).length, count: members.length, weight: 0 };
   return terms;
 }
 
@@ -246,6 +248,7 @@ function countsOf({ options, continues, ownText }: Parts, answered: readonly Ans
     unlikelihood: positions.targets_N.length,
     [`keyword_${penalties.keyword?.direction ?? "coverage"}`]: answers,
     answer_in_context: answered.length,
+    unknown_target: answered.length,
     ...ownText?.counts(answered),
   };
 }
