@@ -9,6 +9,7 @@ import { UserError } from "../errors.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { validateRateCourse } from "../training/optimiser.js";
 import { shareCapped } from "../training/penalties/short-answer.js";
+import { unknownWarnings } from "./check-unknown.js";
 import { positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../training/schedule.js";
 
 /** Answers whose lengths are looked at; more change the share by nothing that matters. */
@@ -45,7 +46,7 @@ export function checkTraining(
         `train.penalties.short_answer.min_tokens is ${least}, above ${(100 * share).toFixed(0)} % of the gold answers; for those the gold length counts`,
       );
   }
-  return warnings;
+  return [...warnings, ...unknownWarnings(config, questions)];
 }
 
 /** A phase that needs gold passages must not be met after hours of others. */

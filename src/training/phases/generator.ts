@@ -12,15 +12,16 @@ import { UserError } from "../../errors.js";
 import { buildTrainingPrompts, type PromptFormat, type TrainingPrompt } from "../../generation/prompt.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
+import { answerKeywords, type KeywordOrigin } from "../answer-keywords.js";
 import { answerPositions, cutIntoParts, type AnswerPositions } from "../answer-positions.js";
 import { lengthBucketBatches, type BatchSource } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { holds } from "../curriculum.js";
 import type { AskedContext, GeneratorExamples } from "../generator-examples.js";
-import { keywordsOf, type KeywordList, type KeywordSource, type WordWeight } from "../keywords.js";
+import type { KeywordList, WordWeight } from "../keywords.js";
 import { answerCrossEntropy } from "../losses/answer-cross-entropy.js";
 import { ownTextPenalties, type AnsweredContext, type OwnTextPenalties } from "../penalties/own-text.js";
-import { hasPenalties, type PenaltyOptions } from "../penalties/penalty-options.js";
+import { hasPenalties, isOn, type PenaltyOptions } from "../penalties/penalty-options.js";
 import { teacherForcedTerms } from "../penalties/teacher-forced.js";
 import type { LossCounts, LossTerm, LossTerms, Phase, StepOptions } from "../phase.js";
 import { accumulate } from "./accumulation.js";
@@ -47,7 +48,7 @@ export interface GeneratorPhaseOptions {
   readonly copyWeight?: number;
   readonly penalties?: PenaltyOptions;
   /** Where the keyword penalty takes its keywords from. Default the answer. */
-  readonly keywordSource?: "answer" | "evidence" | "question";
+  readonly keywordSource?: KeywordOrigin;
   /** How rare words are; needed for the keyword penalty. */
   readonly wordWeight?: WordWeight;
   /** Whether the model's dropouts are on. Default true. */
@@ -112,6 +113,7 @@ export function generatorPhase(options: GeneratorPhaseOptions): Phase<GeneratorB
       return accumulate(cutIntoParts(sorted, options.accumulate ?? 1), counts, (part) => losses(parts, part, batch.step));
     },
     losses: (batch) => losses(parts, answeredMembers(parts, batch), batch.step),
+    // Without what is drawn and read again: that is known only within a step.
     tokens: (batch) => batch.members.length * batch.members.reduce((most, member) => Math.max(most, member.prompt.ids.length), 0),
   };
 }
@@ -146,21 +148,12 @@ function membersOf(options: GeneratorPhaseOptions, leads: readonly number[], ste
   });
 }
 
-/** Keywords of every answer of every prompt; empty lists unless the keyword penalty is on. */
+/** Empty unless the keyword penalty is on. */
 function keywordLists(options: GeneratorPhaseOptions, asked: readonly AskedContext[], prompts: readonly TrainingPrompt[]): KeywordList[][] {
   const { wordWeight, keywordSource = "answer" } = options;
-  if ((options.penalties?.keyword?.weight ?? 0) === 0) return [];
+  if (!isOn(options.penalties?.keyword)) return [];
   if (wordWeight === undefined) throw new Error("the keyword penalty needs wordWeight");
-  const sources = asked.map((context, index): KeywordSource[] =>
-    context.questions.slice(0, prompts[index]?.answers.length ?? 0).map(({ question, answer }) => {
-      if (keywordSource === "question") return { text: question, without: [answer] };
-      const text = keywordSource === "answer" ? answer : context.passages.map((passage) => passage.text).join(" ");
-      return { text, without: [question] };
-    }),
-  );
-  const flat = keywordsOf(options.tokenizer, sources.flat(), wordWeight);
-  let next = 0;
-  return sources.map((own) => flat.slice(next, (next += own.length)));
+  return answerKeywords(options.tokenizer, asked, prompts, keywordSource, wordWeight);
 }
 
 function losses(parts: Parts, answered: readonly Answered[], step: number): LossTerms {
