@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import { schema } from "../../src/config/schema.js";
 import { schemaKeys } from "../../src/config/schema-keys.js";
 import { PHASES } from "../../src/job/phases/phase-maker.js";
+import { PENALTY_MODES } from "../../src/training/penalties/penalty-options.js";
 import { repository } from "./tracked-files.js";
 
 const page = readFileSync(path.join(repository, "docs/training.md"), "utf8");
@@ -27,6 +28,11 @@ describe("docs/training.md", () => {
 
   it("has every loss of the reader", () => {
     expect(firstCells("`loss`").sort()).toEqual([...(schema.train.reader.loss.choices ?? [])].sort());
+  });
+
+  it("has every mode of the penalties", () => {
+    expect(firstCells("`mode`").sort()).toEqual([...(schema.train.penalties.mode.choices ?? [])].sort());
+    expect([...PENALTY_MODES].sort()).toEqual([...(schema.train.penalties.mode.choices ?? [])].sort());
   });
 
   it("names keys that there are", () => {
