@@ -217,6 +217,19 @@ describe("a generator phase that looks at what it writes", () => {
     expect(() => phaseOf(gpt2(), "sequence", { penalties })).toThrow(/train\.penalties\.sampling\.answers: .*at least 2 answers, got 1/);
   });
 
+  it.each(["straight_through", "sequence"] as const)("under bf16 autocast %s draws and reads, and every term is in fp32", (mode) => {
+    const model = tinyGpt2(0, "f32");
+    owned.push(...model.parameters.values());
+    const phase = phaseOf(model, mode, { precision: "bf16" });
+    const { gradient } = run(phase);
+    expect(gradient.every(Number.isFinite)).toBe(true);
+    scope(() => {
+      for (const [name, { sum }] of Object.entries(phase.losses(phase.batch(0))))
+        if (typeof sum !== "number") expect(sum.dtype, name).toBe("f32");
+    });
+    expect(run(phase).gradient).toEqual(gradient);
+  });
+
   it("draws nothing where no penalty is on", () => {
     const off = { weight: 0 };
     const penalties = penaltiesOf("sequence", {

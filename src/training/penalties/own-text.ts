@@ -68,7 +68,7 @@ export function ownTextPenalties(options: OwnTextOptions): OwnTextPenalties | un
   return {
     draw(contexts, step) {
       const prompts = contexts.map(({ example, prompt }) => ({ example, ids: prompt.ids.slice(0, prompt.answers[0]?.start ?? 0) }));
-      const answers = drawAnswers(parts, prompts, step);
+      const answers = inPrecision(options, () => drawAnswers(parts, prompts, step));
       return contexts.map((context, i) => ({ context, answers: answers[i] }));
     },
     counts(answered) {
@@ -105,7 +105,8 @@ interface ReadAgain {
 }
 
 /** One forward pass with the graph over prompts and what was written to them. */
-function readAgain({ model, device, precision, eosId }: OwnTextOptions, answered: readonly AnsweredContext[]): ReadAgain {
+function readAgain(options: OwnTextOptions, answered: readonly AnsweredContext[]): ReadAgain {
+  const { model, device, eosId } = options;
   const rowOf = new Map<Int32Array, number>();
   const sequences: AnsweredPrompt[] = [];
   let row = 0;
@@ -131,8 +132,12 @@ function readAgain({ model, device, precision, eosId }: OwnTextOptions, answered
   const positions = answerPositions(sequences);
   const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
   const rows_R = indices(positions.rows_N, undefined, device);
-  const kind = device.startsWith("cuda") ? "cuda" : "cpu";
-  return { logits_RV: autocast(precision, () => model.logitsAt(model.forward({ ids_BT }), rows_R), kind), groups, rowOf };
+  return { logits_RV: inPrecision(options, () => model.logitsAt(model.forward({ ids_BT }), rows_R)), groups, rowOf };
+}
+
+/** Drawing and reading alike, or they would be of two distributions. */
+function inPrecision<T>({ precision, device }: OwnTextOptions, body: () => T): T {
+  return autocast(precision, body, device.startsWith("cuda") ? "cuda" : "cpu");
 }
 
 /** The mean hard count of each context's answers, summed, with the gradient of the mode. */
