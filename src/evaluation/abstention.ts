@@ -5,12 +5,13 @@
 import { normaliseAnswer } from "../text/answer-normalise.js";
 import type { Answered, Bounds } from "./answered.js";
 import { clusteredInterval } from "./bootstrap.js";
+import { hasAnswerIn } from "./ir-metrics.js";
 
 /** Shares are 0 to 1; null where there is no question of the kind. In `report.json` as it is. */
 export interface Abstention {
   /** What counts as saying so, after SQuAD's normalisation. */
   readonly unknown_answer: string;
-  /** Questions that were shown a gold passage, or one that holds an answer by token match. */
+  /** Questions that were shown a gold passage, or one that holds an answer by token match, in its title or text. */
   readonly with_answer: number;
   readonly without_answer: number;
   /** Share of those that were answered by the unknown answer: wrongly. */
@@ -34,8 +35,13 @@ export function abstentionOf(
   options: { readonly samples: number; readonly confidence: number },
 ): Abstention {
   const isUnknown = ({ prediction }: Answered): boolean => normaliseAnswer(prediction) === normaliseAnswer(unknownAnswer);
-  const isShown = ({ answerInContext, passages, gold }: Answered): boolean =>
-    answerInContext === 1 || passages.some(({ id }) => gold.includes(id));
+  // Titles are shown too.
+  const isShown = ({ passages, gold, answers }: Answered): boolean =>
+    passages.some(({ id }) => gold.includes(id)) ||
+    hasAnswerIn(
+      passages.map(({ title, text }) => `${title} ${text}`),
+      answers,
+    ) === 1;
   const [shown, hidden] = [answered.filter(isShown), answered.filter((entry) => !isShown(entry))];
   const given = answered.filter((entry) => !isUnknown(entry));
   const mean = (entries: readonly Answered[], value: (entry: Answered) => number): { mean: number | null; bounds: Bounds | null } => {

@@ -40,6 +40,11 @@ describe("abstention", () => {
     }
   });
 
+  it("counts an answer that stands in a title, which is shown as well", () => {
+    const titled = [answered("a", "x", [{ ...HILL, title: "Ida Renhan" }])];
+    expect(abstentionOf(titled, "I don't know", options)).toMatchObject({ with_answer: 1, without_answer: 0 });
+  });
+
   it("has no rate where there is no question of a kind", () => {
     const silent = abstentionOf(entries.slice(4, 5), "I don't know", options);
     expect(silent).toMatchObject({

@@ -156,6 +156,17 @@ describe.each(MODES)("mode %s", (mode) => {
     scope(() => expect(totalLoss(phase.losses(phase.batch(1)))).toBeCloseTo(first.loss, 9));
   });
 
+  it("leaves label smoothing to the cross-entropy: no other term feels it", () => {
+    const model = gpt2();
+    const [plain, smoothed] = [0, 0.1].map((labelSmoothing) => run(phaseOf(model, mode, { labelSmoothing })));
+    for (const [name, values] of Object.entries(plain!.terms))
+      if (name === "answer") expect(smoothed!.terms[name]![0]).not.toBeCloseTo(values[0]!, 3);
+      else expect(smoothed!.terms[name]).toEqual(values);
+    const parts = run(phaseOf(model, mode, { labelSmoothing: 0.1, accumulate: 3 }));
+    expect(relativeError(parts.gradient, smoothed!.gradient)).toBeLessThan(1e-11);
+    expect(relativeError(smoothed!.gradient, plain!.gradient)).toBeGreaterThan(1e-6);
+  });
+
   it("passes the audit with every term, its mode in the table", () => {
     const rows = auditGradients(phaseOf(gpt2(), mode), { batches: 4 });
     const alive = new Set(rows.filter(({ status }) => status === "alive").map(({ term }) => term));
