@@ -16,7 +16,7 @@ export interface Sought {
 type PassageText = Pick<Passage, "title" | "text">;
 
 /** Whether one of the answers stands in title or text. */
-export function holdsAnswer({ title, text }: PassageText, answers: readonly string[]): boolean {
+function holdsAnswer({ title, text }: PassageText, answers: readonly string[]): boolean {
   return answers.some((answer) => holds(`${title} ${text}`, answer));
 }
 

@@ -29,7 +29,7 @@ export interface OwnTextOptions {
 }
 
 /** A context with its questions, of which the first is answered. */
-export interface PromptedContext {
+interface PromptedContext {
   readonly example: number;
   readonly prompt: AnsweredPrompt;
   /** For each question. */

@@ -1,6 +1,6 @@
 /**
  * Straight-through penalties on drawn answers: forward the hard count of what the model wrote, backward the gradient of the distributions that it was drawn from, P_st = onehot(y) + P − sg(P) in the count's polynomial
- * (Bengio, Léonard & Courville 2013, arXiv 1308.3432, §4). Not a gold prefix anywhere, and not the exact gradient of the expected count.
+ * (Bengio, Léonard & Courville 2013, arXiv 1308.3432). Not a gold prefix anywhere, and not the exact gradient of the expected count.
  *
  * Its bias, exactly. Unbiased it would be for a count that is linear in each position's one-hot row, if no token changed what comes after it and the gradient ran through the distribution that was drawn from. So it errs
  * (1) by every token's effect on the distributions behind it: the drawn prefix is a constant;
