@@ -8,6 +8,8 @@ import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
 import type { Check } from "./check-context.js";
 import { withMore } from "./check-tree.js";
+import { checkEvidence } from "./check-evidence.js";
+import { checkPenalties } from "./check-penalties.js";
 import { schemaDefault } from "./compose.js";
 import { checkDrift, checkFixedIndex, checkRefresh } from "./refresh-checks.js";
 import type { TandemConfig } from "./schema.js";
@@ -41,7 +43,7 @@ export function crossFaults(config: TandemConfig, sources: Sources): { warnings:
 }
 
 /** What an entry's own settings may offend as well. */
-const CHECKS_OF_PHASES: readonly ((check: Check) => void)[] = [checkBatches, checkReader, checkMining, checkPenalties];
+const CHECKS_OF_PHASES: readonly ((check: Check) => void)[] = [checkBatches, checkReader, checkMining, checkPenalties, checkEvidence];
 
 const CHECKS: readonly ((check: Check) => void)[] = [
   checkModels,
@@ -168,7 +170,7 @@ function checkBatches({ config, refuse }: Check): void {
   if (curriculum.share === 1) refuse("train.generator.curriculum.share", "is 1: full contexts would never be seen", "set it below 1");
 }
 
-function checkReader({ config, refuse, warn }: Check): void {
+function checkReader({ config, refuse }: Check): void {
   const { loss, passages, candidates, normalise_length: normalise, accumulate, batch } = config.train.reader;
   const phases = config.train.schedule.map(({ phase }) => phase);
   if (!phases.includes("reader-distillation") && !phases.includes("joint")) return;
@@ -186,9 +188,6 @@ function checkReader({ config, refuse, warn }: Check): void {
       `is set, but ${loss} is a likelihood and has no length to divide by`,
       "train.reader.normalise_length=false",
     );
-  const { ngram_repeat: ngram, keyword, short_answer: short } = config.train.penalties;
-  if (isMarginal && phases.includes("joint") && [ngram, keyword, short].some(({ weight }) => weight > 0))
-    warn("train.reader.loss", `${loss} trains the generator of a joint phase by itself: the penalties have no part in that phase`);
 }
 
 function checkMining({ config, refuse }: Check): void {
@@ -201,33 +200,6 @@ function checkMining({ config, refuse }: Check): void {
       `raise it to at least ${mining.from + wanted - 1}`,
     );
   }
-}
-
-function checkPenalties({ config, refuse, warn }: Check): void {
-  const { ngram_repeat: ngram, keyword, short_answer: short } = config.train.penalties;
-  if (keyword.weight > 0 && keyword.direction === null) {
-    refuse(
-      "train.penalties.keyword.direction",
-      "isn't given, but the penalty has a weight",
-      "choose coverage (punish missing keywords) or overlap (punish copied ones)",
-    );
-  }
-  const longest = config.eval.max_new_tokens;
-  if (short.weight > 0 && short.min_tokens > longest) {
-    refuse(
-      "train.penalties.short_answer.min_tokens",
-      `is ${short.min_tokens}, more than eval.max_new_tokens (${longest}) lets an answer have`,
-      "lower it",
-    );
-  }
-  if (short.weight > 0 && short.min_tokens > 1) {
-    warn(
-      "train.penalties.short_answer.min_tokens",
-      `asks for ${short.min_tokens} tokens; for shorter gold answers their own length counts`,
-    );
-  }
-  if (ngram.weight > 0 && ngram.n >= longest)
-    warn("train.penalties.ngram_repeat.n", `is ${ngram.n}: no answer is long enough to repeat such an n-gram`);
 }
 
 function checkEvaluation({ config, refuse }: Check): void {

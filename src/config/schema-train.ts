@@ -4,6 +4,7 @@
  */
 import { choice, flag, integer, list, number, pair, section, text } from "./leaf.js";
 import { alarms } from "./schema-alarms.js";
+import { penalties } from "./schema-penalties.js";
 import { drift, refresh } from "./schema-refresh.js";
 import { conditions, earlyStopping, schedule } from "./schema-schedule.js";
 
@@ -64,6 +65,19 @@ const generator = section("Training of the generator.", {
     default: 0,
     minimum: 0,
     maximum: 1,
+  }),
+  drop_gold: number({
+    doc: "Share of the contexts that lose every passage which answers: gold ones and those that hold the answer; others take their places, of what was found or drawn at random. The target is then unknown_answer, or without one still the gold answer.",
+    default: 0,
+    minimum: 0,
+    maximum: 1,
+  }),
+  unknown_answer: text({
+    doc: "What is to be answered where no passage of the context answers, for example I don't know; the report says how often it is. null: the gold answer, whatever the context holds.",
+    default: null,
+    nullable: true,
+    pattern: /\S/,
+    wanted: "words",
   }),
   vary_passages: number({
     doc: "Share of the retrieved contexts that are cut to some of their first passages, the gold one among them if it was there: a generator that always read k passages reads fewer badly.",
@@ -173,37 +187,6 @@ const reader = section(
     }),
   },
 );
-
-const penalties = section("Differentiable penalties on the answer's tokens; weight 0 switches one off.", {
-  ngram_repeat: section("Repeated n-grams.", {
-    n: integer({ doc: "Length of the n-grams.", default: 3, minimum: 1, unit: "tokens" }),
-    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
-    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
-  }),
-  keyword: section("Keywords in the answer.", {
-    direction: choice(["coverage", "overlap"], {
-      doc: "coverage: punish missing keywords; overlap: punish copied ones. No default: to be said when weight is above 0.",
-      default: null,
-    }),
-    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
-    source: choice(["answer", "evidence", "question"], { doc: "Where keywords are taken from.", default: "answer" }),
-    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
-  }),
-  unlikelihood: section("Tokens of the gold answer that were written already and aren't wanted again.", {
-    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
-    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
-  }),
-  short_answer: section("Answers that stop too soon.", {
-    min_tokens: integer({
-      doc: "Expected length below which the penalty grows; capped by the gold answer's length.",
-      default: 1,
-      minimum: 1,
-      unit: "tokens",
-    }),
-    weight: number({ doc: "Weight beside the cross-entropy.", default: 0, minimum: 0 }),
-    temperature: number({ doc: "Divides the logits.", default: 1, minimum: 0, exclusiveMinimum: true }),
-  }),
-});
 
 /** Which section has the course of a phase's rate. */
 export const COURSES = [

@@ -9,6 +9,7 @@ import { seededRandom } from "../corpus/seeded-random.js";
 import type { Decoding } from "../generation/decoding.js";
 import type { Generator } from "../generation/generator.js";
 import type { Hit } from "../retrieval/retriever.js";
+import { abstentionOf, type Abstention } from "./abstention.js";
 import { averageScores, scoreAnswer, shownHit, type Answered, type Scores } from "./answered.js";
 import type { RowComparison } from "./compare-rows.js";
 
@@ -31,6 +32,8 @@ export interface ReportRow extends Scores {
   readonly meaning: string;
   /** This row minus the base pair, by metric; null for the base pair itself and where there is none. */
   readonly against_base: RowComparison | null;
+  /** Where an unknown answer is configured: how often it is given. */
+  readonly abstention?: Abstention;
 }
 
 /** Where a row's evidence comes from: a ranking for each question, best first; empty: closed book. */
@@ -56,6 +59,8 @@ export interface RowOptions {
   readonly batch: number;
   readonly samples: number;
   readonly confidence: number;
+  /** What the pair was taught to say where no passage answers. */
+  readonly unknownAnswer?: string | undefined;
   readonly progress?: (done: number, total: number) => void;
 }
 
@@ -82,7 +87,9 @@ export async function evaluateRow(
     return own.length > 1 ? { ...scored, predictions: own } : scored;
   });
   const { name, meaning } = evidence;
-  return { row: { name, meaning, ...averageScores(answered, options), against_base: null }, answered };
+  const { unknownAnswer } = options;
+  const abstention = unknownAnswer === undefined ? {} : { abstention: abstentionOf(answered, unknownAnswer, options) };
+  return { row: { name, meaning, ...averageScores(answered, options), against_base: null, ...abstention }, answered };
 }
 
 /** Gold passages as hits; a question without any reads nothing. */

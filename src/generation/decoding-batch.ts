@@ -8,14 +8,17 @@ import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { fromBytes, indices, type Tensor } from "../engine/tensor.js";
 import { KvCache, type Gpt2 } from "../nn/gpt2.js";
 
+/** What decoding needs of a model. */
+export type DecodedModel = Pick<Gpt2, "parameters" | "config" | "forward" | "logits">;
+
 export class DecodingBatch {
   /** Where the model's weights lie: prompts go there. */
   readonly device: string;
-  readonly #model: Gpt2;
+  readonly #model: DecodedModel;
   readonly #cache: KvCache;
 
   /** @param capacity the longest prompt and its answer together */
-  constructor(model: Gpt2, capacity: number) {
+  constructor(model: DecodedModel, capacity: number) {
     this.device = model.parameters.values().next().value?.device ?? "cpu";
     this.#model = model;
     this.#cache = new KvCache(capacity);

@@ -7,8 +7,7 @@
 import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import type { Tensor } from "../engine/tensor.js";
-import type { Gpt2 } from "../nn/gpt2.js";
-import { DecodingBatch, longest } from "./decoding-batch.js";
+import { DecodingBatch, longest, type DecodedModel } from "./decoding-batch.js";
 import { LogitsProcessors, type ProcessorOptions } from "./logits-processors.js";
 
 export interface EndOptions extends ProcessorOptions {
@@ -51,7 +50,7 @@ interface Row {
  * @throws RangeError when a prompt and its answer don't fit the model's positions, or `maxNewTokens` is no positive whole number
  */
 export function decodeTokenByToken(
-  model: Gpt2,
+  model: DecodedModel,
   prompts: readonly Int32Array[],
   answers: number,
   options: EndOptions,

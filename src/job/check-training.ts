@@ -12,6 +12,7 @@ import type { Tokenizer } from "../text/tokenizer.js";
 import { validateRateCourse } from "../training/optimiser.js";
 import { shareCapped } from "../training/penalties/short-answer.js";
 import { plannedSteps, positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../training/schedule.js";
+import { unknownWarnings } from "./check-unknown.js";
 
 /** Answers whose lengths are looked at; more change the share by nothing that matters. */
 const ANSWERS = 5000;
@@ -43,7 +44,7 @@ export function checkTraining(
         `train.penalties.short_answer.min_tokens is ${least}, above ${(100 * share).toFixed(0)} % of the gold answers; for those the gold length counts`,
       );
   }
-  return warnings;
+  return [...warnings, ...unknownWarnings(config, questions)];
 }
 
 /** Every course over the steps that it has: one a kind, and one for each entry with its own. One without an end has none to check. */

@@ -142,6 +142,7 @@ function scorer(parts: ReportParts, seconds: Record<string, number>): (evidence:
         decoding,
         samples: bootstrap.samples,
         confidence: bootstrap.confidence,
+        unknownAnswer: config.train.generator.unknown_answer ?? undefined,
         progress: (done, total) => report({ type: "progress", name: `row ${evidence.name}`, done, total, detail: "answers" }),
       },
     );

@@ -210,8 +210,10 @@ function evaluationHash(config: TandemConfig, encoder: Encoder, store: PassageSt
   // Where the files lie doesn't matter, what is in them does.
   const settings = { ...config.eval, questions: null, passages: null };
   const asked = questions.map(({ id, question, answers, passageIds }) => [id, question, answers, passageIds]);
+  const { unknown_answer: unknown } = config.train.generator;
   const parts = {
     settings,
+    ...(unknown === null ? {} : { unknown }),
     seed: config.seed,
     prompt: config.prompt,
     generation: config.generation,

@@ -127,11 +127,21 @@ function metricsOf(
     time: Date.now(),
     loss: record.loss,
     ...Object.fromEntries(Object.entries(record.terms).map(([name, value]) => [`loss/${name}`, value])),
+    ...penaltyMode(record, run),
     ...Object.fromEntries(record.updates.flatMap(updateFigures)),
     tokens_per_second: Math.round(record.tokens / record.seconds),
     gemm_share: Number((gflops / run.gemmRate).toFixed(4)),
   };
 }
+
+/** How the penalties of a step's terms got their gradient. */
+function penaltyMode({ terms }: StepRecord, { config: { train } }: OpenRun): Record<string, string> {
+  const isPenalised = PENALTIES.some((name) => terms[name] !== undefined);
+  return isPenalised ? { penalties: train.penalties.mode } : {};
+}
+
+/** The terms that have modes. */
+const PENALTIES = ["ngram_repeat", "keyword_coverage", "keyword_overlap", "short_answer", "unlikelihood"];
 
 /** Of the first model `rate` and `gradient_norm`, of others with their names behind. */
 function updateFigures({ model, rate, gradientNorm }: UpdateRecord, place: number): [string, number][] {

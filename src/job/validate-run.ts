@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { evaluateRow } from "../evaluation/baselines.js";
+import { evaluateRow, type ReportRow } from "../evaluation/baselines.js";
 import { goldRepetition, type Scores } from "../evaluation/answered.js";
 import { answersJsonLines, answersMarkdown } from "../report/validation-answers.js";
 import { twoEncoders } from "../retrieval/two-encoders.js";
@@ -31,6 +31,8 @@ interface ValidationLine {
   readonly rep: Scores["rep"];
   readonly answer_in_context: number;
   readonly health: HealthFigures;
+  /** Where an unknown answer is configured: how often it is given with and without an answer in the context, and EM where it isn't. */
+  readonly abstention?: Readonly<Record<"with_answer" | "without_answer" | "em_answered", number | null>>;
 }
 
 /** Answers, scores, writes, and notes the best metric so far in the state. @throws AlarmError when the pair has collapsed and that is to stop the run or take it back */
@@ -67,13 +69,15 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
     decoding: decodingOf(config.generation, config.seed),
     samples: bootstrap.samples,
     confidence: bootstrap.confidence,
+    unknownAnswer: config.train.generator.unknown_answer ?? undefined,
   });
   const name = `step-${String(step).padStart(8, "0")}-${position.phase}`;
   writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
   writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
   const { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context } = row;
   const health = healthFigures(run, hits, (rep["4"] ?? 0) - (goldRepetition(questions)["4"] ?? 0));
-  writeSummary(run, { step, phase: position.phase, time: Date.now(), em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context, health });
+  const scores = { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context };
+  writeSummary(run, { step, phase: position.phase, time: Date.now(), ...scores, health, ...abstained(row) });
   const first = recall["1"];
   report({
     type: "note",
@@ -95,6 +99,12 @@ function noteMetrics({ progress }: RunState, { em, f1, rouge_l, mrr, recall }: S
   const others = Object.entries(progress.metrics).filter(([name]) => !(name in measured));
   const known = Object.entries(measured).filter((entry): entry is [string, number] => entry[1] !== null);
   progress.metrics = Object.fromEntries([...others, ...known]);
+}
+
+function abstained({ abstention }: ReportRow): Pick<ValidationLine, "abstention"> {
+  if (abstention === undefined) return {};
+  const { rate_with_answer: withAnswer, rate_without_answer: without, em_answered: em } = abstention;
+  return { abstention: { with_answer: withAnswer, without_answer: without, em_answered: em } };
 }
 
 /** The summary holds each step once: what a resumed run does again replaces what was there. */

@@ -58,6 +58,7 @@ export function reportText(report: RunReport): string {
     `rep-2 is the share of repeated word pairs; the gold answers' own is ${share(report.gold_rep["2"])}.`,
     ...meanings,
     "",
+    ...abstentions(rows),
     ...comparisons(rows),
     ...verdict(report.rows),
     "",
@@ -70,6 +71,29 @@ function aligned(table: readonly (readonly string[])[]): string[] {
   return table.map((line) =>
     line.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  "),
   );
+}
+
+/** How often each row says that it doesn't know; nothing where no such answer is configured. */
+function abstentions(rows: readonly ReportRow[]): string[] {
+  const counted = rows.flatMap(({ name, abstention }) => (abstention === undefined ? [] : [{ name, abstention }]));
+  const [first] = counted;
+  if (first === undefined) return [];
+  const heads = ["unknown answer", "questions with an answer", "said", "without", "said", "answered", "EM", "F1"];
+  const lines = counted.map(({ name, abstention: own }) => [
+    name,
+    String(own.with_answer),
+    share(own.rate_with_answer),
+    String(own.without_answer),
+    share(own.rate_without_answer),
+    String(own.answered),
+    share(own.em_answered),
+    share(own.f1_answered),
+  ]);
+  return [
+    ...aligned([heads, ...lines]),
+    `How often ${JSON.stringify(first.abstention.unknown_answer)} is said where the passages answer (a gold one, or one that holds an answer by token match) and where they don't; EM and F1 here are of the answered questions alone.`,
+    "",
+  ];
 }
 
 /** What each row has over the base pair, with p. */

@@ -14,6 +14,7 @@ interface Column {
 export function rowTables(report: RunReport): Markup {
   const rows = [...report.rows, ...report.more];
   return markup`${answersTable(rows, report.gold_rep)}
+${abstentionTable(rows)}
 ${retrievalTable(rows, report.k)}
 ${differencesTable(rows)}
 <h3>What the rows are</h3>
@@ -40,6 +41,24 @@ function answersTable(rows: readonly ReportRow[], gold: Readonly<Record<string, 
     rows,
     foot,
   );
+}
+
+/** How often the unknown answer is given; nothing where none is configured. */
+function abstentionTable(rows: readonly ReportRow[]): Markup | undefined {
+  const counted = rows.filter(({ abstention }) => abstention !== undefined);
+  const said = counted[0]?.abstention?.unknown_answer;
+  if (said === undefined) return undefined;
+  const columns: Column[] = [
+    { head: "questions with an answer", cell: ({ abstention: own }) => markup`${own?.with_answer}` },
+    { head: "said", cell: ({ abstention: own }) => figure(own?.rate_with_answer, own?.rate_with_answer_interval) },
+    { head: "questions without", cell: ({ abstention: own }) => markup`${own?.without_answer}` },
+    { head: "said", cell: ({ abstention: own }) => figure(own?.rate_without_answer, own?.rate_without_answer_interval) },
+    { head: "answered", cell: ({ abstention: own }) => markup`${own?.answered}` },
+    { head: "exact match of those", cell: ({ abstention: own }) => figure(own?.em_answered, own?.em_answered_interval) },
+    { head: "F1 of those", cell: ({ abstention: own }) => figure(own?.f1_answered, own?.f1_answered_interval) },
+  ];
+  const caption = `How often “${said}” is said, where the passages answer (a gold one, or one that holds an answer by token match) and where they don't.`;
+  return table("abstention", caption, columns, counted);
 }
 
 function retrievalTable(rows: readonly ReportRow[], k: number): Markup {

@@ -23,10 +23,13 @@ export interface AnswerPositions {
   readonly copyTargets_M: Int32Array;
 }
 
+/** A prompt's tokens and where its answers stand. */
+export type AnsweredPrompt = Pick<TrainingPrompt, "ids" | "answers">;
+
 /**
  * @param continues tells which tokens go on with a word; given, the later mentions of a word in the context become copy positions
  */
-export function answerPositions(prompts: readonly TrainingPrompt[], continues?: (token: number) => boolean): AnswerPositions {
+export function answerPositions(prompts: readonly AnsweredPrompt[], continues?: (token: number) => boolean): AnswerPositions {
   const width = prompts.reduce((most, prompt) => Math.max(most, prompt.ids.length), 0);
   const ids_BT = new Int32Array(prompts.length * width);
   const rows: number[] = [];
@@ -63,7 +66,7 @@ export function answerPositions(prompts: readonly TrainingPrompt[], continues?: 
 }
 
 /** Positions outside the answers whose token goes on with a word and stood behind the same token before: what a model can only know by copying. */
-function repeatedPairs(prompt: TrainingPrompt, continues: (token: number) => boolean): number[] {
+function repeatedPairs(prompt: AnsweredPrompt, continues: (token: number) => boolean): number[] {
   const { ids, answers } = prompt;
   const seen = new Set<string>();
   const positions: number[] = [];

@@ -31,11 +31,13 @@ export function sentencesShown(curriculum: Curriculum, count: number, growth: nu
 /**
  * The text of a passage as it is shown at a growth: the first sentence that holds the answer (with its evidence, where the question names some) and others chosen by the key, in an order given by
  * the key, or as they stand if nothing is shuffled. Sentences are joined by a space. If no single sentence holds the answer, the whole text is shown.
+ *
+ * @param question undefined: no sentence is needed more than another
  */
-export function shownText(curriculum: Curriculum, text: string, question: Answerable, growth: number, key: RandomKey): string {
+export function shownText(curriculum: Curriculum, text: string, question: Answerable | undefined, growth: number, key: RandomKey): string {
   const sentences = splitSentences(text).map(({ start, end }) => text.slice(start, end));
-  const needed = sentences.findIndex((sentence) => showsEvidence(sentence, question));
-  const count = needed < 0 ? sentences.length : sentencesShown(curriculum, sentences.length, growth);
+  const needed = question === undefined ? -1 : sentences.findIndex((sentence) => showsEvidence(sentence, question));
+  const count = needed < 0 && question !== undefined ? sentences.length : sentencesShown(curriculum, sentences.length, growth);
   if (count === sentences.length && !curriculum.shuffle) return text;
   const chosen = new Set(needed < 0 ? [] : [needed]);
   if (sentences.length > 0) {

@@ -6,6 +6,7 @@
  */
 import type { HistoryTurn } from "../corpus/question.js";
 import type { Passage } from "../corpus/passage.js";
+import { isAnswerable, withoutEvidence, type Sought } from "./evidence.js";
 import { UserError } from "../errors.js";
 import { integerBelow, shuffled, uniform } from "./counter-random.js";
 import { growthAt, holds, sentencesShown, showsEvidence, shownText, type Curriculum } from "./curriculum.js";
@@ -15,6 +16,8 @@ export interface GeneratorQuestion {
   readonly question: string;
   /** What is learned: the first of the gold answers. */
   readonly answer: string;
+  /** All gold answers, by which a passage is known to answer. Default: the one. */
+  readonly answers?: readonly string[];
   /** Rows of its gold passages, best first; may be empty. */
   readonly goldRows: readonly number[];
   /** Words of the gold passage, the answer among them, without which the answer proves nothing; a shortened context shows them. Default: the answer. */
@@ -35,6 +38,8 @@ export interface AskedContext {
   readonly history?: readonly HistoryTurn[];
   /** The lead first. `index` is the question's number in the data set. */
   readonly questions: readonly AskedOne[];
+  /** Whether the lead's answer is that it isn't known. */
+  readonly isUnknown?: boolean;
 }
 
 interface AskedOne {
@@ -58,6 +63,12 @@ export interface GeneratorExamplesOptions {
   readonly otherQuestions?: "context" | "passage";
   /** Share of the contexts that get the lead's gold passage in the last place if it is missing. */
   readonly keepGold?: number;
+  /** Share of the contexts that lose every passage which answers the lead. */
+  readonly dropGold?: number;
+  /** Rows that take the places of dropped passages, best first; those that answer are passed over. Default: none, and the context shrinks. */
+  readonly distractors?: (question: number, step: number) => Iterable<number>;
+  /** The lead's answer where no passage of its context answers. undefined: its own answer, whatever the context holds. */
+  readonly unknownAnswer?: string | undefined;
   /** Share of the contexts whose passages are shuffled instead of best first. */
   readonly shufflePassages?: number;
   /** Share of the contexts that are cut to some of their first passages, the gold one among them if it was there: a generator that always read k passages reads fewer badly. */
@@ -76,6 +87,8 @@ export interface GeneratorExamplesOptions {
 export type ContextFilter = (passages: readonly ContextPassage[], question: string) => readonly ContextPassage[];
 
 export interface GeneratorExamples {
+  /** What is answered where no passage answers; undefined: nothing special. */
+  readonly unknownAnswer?: string | undefined;
   /** Number of examples: of questions. */
   readonly size: number;
   /** Example `lead` as it is at step `step`. */
@@ -96,6 +109,7 @@ export function generatorExamples(options: GeneratorExamplesOptions): GeneratorE
   const byRow = questionsByGoldRow(questions);
   const growth = (step: number): number => (curriculum === undefined ? 1 : growthAt(curriculum, step, options.totalSteps));
   return {
+    unknownAnswer: options.unknownAnswer,
     size: questions.length,
     shareShown(sentences, step) {
       return curriculum === undefined || sentences === 0 ? 1 : sentencesShown(curriculum, sentences, growth(step)) / sentences;
@@ -107,7 +121,7 @@ export function generatorExamples(options: GeneratorExamplesOptions): GeneratorE
       const passages = rows.map((row) => ({ row, ...pick(options.passage(row)) }));
       const whole: AskedContext = { passages, questions: asked, ...(history === undefined ? {} : { history }) };
       const context = options.transform?.(whole, step) ?? whole;
-      return narrowed(options, filtered(options, context), growth(step), lead, step);
+      return narrowed(options, taught(options, filtered(options, context), lead), growth(step), lead, step);
     },
   };
 }
@@ -117,12 +131,31 @@ function filtered({ filter }: GeneratorExamplesOptions, context: AskedContext): 
   return filter === undefined || lead === undefined ? context : { ...context, passages: filter(context.passages, lead.question) };
 }
 
+/** With the answer that is taught: the lead's own, or where no passage answers the one that says so. */
+function taught(options: GeneratorExamplesOptions, context: AskedContext, lead: number): AskedContext {
+  const { unknownAnswer } = options;
+  const [first, ...others] = context.questions;
+  if (unknownAnswer === undefined || first === undefined) return context;
+  const sought = soughtBy(options, lead);
+  if (isAnswerable(context.passages, [first.answer, ...sought.answers], sought, options.passage)) return context;
+  return { ...context, questions: [{ ...first, answer: unknownAnswer }, ...others], isUnknown: true };
+}
+
+function soughtBy({ questions }: GeneratorExamplesOptions, lead: number): Sought {
+  const { goldRows = [], answer = "", answers = [answer] } = questions[lead] ?? {};
+  return { goldRows, answers };
+}
+
+function isDropped({ seed, dropGold = 0 }: GeneratorExamplesOptions, lead: number, step: number): boolean {
+  return uniform(seed, step, lead, 0x64726f) < dropGold;
+}
+
 function pick(passage: Pick<Passage, "title" | "text">): Pick<Passage, "title" | "text"> {
   return { title: passage.title, text: passage.text };
 }
 
 function contextRows(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {
-  const rows = withGold(options, lead, step);
+  const rows = isDropped(options, lead, step) ? dropped(options, lead, step) : withGold(options, lead, step);
   const isShuffled = uniform(options.seed, step, lead, 0x736875) < (options.shufflePassages ?? 0);
   const ordered = isShuffled ? shuffled([...rows], [options.seed, step, lead, 0x706173]) : rows;
   if (uniform(options.seed, step, lead, 0x766172) >= (options.varyPassages ?? 0)) return ordered;
@@ -137,6 +170,12 @@ function answering(options: GeneratorExamplesOptions, rows: readonly number[], l
   const { goldRows = [], answer = "" } = options.questions[lead] ?? {};
   if (goldRows.length > 0) return rows.findIndex((row) => goldRows.includes(row));
   return rows.findIndex((row) => holds(options.passage(row).text, answer));
+}
+
+function dropped(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {
+  const found = options.contexts(lead);
+  const rows = found.length > 0 ? found : (options.questions[lead]?.goldRows ?? []).slice(0, 1);
+  return withoutEvidence(rows, options.distractors?.(lead, step) ?? [], soughtBy(options, lead), options.passage);
 }
 
 function withGold(options: GeneratorExamplesOptions, lead: number, step: number): readonly number[] {
@@ -175,12 +214,14 @@ function narrowed(options: GeneratorExamplesOptions, context: AskedContext, grow
   const { curriculum } = options;
   const [first, ...others] = context.questions;
   if (first === undefined) throw new Error("the transform dropped the lead question");
+  // A context without evidence grows like the others: by its length nobody may know it.
+  const needed = context.isUnknown === true || isDropped(options, lead, step) ? undefined : first;
   const passages =
     curriculum === undefined
       ? context.passages
       : context.passages.map((passage, rank) => ({
           ...passage,
-          text: shownText(curriculum, passage.text, first, growth, [options.seed, step, lead, rank]),
+          text: shownText(curriculum, passage.text, needed, growth, [options.seed, step, lead, rank]),
         }));
   const answered = others.filter((question) => passages.some((passage) => showsEvidence(passage.text, question)));
   return { ...context, passages, questions: [first, ...answered.slice(0, options.questionsPerContext - 1)] };

@@ -20,6 +20,8 @@ export interface AuditRow {
   readonly phase: string;
   readonly term: string;
   readonly parameter: string;
+  /** How the term was computed, where it can be in several ways. */
+  readonly mode?: string;
   readonly status: "alive" | "frozen" | "exempt";
   /** Largest |∂(weight·sum/count)/∂parameter| seen; 0 for what wasn't looked at. */
   readonly largest: number;
@@ -45,16 +47,22 @@ export function auditGradients(phase: Phase, { frozen = [], ...given }: AuditOpt
   const options = { ...given, frozen: [...frozen, ...(phase.frozen ?? [])] };
   const largest = new Map<string, Map<string, number>>();
   const inactive = new Map<string, string | undefined>();
+  const modes = new Map<string, string>();
   for (let step = 0; step < options.batches; step += 1) {
     scope(() => {
       const terms = phase.losses(phase.batch(step));
       noteInactive(terms, inactive);
+      for (const [name, { mode }] of Object.entries(terms)) if (mode !== undefined) modes.set(name, mode);
       measure(phase, terms, largest);
     });
     if (allAlive(largest, options)) break;
   }
   const rows = [...largest].flatMap(([term, byParameter]) =>
-    [...byParameter].map(([parameter, size]) => judge(phase.name, term, parameter, size, inactive.get(term), options)),
+    [...byParameter].map(([parameter, size]) => {
+      const row = judge(phase.name, term, parameter, size, inactive.get(term), options);
+      const mode = modes.get(term);
+      return mode === undefined ? row : { ...row, mode };
+    }),
   );
   if (rows.length > 0) return rows;
   throw new UserError({
@@ -100,7 +108,8 @@ export function auditTable(rows: readonly AuditRow[]): string {
     const sizes = alive.map((row) => row.largest);
     const range =
       alive.length === 0 ? "" : `, largest entries ${Math.min(...sizes).toExponential(1)} to ${Math.max(...sizes).toExponential(1)}`;
-    lines.push(`${term}: ${alive.length} of ${own.length} tensors have a gradient${range}`);
+    const mode = own[0]?.mode === undefined ? "" : ` (${own[0].mode})`;
+    lines.push(`${term}${mode}: ${alive.length} of ${own.length} tensors have a gradient${range}`);
     const reasons = new Set(own.flatMap((row) => (row.reason === undefined ? [] : [`${row.status}: ${row.reason}`])));
     for (const reason of reasons) {
       const names = own.filter((row) => `${row.status}: ${row.reason ?? ""}` === reason).map((row) => row.parameter);

@@ -16,6 +16,8 @@ export interface LossTerm {
   readonly count: number;
   /** The term's weight in the total loss. */
   readonly weight: number;
+  /** Of a penalty that is computed in one of several ways: which. Printed by the gradient audit. */
+  readonly mode?: string;
   /** Why the term can't have a gradient in this batch, e.g. answers too short for an n-gram. Read by the gradient audit. */
   readonly inactive?: string;
 }

@@ -12,6 +12,7 @@ import { outlineOf } from "../../src/job/run-schedule.js";
 import { validateSchedule } from "../../src/training/schedule.js";
 import { configFolder } from "../config/config-folder.js";
 import { PHASES } from "../../src/job/phases/phase-maker.js";
+import { PENALTY_MODES } from "../../src/training/penalties/penalty-options.js";
 import { repository } from "./tracked-files.js";
 
 const page = readFileSync(path.join(repository, "docs/training.md"), "utf8");
@@ -39,6 +40,11 @@ describe("docs/training.md", () => {
         .filter((name) => name !== "roll_back")
         .sort(),
     );
+  });
+
+  it("has every mode of the penalties", () => {
+    expect(firstCells("`mode`").sort()).toEqual([...(schema.train.penalties.mode.choices ?? [])].sort());
+    expect([...PENALTY_MODES].sort()).toEqual([...(schema.train.penalties.mode.choices ?? [])].sort());
   });
 
   it("has every key that an entry of the schedule may have, and its example is a schedule that loads", () => {

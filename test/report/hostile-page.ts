@@ -1,5 +1,6 @@
 /** A report's page in which everything that data can bring is hostile: markup, attributes, scripts, loads from elsewhere, text that runs backwards. Not a test: report-html.test.ts and report-browser.test.ts use it. */
 import type { Question } from "../../src/corpus/question.js";
+import { abstentionOf } from "../../src/evaluation/abstention.js";
 import { averageScores, goldRepetition, scoreAnswer, type Answered } from "../../src/evaluation/answered.js";
 import { ROW_MEANINGS, ROW_NAMES, type ReportRow } from "../../src/evaluation/baselines.js";
 import { compareRows } from "../../src/evaluation/compare-rows.js";
@@ -50,7 +51,13 @@ export function hostilePage(elsewhere: string): ReportPage {
   const row = (name: string, meaning: string): ReportRow => {
     const answered = name === "trained-pair" ? trained : base;
     const compared = name === "base-pair" ? null : compareRows(answered, base, OPTIONS);
-    return { name, meaning, ...averageScores(answered, OPTIONS), against_base: compared };
+    return {
+      name,
+      meaning,
+      ...averageScores(answered, OPTIONS),
+      against_base: compared,
+      abstention: abstentionOf(answered, words[0] ?? "", OPTIONS),
+    };
   };
   const schedule = [
     { phase: "generator", steps: 60 },

@@ -92,6 +92,13 @@ describe("what it shows", () => {
     ).toMatch(/whole documents \(8\) changing sides.*Every sign change was tried.*Smallest p that could be reached: 0\.008 to/s);
   });
 
+  it("has how often each row gave the unknown answer, which is somebody's text", () => {
+    const { abstention } = page.report.rows[0]!;
+    expect(rowsOf("abstention").get(page.report.rows[0]!.name)?.[0]).toBe(String(abstention!.with_answer));
+    expect(all("#abstention-caption")[0]!.textContent).toContain(abstention!.unknown_answer);
+    expect(all("script")).toEqual([]);
+  });
+
   it("draws every metric of the log and every score of the validation", () => {
     const names = (section: string): string[] => all(`#${section} figcaption strong`).map(({ textContent }) => textContent);
     expect(names("training")).toEqual(["loss", ...Object.keys(page.metrics[0]!).slice(3), ...names("training").slice(2)]);

@@ -162,4 +162,26 @@ describe("reportText", () => {
     expect(reportText(report([withRecall("trained-pair", 0.5), withRecall("base-pair", null)]))).not.toContain("recall@1 is");
     expect(reportText(report([withRecall("base-pair", 0.5)]))).not.toContain("recall@1 is");
   });
+
+  it("says how often the unknown answer is given where one is configured, and nothing where none is", () => {
+    const abstention = {
+      unknown_answer: "I don't know",
+      with_answer: 140,
+      without_answer: 60,
+      rate_with_answer: 0.05,
+      rate_with_answer_interval: [0.02, 0.09],
+      rate_without_answer: 0.75,
+      rate_without_answer_interval: [0.6, 0.9],
+      answered: 148,
+      em_answered: 0.625,
+      em_answered_interval: [0.5, 0.7],
+      f1_answered: null,
+      f1_answered_interval: null,
+    } as const;
+    const lines = reportText(report([row("bm25", { abstention }), row("trained-pair")])).split("\n");
+    const start = lines.findIndex((line) => line.startsWith("unknown answer"));
+    expect(lines[start + 1]!.trim().split(/\s{2,}/)).toEqual(["bm25", "140", "0.050", "60", "0.750", "148", "0.625", "–"]);
+    expect(lines[start + 2]).toMatch(/^How often "I don't know" is said/);
+    expect(reportText(report([row("bm25")]))).not.toContain("unknown answer");
+  });
 });

@@ -10,7 +10,8 @@ import { contentWords, inverseDocumentFrequency, keywordsOf, type KeywordList } 
 import { sumOf } from "../../src/training/phase.js";
 import { answerDistribution } from "../../src/training/penalties/answer-distribution.js";
 import { ngramRepeat } from "../../src/training/penalties/ngram-repeat.js";
-import { hasPenalties, penaltyTerms, type PenaltyOptions } from "../../src/training/penalties/penalty-terms.js";
+import { hasPenalties, type PenaltyOptions } from "../../src/training/penalties/penalty-options.js";
+import { teacherForcedTerms } from "../../src/training/penalties/teacher-forced.js";
 import { normals, relativeError } from "./central-differences.js";
 import { byteBpe } from "./tiny-world.js";
 
@@ -84,7 +85,7 @@ describe("penalties over a batch", () => {
   it("are the sums of each answer's alone, in value and gradient, however lengths are grouped", () => {
     const batch = scope(() => {
       const logits = fromBytes(values, "f64", [total, vocabulary]).setRequiresGrad();
-      const terms = penaltyTerms(options, { logits_NV: logits, lengths, targets_N, keywords, eosId: 0 });
+      const terms = teacherForcedTerms(options, { logits_NV: logits, lengths, targets_N, keywords, eosId: 0 });
       return Object.entries(terms).map(([name, term]) => {
         expect(term.count).toBe(name === "unlikelihood" ? total : lengths.length);
         const gradient = gradients([term.sum as never], [logits], { retainGraph: true })[0]!;
@@ -108,7 +109,7 @@ describe("penalties over a batch", () => {
             vocabulary,
           ]).setRequiresGrad();
           const own = { lengths: [length], targets_N: targets_N.slice(start, start + length), keywords: [keywords[answer]!] };
-          const term = penaltyTerms(options, { logits_NV: logits, ...own, eosId: 0 })[name]!;
+          const term = teacherForcedTerms(options, { logits_NV: logits, ...own, eosId: 0 })[name]!;
           alone += sumOf(term);
           joined.push(...toFloat64Array(gradients([term.sum as never], [logits])[0]!));
         });
@@ -123,7 +124,7 @@ describe("penalties over a batch", () => {
     const value = (minTokens: number): number =>
       scope(() =>
         sumOf(
-          penaltyTerms(
+          teacherForcedTerms(
             { shortAnswer: { minTokens, weight: 1 } },
             {
               logits_NV: fromBytes(values.slice(0, 3 * vocabulary), "f64", [3, vocabulary]),
@@ -144,7 +145,7 @@ describe("penalties over a batch", () => {
     expect([hasPenalties(off), hasPenalties({}), hasPenalties(options)]).toEqual([false, false, true]);
     scope(() => {
       const answers = { logits_NV: fromBytes(values, "f64", [total, vocabulary]), lengths, targets_N, keywords, eosId: 0 };
-      expect(penaltyTerms(off, answers)).toEqual({});
+      expect(teacherForcedTerms(off, answers)).toEqual({});
     });
   });
 
@@ -157,7 +158,7 @@ describe("penalties over a batch", () => {
         keywords: [],
         eosId: 0,
       };
-      const terms = penaltyTerms({ ...options, ngramRepeat: { n: 3, weight: 1 } }, answers);
+      const terms = teacherForcedTerms({ ...options, ngramRepeat: { n: 3, weight: 1 } }, answers);
       expect(terms["ngram_repeat"]).toMatchObject({ inactive: "no answer has the 4 tokens that a repeated 3-gram needs" });
       expect(terms["keyword_overlap"]).toMatchObject({ inactive: "no answer has keywords" });
       expect(terms["short_answer"]).not.toHaveProperty("inactive");
@@ -167,7 +168,7 @@ describe("penalties over a batch", () => {
   it("the n-gram term of mixed lengths equals the padded formula", () => {
     scope(() => {
       const logits = fromBytes(values.slice(0, 12 * vocabulary), "f64", [12, vocabulary]);
-      const grouped = penaltyTerms(
+      const grouped = teacherForcedTerms(
         { ngramRepeat: { n: 2, weight: 1 } },
         { logits_NV: logits, lengths: [3, 9], targets_N: targets_N.slice(0, 12), keywords: [], eosId: 0 },
       );

@@ -13,7 +13,7 @@ import { parameterGroups } from "../../src/training/optimiser.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "../../src/training/phase.js";
 import { contrastivePhase, type ContrastivePhaseOptions } from "../../src/training/phases/contrastive.js";
 import { generatorPhase, type GeneratorPhaseOptions } from "../../src/training/phases/generator.js";
-import { penaltyTerms } from "../../src/training/penalties/penalty-terms.js";
+import { teacherForcedTerms } from "../../src/training/penalties/teacher-forced.js";
 import { relativeError } from "./central-differences.js";
 import { run, slopeAt } from "./phase-step.js";
 import { byteBpe, CONTRASTIVE, EOS, gradientOf, textOf, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
@@ -149,6 +149,7 @@ describe("the generator phase", () => {
       parameters: model.parameters,
       config: model.config,
       forward: (input) => model.forward(input),
+      logits: (hidden) => model.logits(hidden),
       logitsAt: (hidden, rows) => {
         const made = model.logitsAt(hidden, rows);
         dtypes.push(made.dtype);
@@ -169,7 +170,7 @@ describe("the generator phase", () => {
       const targets_N = Int32Array.from(
         batch.members.flatMap(({ prompt }) => prompt.answers.flatMap(({ start, end }) => [...prompt.ids.slice(start, end)])),
       );
-      const exact = penaltyTerms(options.penalties!, { logits_NV: logits[0]!, lengths, targets_N, keywords, eosId: EOS });
+      const exact = teacherForcedTerms(options.penalties!, { logits_NV: logits[0]!, lengths, targets_N, keywords, eosId: EOS });
       for (const [name, term] of Object.entries(exact)) {
         expect(Math.abs(sumOf(terms[name]!) - sumOf(term))).toBeLessThan(1e-5 + 1e-4 * sumOf(term));
         expect((terms[name]!.sum as Tensor).dtype).toBe("f32");
@@ -320,7 +321,7 @@ describe("the gradient audit", () => {
     const terms = new Set(rows.map((row) => row.term));
     expect(terms).toEqual(new Set(["answer", "copy", "ngram_repeat", "keyword_coverage", "short_answer", "unlikelihood"]));
     expect(rows.every((row) => row.status === "alive" && row.largest > 0)).toBe(true);
-    expect(auditTable(rows)).toMatch(/generator\/ngram_repeat: (\d+) of \1 tensors have a gradient/);
+    expect(auditTable(rows)).toMatch(/generator\/ngram_repeat \(teacher_forced\): (\d+) of \1 tensors have a gradient/);
   });
 
   it("exempts key biases by rule and prints the reason; the rest of the retriever is alive", () => {

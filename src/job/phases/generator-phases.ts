@@ -4,6 +4,7 @@
  */
 import type { TandemConfig } from "../../config/schema.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
+import { integerBelow } from "../../training/counter-random.js";
 import { copyingQuestions } from "../../training/copying-questions.js";
 import {
   generatorExamples,
@@ -13,13 +14,16 @@ import {
 } from "../../training/generator-examples.js";
 import { inverseDocumentFrequency, type WordWeight } from "../../training/keywords.js";
 import type { Phase } from "../../training/phase.js";
-import type { PenaltyOptions } from "../../training/penalties/penalty-terms.js";
+import type { PenaltyOptions } from "../../training/penalties/penalty-options.js";
 import { generatorPhase } from "../../training/phases/generator.js";
 import { twoEncoders } from "../../retrieval/two-encoders.js";
 import type { RetrievedRows } from "../artefacts.js";
 import { sentenceFilterOf } from "../context-filter.js";
 import { answeredQuestion, CLOSED_BOOK, type PhaseParts } from "./phase-parts.js";
 import { PromptLengths } from "./prompt-lengths.js";
+
+/** Random passages that are looked at for a context without evidence: nearly all do, so a few are enough. */
+const DRAWN_DISTRACTORS = 64;
 
 /** Filtered contexts that are kept in memory: some tens of megabytes. */
 const REMEMBERED = 20_000;
@@ -46,7 +50,7 @@ export class GeneratorPhases {
    */
   reading(retrieved: RetrievedRows | undefined, totalSteps: number, filter = this.#contextFilter()): Phase {
     const { config, store, renaming } = this.#parts;
-    const { generator, penalties } = config.train;
+    const { generator } = config.train;
     const k = generator.passages ?? config.prompt.passages;
     const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
     const rowsOf = (question: number): readonly number[] =>
@@ -58,6 +62,9 @@ export class GeneratorPhases {
       passage: (row) => store.get(row),
       questionsPerContext: generator.questions_per_context,
       otherQuestions: generator.other_questions,
+      dropGold: generator.drop_gold,
+      distractors: (example, step) => this.#distractors(usable[example] ?? 0, step, retrieved),
+      unknownAnswer: generator.unknown_answer ?? undefined,
       keepGold: retrieved === undefined ? 0 : generator.keep_gold,
       varyPassages: retrieved === undefined ? 0 : generator.vary_passages,
       shufflePassages: retrieved === undefined ? 0 : generator.shuffle_passages,
@@ -68,7 +75,7 @@ export class GeneratorPhases {
     });
     const length = (example: number, step: number): number =>
       this.#lengths.open(examples, usable[example] ?? 0, step, rowsOf(usable[example] ?? 0));
-    return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penaltyOptions(penalties));
+    return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penaltyOptions(config));
   }
 
   /** The generator on training passages that are asked for their own words. Nothing is renamed there: what is copied needn't be new. */
@@ -156,13 +163,28 @@ export class GeneratorPhases {
     return renaming === undefined ? remembered(choose) : choose;
   }
 
+  /** What was found beyond the context; without an index, passages drawn at random of documents that training may see. */
+  *#distractors(question: number, step: number, retrieved: RetrievedRows | undefined): Generator<number> {
+    if (retrieved !== undefined) return yield* Array.from(retrieved.rowsOf(question));
+    const { store, heldOut, config } = this.#parts;
+    for (let draw = 0; draw < DRAWN_DISTRACTORS; draw += 1) {
+      const row = integerBelow(store.size, config.seed, step, question, draw, 0x646973);
+      if (!config.data.questions.hold_out_passages || !heldOut.has(store.field(row, "document"))) yield row;
+    }
+  }
+
   #usable(keep: (question: number) => boolean): number[] {
     return this.#parts.questions.flatMap((_, question) => (keep(question) ? [question] : []));
   }
 
   #generatorQuestion(question: number): GeneratorQuestion {
     const asked = this.#parts.questions[question];
-    return { ...answeredQuestion(asked), goldRows: this.#goldRows[question] ?? [], history: asked?.history };
+    return {
+      ...answeredQuestion(asked),
+      ...(asked === undefined ? {} : { answers: asked.answers }),
+      goldRows: this.#goldRows[question] ?? [],
+      history: asked?.history,
+    };
   }
 
   #wordWeight(): WordWeight {
@@ -197,11 +219,15 @@ function originals<Context extends { readonly questions: readonly { readonly ind
 }
 
 /** The config's penalties as the phase takes them. */
-function penaltyOptions(penalties: TandemConfig["train"]["penalties"]): PenaltyOptions {
-  const { ngram_repeat: ngramRepeat, keyword, short_answer: short, unlikelihood } = penalties;
+function penaltyOptions({ train: { penalties }, eval: { max_new_tokens: longest } }: TandemConfig): PenaltyOptions {
+  const { ngram_repeat: ngramRepeat, keyword, short_answer: short, unlikelihood, sequence_unlikelihood: sequenceUnlikelihood } = penalties;
+  const { answers, temperature, max_new_tokens: own } = penalties.sampling;
   return {
+    mode: penalties.mode,
+    drawing: { answers, temperature, maxNewTokens: own ?? longest },
     ngramRepeat,
     unlikelihood,
+    sequenceUnlikelihood,
     ...(keyword.direction === null ? {} : { keyword: { ...keyword, direction: keyword.direction } }),
     shortAnswer: { weight: short.weight, temperature: short.temperature, minTokens: short.min_tokens },
   };

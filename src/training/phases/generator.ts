@@ -1,6 +1,6 @@
 /**
  * The generator phase: a causal language model learns to write the answer, and to stop, from contexts and questions. Cross-entropy on answers and their EOS
- * only; the penalties and the copy loss beside it as the config says. It neither updates parameters nor chooses contexts.
+ * only; the copy loss and the penalties (penalties/) beside it as the config says. It neither updates parameters nor chooses contexts.
  * The trap: logits are the largest tensor of a step, so they are computed at the answer's positions alone.
  *
  * Shape letters: B prompts, T tokens, E width, N answer positions, M copy positions, V vocabulary.
@@ -12,19 +12,22 @@ import { UserError } from "../../errors.js";
 import { buildTrainingPrompts, type PromptFormat, type TrainingPrompt } from "../../generation/prompt.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
+import { answerKeywords, type KeywordOrigin } from "../answer-keywords.js";
 import { answerPositions, cutIntoParts, type AnswerPositions } from "../answer-positions.js";
 import { lengthBucketBatches, type BatchSource } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { holds } from "../curriculum.js";
 import type { AskedContext, GeneratorExamples } from "../generator-examples.js";
-import { keywordsOf, type KeywordList, type KeywordSource, type WordWeight } from "../keywords.js";
+import type { KeywordList, WordWeight } from "../keywords.js";
 import { answerCrossEntropy } from "../losses/answer-cross-entropy.js";
-import { hasPenalties, penaltyTerms, type PenaltyOptions } from "../penalties/penalty-terms.js";
+import { ownTextPenalties, type AnsweredContext, type OwnTextPenalties } from "../penalties/own-text.js";
+import { hasPenalties, isOn, type PenaltyOptions } from "../penalties/penalty-options.js";
+import { teacherForcedTerms } from "../penalties/teacher-forced.js";
 import type { LossCounts, LossTerm, LossTerms, Phase, StepOptions } from "../phase.js";
 import { accumulate } from "./accumulation.js";
 
 export interface GeneratorPhaseOptions {
-  readonly model: Pick<Gpt2, "parameters" | "forward" | "logitsAt" | "config">;
+  readonly model: Pick<Gpt2, "parameters" | "forward" | "logits" | "logitsAt" | "config">;
   readonly tokenizer: Tokenizer;
   readonly format: PromptFormat;
   /** Prompt and answers together. At most the model's positions. */
@@ -45,7 +48,7 @@ export interface GeneratorPhaseOptions {
   readonly copyWeight?: number;
   readonly penalties?: PenaltyOptions;
   /** Where the keyword penalty takes its keywords from. Default the answer. */
-  readonly keywordSource?: "answer" | "evidence" | "question";
+  readonly keywordSource?: KeywordOrigin;
   /** How rare words are; needed for the keyword penalty. */
   readonly wordWeight?: WordWeight;
   /** Whether the model's dropouts are on. Default true. */
@@ -68,9 +71,18 @@ export interface GeneratorBatch {
   readonly members: readonly Member[];
 }
 
+/** What all parts of a step are computed with. */
+interface Parts {
+  readonly options: GeneratorPhaseOptions;
+  /** Tells which tokens go on with a word; undefined: there is no copy loss. */
+  readonly continues: ((token: number) => boolean) | undefined;
+  /** undefined: no penalty looks at what the model writes. */
+  readonly ownText: OwnTextPenalties | undefined;
+}
+
 /**
- * Terms: `answer` (count: answer tokens and EOS), `copy` (copy positions), the penalties (answers), and `answer_in_context`, a measure of weight 0: of how
- * many leads the shown context holds the answer.
+ * Terms: `answer` (count: answer tokens and EOS), `copy` (copy positions), the penalties (answers, or contexts where answers are drawn), and measures of weight 0: `answer_in_context`, of how
+ * many leads the shown context holds the answer, `unknown_target`, how many are taught the unknown answer, and `drawn_tokens`.
  * @throws UserError if the prompts can't fit the model
  */
 export function generatorPhase(options: GeneratorPhaseOptions): Phase<GeneratorBatch> {
@@ -84,22 +96,34 @@ export function generatorPhase(options: GeneratorPhaseOptions): Phase<GeneratorB
     });
   }
   const batches = batchSource(options);
-  const continues = (options.copyWeight ?? 0) > 0 ? wordContinuations(options.tokenizer) : undefined;
-  const forward = (members: readonly Member[], step: number): LossTerms => losses(options, continues, members, step);
+  const parts: Parts = {
+    options,
+    continues: (options.copyWeight ?? 0) > 0 ? wordContinuations(options.tokenizer) : undefined,
+    ownText: ownTextPenalties({ penalties: {}, device: "cpu", ...options }),
+  };
   return {
     name: "generator",
     parameters: model.parameters,
     batch: (step) => ({ step, members: membersOf(options, batches.at(step), step) }),
     step(batch, stepOptions = {}) {
-      const counts = reduced(countsOf(options, continues, batch.members), stepOptions);
+      const answered = answeredMembers(parts, batch);
+      const counts = reduced(countsOf(parts, answered), stepOptions);
       // Sorted by length, a part holds prompts of like length and little padding.
-      const sorted = batch.members.toSorted((a, b) => a.prompt.ids.length - b.prompt.ids.length);
-      return accumulate(cutIntoParts(sorted, options.accumulate ?? 1), counts, (part) => forward(part, batch.step));
+      const sorted = answered.toSorted((a, b) => a.context.prompt.ids.length - b.context.prompt.ids.length);
+      return accumulate(cutIntoParts(sorted, options.accumulate ?? 1), counts, (part) => losses(parts, part, batch.step));
     },
-    losses: (batch) => forward(batch.members, batch.step),
+    losses: (batch) => losses(parts, answeredMembers(parts, batch), batch.step),
     epoch: () => batches.epoch(),
+    // Without what is drawn and read again: that is known only within a step.
     tokens: (batch) => batch.members.length * batch.members.reduce((most, member) => Math.max(most, member.prompt.ids.length), 0),
   };
+}
+
+type Answered = AnsweredContext<Member>;
+
+/** The members with what the model writes to them now: drawn for the whole batch at once, however it is cut afterwards. */
+function answeredMembers({ ownText }: Parts, { members, step }: GeneratorBatch): Answered[] {
+  return ownText?.draw(members, step) ?? members.map((context) => ({ context, answers: undefined }));
 }
 
 function batchSource(options: GeneratorPhaseOptions): BatchSource {
@@ -125,30 +149,18 @@ function membersOf(options: GeneratorPhaseOptions, leads: readonly number[], ste
   });
 }
 
-/** Keywords of every answer of every prompt; empty lists unless the keyword penalty is on. */
+/** Empty unless the keyword penalty is on. */
 function keywordLists(options: GeneratorPhaseOptions, asked: readonly AskedContext[], prompts: readonly TrainingPrompt[]): KeywordList[][] {
   const { wordWeight, keywordSource = "answer" } = options;
-  if ((options.penalties?.keyword?.weight ?? 0) === 0) return [];
+  if (!isOn(options.penalties?.keyword)) return [];
   if (wordWeight === undefined) throw new Error("the keyword penalty needs wordWeight");
-  const sources = asked.map((context, index): KeywordSource[] =>
-    context.questions.slice(0, prompts[index]?.answers.length ?? 0).map(({ question, answer }) => {
-      if (keywordSource === "question") return { text: question, without: [answer] };
-      const text = keywordSource === "answer" ? answer : context.passages.map((passage) => passage.text).join(" ");
-      return { text, without: [question] };
-    }),
-  );
-  const flat = keywordsOf(options.tokenizer, sources.flat(), wordWeight);
-  let next = 0;
-  return sources.map((own) => flat.slice(next, (next += own.length)));
+  return answerKeywords(options.tokenizer, asked, prompts, keywordSource, wordWeight);
 }
 
-function losses(
-  options: GeneratorPhaseOptions,
-  continues: ((token: number) => boolean) | undefined,
-  members: readonly Member[],
-  step: number,
-): LossTerms {
+function losses(parts: Parts, answered: readonly Answered[], step: number): LossTerms {
+  const { options, continues, ownText } = parts;
   const { model, device = "cpu" } = options;
+  const members = answered.map(({ context }) => context);
   const positions = answerPositions(
     members.map((member) => member.prompt),
     continues,
@@ -168,7 +180,7 @@ function losses(
       () => model.logitsAt(model.forward({ ids_BT, dropout }), rows_R),
       device.startsWith("cuda") ? "cuda" : "cpu",
     );
-    return termsOf(options, positions, members, logits_RV, device);
+    return { ...termsOf(options, positions, members, logits_RV, device), ...ownText?.terms(answered) };
   });
 }
 
@@ -188,14 +200,22 @@ function termsOf(
     const targets_M = indices(positions.copyTargets_M, undefined, device);
     terms["copy"] = { ...answerCrossEntropy(logits_RV.narrow(0, answers, copies), targets_M), weight: copyWeight };
   }
-  if (hasPenalties(penalties)) {
+  if (hasPenalties(penalties) && (penalties.mode ?? "teacher_forced") === "teacher_forced") {
     const keywords = members.flatMap((member) => member.keywords);
     Object.assign(
       terms,
-      penaltyTerms(penalties, { logits_NV, lengths: positions.lengths, targets_N: positions.targets_N, keywords, eosId: options.eosId }),
+      teacherForcedTerms(penalties, {
+        logits_NV,
+        lengths: positions.lengths,
+        targets_N: positions.targets_N,
+        keywords,
+        eosId: options.eosId,
+      }),
     );
   }
   terms["answer_in_context"] = { sum: members.filter((member) => answerShown(options, member)).length, count: members.length, weight: 0 };
+  if (options.examples.unknownAnswer !== undefined)
+    terms["unknown_target"] = { sum: members.filter(({ asked }) => asked.isUnknown === true).length, count: members.length, weight: 0 };
   return terms;
 }
 
@@ -206,14 +226,10 @@ function answerShown(options: GeneratorPhaseOptions, { asked, prompt }: Member):
   return prompt.passagesShown > 0 && asked.passages.some((passage) => holds(`${passage.title} ${passage.text}`, answer));
 }
 
-/** The counts of a whole step, by the names that {@link termsOf} gives. */
-function countsOf(
-  options: GeneratorPhaseOptions,
-  continues: ((token: number) => boolean) | undefined,
-  members: readonly Member[],
-): Record<string, number> {
+/** The counts of a whole step, by the names that {@link losses} gives. */
+function countsOf({ options, continues, ownText }: Parts, answered: readonly Answered[]): Record<string, number> {
   const positions = answerPositions(
-    members.map((member) => member.prompt),
+    answered.map(({ context }) => context.prompt),
     continues,
   );
   const { penalties = {} } = options;
@@ -225,7 +241,9 @@ function countsOf(
     short_answer: answers,
     unlikelihood: positions.targets_N.length,
     [`keyword_${penalties.keyword?.direction ?? "coverage"}`]: answers,
-    answer_in_context: members.length,
+    answer_in_context: answered.length,
+    unknown_target: answered.length,
+    ...ownText?.counts(answered),
   };
 }
 

@@ -1,6 +1,7 @@
 /**
- * All penalties of a generator step as loss terms: from the flat logits at answer positions to padded answers, one distribution a temperature, and the
- * terms that are switched on. The formulas are in the penalties' own files.
+ * The penalties under teacher forcing: from the flat logits at the gold answers' positions to padded answers, one distribution a temperature, and the
+ * terms that are switched on. The formulas are in the penalties' own files. What the model itself writes plays no part; straight-through.ts and
+ * sequence.ts look at that.
  * The trap: answers of very different lengths padded to one length would cost several times their own size, so they are padded in groups.
  *
  * Shape letters: N answer positions of all answers, V vocabulary, B answers of a group, T positions of the longest of them, K keywords.
@@ -12,22 +13,9 @@ import { answerDistribution, type AnswerDistribution } from "./answer-distributi
 import { keywordCoverage, type KeywordTensors } from "./keyword-coverage.js";
 import { keywordOverlap } from "./keyword-overlap.js";
 import { leastLengthForRepeat, ngramRepeat } from "./ngram-repeat.js";
+import type { PenaltyOptions } from "./penalty-options.js";
 import { leastTokens, shortAnswer } from "./short-answer.js";
 import { unlikelihood } from "./unlikelihood.js";
-
-interface Weighted {
-  /** Weight beside the cross-entropy; 0 switches the penalty off. */
-  readonly weight: number;
-  /** τ_p. Default 1. */
-  readonly temperature?: number;
-}
-
-export interface PenaltyOptions {
-  readonly ngramRepeat?: Weighted & { readonly n: number };
-  readonly keyword?: Weighted & { readonly direction: "coverage" | "overlap" };
-  readonly shortAnswer?: Weighted & { readonly minTokens: number };
-  readonly unlikelihood?: Weighted;
-}
 
 export interface PenalisedAnswers {
   /** Logits of all answers' positions, one answer after the other. */
@@ -41,18 +29,11 @@ export interface PenalisedAnswers {
   readonly eosId: number;
 }
 
-/** Whether any penalty is switched on. */
-export function hasPenalties(options: PenaltyOptions): boolean {
-  return [options.ngramRepeat, options.keyword, options.shortAnswer, options.unlikelihood].some(
-    (penalty) => penalty !== undefined && penalty.weight > 0,
-  );
-}
-
 /**
  * The terms that are on, by name (`ngram_repeat`, `keyword_coverage` or `keyword_overlap`, `short_answer`, `unlikelihood`): sums over the answers with
  * the graph, and the number of answers, or for unlikelihood of their positions.
  */
-export function penaltyTerms(options: PenaltyOptions, answers: PenalisedAnswers): Record<string, LossTerm> {
+export function teacherForcedTerms(options: PenaltyOptions, answers: PenalisedAnswers): Record<string, LossTerm> {
   const sums = new Map<string, Tensor>();
   const add = (name: string, sum: Tensor): void => {
     const before = sums.get(name);
@@ -66,7 +47,7 @@ export function penaltyTerms(options: PenaltyOptions, answers: PenalisedAnswers)
   for (const [name, weight, inactive] of activeTerms(options, answers)) {
     const sum = sums.get(name);
     const count = name === "unlikelihood" ? answers.targets_N.length : answers.lengths.length;
-    if (sum !== undefined) terms[name] = { sum, count, weight, ...(inactive === undefined ? {} : { inactive }) };
+    if (sum !== undefined) terms[name] = { sum, count, weight, mode: "teacher_forced", ...(inactive === undefined ? {} : { inactive }) };
   }
   return terms;
 }
