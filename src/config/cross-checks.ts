@@ -6,20 +6,15 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
+import type { Check } from "./check.js";
 import { withMore } from "./check-tree.js";
 import { schemaDefault } from "./compose.js";
+import { checkMining } from "./mining-checks.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
 
 /** Who set a key, by its dotted name. */
 export type Sources = Readonly<Record<string, string>>;
-
-interface Check {
-  readonly config: TandemConfig;
-  /** Notes a contradiction; the check goes on. */
-  readonly refuse: (key: string, what: string, remedy: string) => void;
-  readonly warn: (key: string, what: string) => void;
-}
 
 /**
  * @returns warnings, one line each
@@ -215,18 +210,6 @@ function checkReader({ config, refuse, warn }: Check): void {
   const { ngram_repeat: ngram, keyword, short_answer: short } = config.train.penalties;
   if (isMarginal && phases.includes("joint") && [ngram, keyword, short].some(({ weight }) => weight > 0))
     warn("train.reader.loss", `${loss} trains the generator of a joint phase by itself: the penalties have no part in that phase`);
-}
-
-function checkMining({ config, refuse }: Check): void {
-  const { hard_negatives: wanted, mining } = config.train.contrastive;
-  const offered = mining.to - mining.from + 1;
-  if (wanted > 0 && offered < wanted) {
-    refuse(
-      "train.contrastive.mining.to",
-      `leaves ${Math.max(0, offered)} ranks for ${wanted} hard negatives`,
-      `raise it to at least ${mining.from + wanted - 1}`,
-    );
-  }
 }
 
 function checkPenalties({ config, refuse, warn }: Check): void {

@@ -3,6 +3,7 @@
  * The trap: the learning rate's course runs over all steps that the schedule gives to a model, not anew in each phase.
  */
 import { choice, flag, integer, list, number, pair, records, section, text } from "./leaf.js";
+import { mining } from "./schema-mining.js";
 
 /** The keys of a rate's course, and how a step is taken. */
 function course(lr: number) {
@@ -132,14 +133,7 @@ const contrastive = section("Contrastive training of the retriever.", {
     default: [],
   }),
   hard_negatives: integer({ doc: "Mined negatives a question.", default: 0, minimum: 0, unit: "passages" }),
-  mining: section("Where hard negatives come from.", {
-    source: choice(["dense", "bm25", "both"], {
-      doc: "dense: the current index's own results, so none before the first refresh; bm25: what shares most with the question's words, from the first step on; both: either.",
-      default: "dense",
-    }),
-    from: integer({ doc: "First rank that is taken.", default: 1, minimum: 1 }),
-    to: integer({ doc: "Last rank that is taken.", default: 50, minimum: 1 }),
-  }),
+  mining,
   positives: choice(["gold", "answer"], {
     doc: "gold: the question's gold passages; answer: also the best retrieved passage that holds the answer when there is no gold one.",
     default: "gold",

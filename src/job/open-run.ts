@@ -23,6 +23,7 @@ import type { ArtefactParts } from "./artefacts.js";
 import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
 import { requireIndexSettings } from "./index-settings.js";
+import { miningDepth } from "./mining/choose-negatives.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
 import { PhaseMaker } from "./phases/phase-maker.js";
 import { CLOSED_BOOK } from "./phases/phase-parts.js";
@@ -88,6 +89,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     retrievalFolder: artefacts.retrievalFolder,
     precision,
     device,
+    report,
   });
   report({ type: "note", text: `${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
   return {
@@ -103,7 +105,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     phases,
     schedule,
     state,
-    depth: searchDepth(config, schedule, store.size),
+    depth: searchDepth(config, schedule, store.size, phases.goldRows),
     gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
     auditedPhases: () => audited(phases, schedule),
     probe: prober(config, phases, generator, schedule),
@@ -111,9 +113,17 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
 }
 
 /** As many results of each training question as any phase reads. */
-function searchDepth({ prompt, train }: TandemConfig, schedule: readonly ScheduledPhase[], passages: number): number {
+function searchDepth(
+  { prompt, train }: TandemConfig,
+  schedule: readonly ScheduledPhase[],
+  passages: number,
+  goldRows: readonly (readonly number[])[],
+): number {
   const forReader = schedule.some(({ phase }) => readsIndex(phase)) ? (train.reader.candidates ?? train.reader.passages) : 0;
-  return Math.min(passages, Math.max(train.generator.passages ?? prompt.passages, train.contrastive.mining.to, forReader));
+  return Math.min(
+    passages,
+    Math.max(train.generator.passages ?? prompt.passages, miningDepth(train.contrastive.mining, goldRows), forReader),
+  );
 }
 
 /** Frees weights and moments. */
@@ -127,9 +137,9 @@ export function closeRun({ encoder, generator, closedBook, state }: OpenRun): vo
 /** {@link prepareData}, from the very files that the run's checkpoints were trained on. */
 async function sameData(config: TandemConfig, places: RunDirectory, report: Report): ReturnType<typeof prepareData> {
   const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
-  if (hasCheckpoint) requireSameInputs(places.path, config.data);
+  if (hasCheckpoint) requireSameInputs(places.path, config);
   const prepared = await prepareData(config, places.path, report);
-  if (!hasCheckpoint) noteInputs(places.path, config.data);
+  if (!hasCheckpoint) noteInputs(places.path, config);
   return prepared;
 }
 

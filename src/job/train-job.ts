@@ -6,13 +6,16 @@ import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
 import { auditGradients, auditTable } from "../training/gradient-audit.js";
 import { train } from "../training/trainer.js";
+import { passageText } from "../corpus/passage.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkTraining } from "./check-training.js";
-import { searchTraining, currentRetriever } from "./artefacts.js";
+import { searchTraining, currentRetriever, type TrainingSearch } from "./artefacts.js";
 import { heldOutDocuments } from "./data.js";
 import { evaluateRun } from "./evaluate-run.js";
 import { lostHistory } from "./lost-history.js";
+import { comparesPositives } from "./mining/choose-negatives.js";
+import { lowestPositives } from "./mining/positive-scores.js";
 import { exportPair } from "./models.js";
 import { PHASES } from "./phases/phase-maker.js";
 import { CLOSED_BOOK } from "./phases/phase-parts.js";
@@ -111,14 +114,28 @@ async function trainRun(run: OpenRun, log: RunLog, { stopRequested, unsaved }: T
 async function refresh(run: OpenRun, state: OpenRun["state"]): Promise<void> {
   const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "refresh");
   try {
-    state.progress.artefacts = await searchTraining(run.artefacts, retriever, indexName, {
+    const { mining: { lexical } = {} } = state.progress.artefacts;
+    const found = await searchTraining(run.artefacts, retriever, indexName, {
       questions: run.sets.train,
       heldOut: heldOut(run),
       k: run.depth,
+      positives: comparedPositives(run),
     });
+    // What BM25 found stands; the negatives chosen from the last index don't.
+    state.progress.artefacts = lexical === undefined ? found : { ...found, mining: { lexical } };
   } finally {
     retriever.index.dispose();
   }
+}
+
+/** Scores of the positives, where mining compares with them. */
+function comparedPositives({ config, sets, encoder, phases, store, artefacts }: OpenRun): TrainingSearch["positives"] {
+  const { hard_negatives: wanted, mining } = config.train.contrastive;
+  const { metric } = config.index;
+  if (wanted === 0 || metric === "l2" || !comparesPositives(mining)) return undefined;
+  const questions = sets.train.map(({ question }) => question);
+  const textOf = (row: number): string => passageText(store.get(row), artefacts.template);
+  return (found) => lowestPositives({ encoder, metric, questions, goldRows: phases.goldRows, textOf }, found);
 }
 
 /** Documents that training never sees. */

@@ -35,7 +35,7 @@ export class PhaseMaker {
     this.retriever = new RetrieverPhases(parts, this.#goldRows);
   }
 
-  /** The phase at a place in the schedule. @throws UserError when the data can't feed it */
+  /** The phase at a place in the schedule; the negatives that it mines are noted in the state. @throws UserError when the data can't feed it */
   at(position: SchedulePosition, state: RunState): TrainedPhase {
     const { generator, contrastive, reader } = this.#parts.config.train;
     const { artefacts } = state.progress;
@@ -48,7 +48,10 @@ export class PhaseMaker {
     }
     if (position.phase === "contrastive")
       return trained(
-        this.retriever.contrastive(artefacts.retrieval === undefined ? undefined : this.#retrieved(artefacts)),
+        this.retriever.contrastive({
+          retrieved: artefacts.retrieval === undefined ? undefined : { name: artefacts.retrieval, rows: this.#retrieved(artefacts) },
+          mined: (mining) => (state.progress.artefacts = { ...artefacts, mining }),
+        }),
         "retriever",
         contrastive,
       );
@@ -62,14 +65,24 @@ export class PhaseMaker {
   samples(): { generator: (totalSteps: number) => Phase; contrastive: () => Phase; reader: () => Phase; joint: () => Phase } {
     const { store, config } = this.#parts;
     const anyRows: RetrievedRows = { k: 1, rowsOf: (question) => [question % store.size] };
+    const nextRows: RetrievedRows = {
+      k: 1,
+      rowsOf: (question) => (config.train.contrastive.hard_negatives === 0 ? [] : [(question + 1) % store.size]),
+    };
     const k = Math.min(store.size, config.train.reader.passages);
     const someRows: RetrievedRows = { k, rowsOf: (question) => Array.from({ length: k }, (_, i) => (question + i) % store.size) };
     return {
       reader: () => this.retriever.reader(someRows, false),
       joint: () => this.#joint(someRows, 1),
       generator: (totalSteps) => this.generator.reading(this.goldCount > 0 ? undefined : anyRows, totalSteps, null),
-      contrastive: () => (this.goldCount > 1 ? this.retriever.contrastive(undefined) : this.retriever.contrastive(undefined, anyRows)),
+      contrastive: () =>
+        this.retriever.contrastive({ anyRows: { negatives: nextRows, positives: this.goldCount > 1 ? undefined : anyRows } }),
     };
+  }
+
+  /** Rows of each training question's gold passages. */
+  get goldRows(): readonly (readonly number[])[] {
+    return this.#goldRows;
   }
 
   /** Training questions with a gold passage in the corpus. */

@@ -49,8 +49,10 @@ export interface ContrastivePhaseOptions extends EmbeddingOptions {
   readonly symmetric?: boolean;
   /** First dimensions that are trained to stand alone, beside the whole. Default none. */
   readonly matryoshka?: readonly number[];
-  /** Mined negatives a question gets in each batch, chosen anew each time. Default 0. */
+  /** Mined negatives a question gets in each batch. Default 0. */
   readonly hardNegatives?: number;
+  /** Which of them: others each time (random, the default), or always the first. */
+  readonly sampling?: "random" | "top";
   /** Rows of a question's mined negatives. */
   readonly negativesOf?: (question: number) => ArrayLike<number>;
   /** Changes questions and passages together, e.g. renames entities. A pure function of its arguments. */
@@ -117,7 +119,8 @@ function batchOf(options: ContrastivePhaseOptions, members: readonly number[], s
     return columnOf(rows[integerBelow(rows.length, options.seed, step, index, 0x706f73)] ?? -1);
   });
   for (const { index } of asked) {
-    const mined = shuffled(Array.from(options.negativesOf?.(index) ?? []), [options.seed, step, index, 0x6e6567]);
+    const all = Array.from(options.negativesOf?.(index) ?? []);
+    const mined = options.sampling === "top" ? all : shuffled(all, [options.seed, step, index, 0x6e6567]);
     for (const row of mined.slice(0, options.hardNegatives ?? 0)) columnOf(row);
   }
   const texts: ContrastiveTexts = { questions: asked, passages: [...columns.keys()].map((row) => ({ row, text: options.textOf(row) })) };

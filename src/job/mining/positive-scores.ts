@@ -1,0 +1,53 @@
+/**
+ * The lowest score of each question's positives by the retriever that searched: what margins compare with. Positives that were found have their score already; the others are embedded. The trap: it must be done
+ * while the encoder is the one that the index was built with.
+ */
+import type { Encoder } from "../../retrieval/encoder.js";
+import { encoderScorer, type Pair } from "../../retrieval/pair-scores.js";
+import type { FoundRows } from "../artefacts.js";
+
+export interface PositiveParts {
+  readonly encoder: Pick<Encoder, "embedQueries" | "embedPassages">;
+  readonly metric: "inner-product" | "cosine";
+  readonly questions: readonly string[];
+  /** Rows of each question's positives. */
+  readonly goldRows: readonly (readonly number[])[];
+  /** A passage's title and text as embedded. */
+  readonly textOf: (row: number) => string;
+}
+
+/** One score a question, NaN for a question without positives. */
+export function lowestPositives(parts: PositiveParts, { k, rows_QK, scores_QK }: Omit<FoundRows, "positives">): Float32Array {
+  const { encoder, metric, questions, goldRows, textOf } = parts;
+  const lowest = new Float32Array(questions.length).fill(NaN);
+  const note = (question: number, score: number): void => {
+    const before = lowest[question] ?? NaN;
+    if (!(before <= score)) lowest[question] = score;
+  };
+  const missing: Pair[] = [];
+  goldRows.forEach((rows, question) => {
+    for (const row of rows) {
+      const rank = rows_QK.subarray(question * k, (question + 1) * k).indexOf(row);
+      if (rank >= 0) note(question, scores_QK[question * k + rank] ?? NaN);
+      else missing.push({ question, passage: row });
+    }
+  });
+  const asked = numbered(missing.map(({ question }) => question));
+  const shown = numbered(missing.map(({ passage }) => passage));
+  const scores = encoderScorer(encoder, metric).score(
+    [...asked.keys()].map((question) => questions[question] ?? ""),
+    [...shown.keys()].map(textOf),
+    missing.map(({ question, passage }) => ({ question: asked.get(question) ?? 0, passage: shown.get(passage) ?? 0 })),
+  );
+  missing.forEach(({ question }, i) => {
+    note(question, scores[i] ?? NaN);
+  });
+  return lowest;
+}
+
+/** Each value once, with its place among those. */
+export function numbered(values: readonly number[]): Map<number, number> {
+  const places = new Map<number, number>();
+  for (const value of values) if (!places.has(value)) places.set(value, places.size);
+  return places;
+}
