@@ -1,6 +1,7 @@
 /**
  * A cross-encoder: question and passage go through one transformer together, and its head gives one score; equal to sentence-transformers' `CrossEncoder.predict` on the same folder. Far slower than an encoder
- * (nothing is embedded once for all), so it judges candidates and searches nothing. The trap: what is too long is cut as transformers' `longest_first` does, and the cut decides the score.
+ * (nothing is embedded once for all), so it judges candidates and searches nothing. The traps: what is too long is cut as transformers' `longest_first` does, and the cut decides the score; and a tokenizer's
+ * folder says, by a list or by its class, whether the model is told which text a token is of.
  *
  * Letters: B pairs of one batch, T tokens.
  */
@@ -25,17 +26,24 @@ interface PairTokens {
   readonly first: number;
 }
 
+interface PairSettings {
+  /** Longest input, special tokens included. */
+  readonly maxTokens: number;
+  /** Whether the model is told which of the two texts a token is of. */
+  readonly typed: boolean;
+}
+
 export class CrossEncoder implements PairScorer {
   readonly #model: BertClassifier;
   readonly #tokenizer: Tokenizer;
-  readonly #maxTokens: number;
+  readonly #settings: PairSettings;
   readonly #open: Int32Array;
   readonly #close: Int32Array;
 
-  constructor(model: BertClassifier, tokenizer: Tokenizer, maxTokens: number) {
+  constructor(model: BertClassifier, tokenizer: Tokenizer, settings: PairSettings) {
     this.#model = model;
     this.#tokenizer = tokenizer;
-    this.#maxTokens = maxTokens;
+    this.#settings = settings;
     [this.#open, this.#close] = aroundText(tokenizer);
   }
 
@@ -52,7 +60,8 @@ export class CrossEncoder implements PairScorer {
         got: String(tokenizer.vocabSize),
         remedy: "put the model's own tokenizer.json into its folder",
       });
-    return new CrossEncoder(model, tokenizer, Math.min(maxPositionEmbeddings, longestInput(folder)));
+    const settings = readSettings(folder);
+    return new CrossEncoder(model, tokenizer, { ...settings, maxTokens: Math.min(maxPositionEmbeddings, settings.maxTokens) });
   }
 
   /** Scores of pairs in their order, in batches of like length. */
@@ -61,7 +70,7 @@ export class CrossEncoder implements PairScorer {
     const [first, second] = [questions, passages].map((texts) => this.#tokenizer.encodeBatch(texts, { specialTokens: false }));
     const none = new Int32Array(0);
     const lengthOf = ({ question, passage }: Pair): number =>
-      Math.min(this.#maxTokens, (first?.[question]?.length ?? 0) + (second?.[passage]?.length ?? 0) + this.#special);
+      Math.min(this.#settings.maxTokens, (first?.[question]?.length ?? 0) + (second?.[passage]?.length ?? 0) + this.#special);
     const order = Array.from(pairs, (pair, place) => ({ place, pair, length: lengthOf(pair) })).sort((a, b) => b.length - a.length);
     for (let start = 0; start < order.length;) {
       const count = Math.max(1, Math.floor(TOKENS_AT_ONCE / (order[start]?.length ?? 1)));
@@ -84,7 +93,7 @@ export class CrossEncoder implements PairScorer {
   }
 
   #joined(first: Int32Array, second: Int32Array): PairTokens {
-    const [one, two] = cutLongest(first.length, second.length, this.#maxTokens - this.#special);
+    const [one, two] = cutLongest(first.length, second.length, this.#settings.maxTokens - this.#special);
     const ids = [...this.#open, ...first.subarray(0, one), ...this.#close, ...second.subarray(0, two), ...this.#close];
     return { ids: Int32Array.from(ids), first: this.#open.length + one + this.#close.length };
   }
@@ -98,15 +107,19 @@ export class CrossEncoder implements PairScorer {
             rows.map(({ ids }) => ids),
             { padId: this.#model.config.padTokenId, device },
           );
-          const length = ids_BT.size(1);
-          const types = new Int32Array(rows.length * length);
-          rows.forEach(({ ids, first }, row) => types.fill(1, row * length + first, row * length + ids.length));
-          const typeIds = indices(types, [rows.length, length], device);
+          const typeIds = this.#settings.typed ? indices(typesOf(rows, ids_BT.size(1)), ids_BT.shape, device) : undefined;
           return toFloat32Array(this.#model.score({ ids_BT, mask_BT, typeIds }).toDtype("f32"));
         }),
       ),
     );
   }
+}
+
+/** 1 for the tokens of the second text, row-major. */
+function typesOf(rows: readonly PairTokens[], length: number): Int32Array {
+  const types = new Int32Array(rows.length * length);
+  rows.forEach(({ ids, first }, row) => types.fill(1, row * length + first, row * length + ids.length));
+  return types;
 }
 
 /**
@@ -132,10 +145,16 @@ function aroundText(tokenizer: Tokenizer): [Int32Array, Int32Array] {
   return [new Int32Array(0), new Int32Array(0)];
 }
 
-/** The longest input that the tokenizer's file names; none: as long as the model has positions. */
-function longestInput(folder: string): number {
+/** transformers 5 gives no token types with these classes, and does with BERT's own. */
+const GENERIC: readonly unknown[] = ["TokenizersBackend", "PreTrainedTokenizerFast"];
+
+/** What the tokenizer's own file says; without it inputs are as long as the model has positions, and typed. */
+function readSettings(folder: string): PairSettings {
   const file = path.join(folder, "tokenizer_config.json");
-  if (!existsSync(file)) return Infinity;
-  const { model_max_length: longest } = expectObject(readJson(file), file);
-  return typeof longest === "number" && longest >= 8 ? longest : Infinity;
+  if (!existsSync(file)) return { maxTokens: Infinity, typed: true };
+  const { model_max_length: longest, model_input_names: names, tokenizer_class: kind } = expectObject(readJson(file), file);
+  return {
+    maxTokens: typeof longest === "number" && longest >= 8 ? longest : Infinity,
+    typed: Array.isArray(names) ? names.includes("token_type_ids") : !GENERIC.includes(kind),
+  };
 }

@@ -1,6 +1,6 @@
 /**
  * Proves that a cross-encoder's scores are those of transformers' `BertForSequenceClassification` and of sentence-transformers' `CrossEncoder` on the same folder, for short pairs and for pairs that are cut, as
- * logits and through a sigmoid; and that other folders are refused in one line. Alone: npx vitest run test/retrieval/cross-encoder.test.ts
+ * logits and through a sigmoid, with token types and without; and that other folders are refused in one line. Alone: npx vitest run test/retrieval/cross-encoder.test.ts
  */
 import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -27,15 +27,20 @@ torch.manual_seed(11)
 config = BertConfig(vocab_size=given["vocabulary"], hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, max_position_embeddings=64, num_labels=1, initializer_range=0.3)
 model = BertForSequenceClassification(config).eval()
 answer = {}
-for name, activation in [("logits", "torch.nn.modules.linear.Identity"), ("sigmoid", None)]:
+for name, activation, typed in [("untyped", "torch.nn.modules.linear.Identity", False), ("sigmoid", None, True), ("logits", "torch.nn.modules.linear.Identity", True)]:
     folder = given["folder"] + "/" + name
     if activation is not None: model.config.sentence_transformers = {"activation_fn": activation}
     elif hasattr(model.config, "sentence_transformers"): del model.config.sentence_transformers
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    if typed:
+        with open(folder + "/tokenizer_config.json") as file: noted = json.load(file)
+        noted["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+        with open(folder + "/tokenizer_config.json", "w") as file: json.dump(noted, file)
+    own = AutoTokenizer.from_pretrained(folder)
     pairs = [(q, p) for q in given["questions"] for p in given["passages"]]
     answer[name] = [float(x) for x in CrossEncoder(folder, device="cpu").predict(pairs)]
-    batch = tokenizer([p[0] for p in pairs], [p[1] for p in pairs], padding=True, truncation="longest_first", max_length=64, return_tensors="pt")
+    batch = own([p[0] for p in pairs], [p[1] for p in pairs], padding=True, truncation="longest_first", max_length=64, return_tensors="pt")
     with torch.no_grad(): answer["transformers"] = [float(x) for x in model(**batch).logits[:, 0]]
 print(json.dumps(answer))
 `;
@@ -54,7 +59,7 @@ describe.skipIf(referenceMissing !== undefined)(
         vocabulary: 800,
         questions: QUESTIONS,
         passages: PASSAGES,
-      }) as Record<"logits" | "sigmoid" | "transformers", number[]>;
+      }) as Record<"logits" | "sigmoid" | "untyped" | "transformers", number[]>;
       const scores = (name: string): number[] => {
         const model = CrossEncoder.load(path.join(folder, name));
         const found = [...model.score(QUESTIONS, PASSAGES, PAIRS)];
@@ -69,8 +74,12 @@ describe.skipIf(referenceMissing !== undefined)(
       scores("sigmoid").forEach((score, i) => {
         expect(score).toBeCloseTo(answer.sigmoid[i]!, 5);
       });
+      scores("untyped").forEach((score, i) => {
+        expect(score).toBeCloseTo(answer.untyped[i]!, 5);
+      });
       // They differ, so nothing above holds by chance.
-      expect(Math.max(...logits) - Math.min(...logits)).toBeGreaterThan(0.1);
+      expect(Math.max(...logits) - Math.min(...logits)).toBeGreaterThan(0.05);
+      expect(Math.abs(answer.untyped[0]! - logits[0]!)).toBeGreaterThan(0.05);
     }, 120_000);
   },
 );
