@@ -20,7 +20,7 @@ import type { GeneratorBatch } from "../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
 import { readsIndex, totalSteps, type Contexts, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
-import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
+import { corpusTexts, guardFiles, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
 import { requireIndexSettings } from "./index-settings.js";
 import { miningDepth } from "./mining/choose-negatives.js";
@@ -138,7 +138,7 @@ export function closeRun({ encoder, generator, closedBook, state }: OpenRun): vo
 async function sameData(config: TandemConfig, places: RunDirectory, report: Report): ReturnType<typeof prepareData> {
   const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
   if (hasCheckpoint) requireSameInputs(places.path, config);
-  const prepared = await prepareData(config, places.path, report);
+  const prepared = await prepareData(config, places.path, report, hasCheckpoint);
   if (!hasCheckpoint) noteInputs(places.path, config);
   return prepared;
 }
@@ -157,8 +157,14 @@ function openModels(
 }
 
 /** Corpus, start models and questions: what a second start finds done is not done again. */
-async function prepareData(config: TandemConfig, folder: string, report: Report): Promise<{ store: PassageStore; sets: QuestionSets }> {
+async function prepareData(
+  config: TandemConfig,
+  folder: string,
+  report: Report,
+  isGoingOn: boolean,
+): Promise<{ store: PassageStore; sets: QuestionSets }> {
   const start = startFolders(folder);
+  if (!isGoingOn) guardFiles(config.data, report);
   report({ type: "stage", name: "models", detail: "tokenizers and first weights" });
   let texts: Promise<string[]> | undefined;
   await prepareStart(
@@ -175,7 +181,7 @@ async function prepareData(config: TandemConfig, folder: string, report: Report)
   requireIndexSettings(config.index, encoder.dimension);
   report({ type: "stage", name: "corpus", detail: config.data.corpus.path ?? "" });
   const store = await prepareStore(config.data, path.join(folder, "corpus"), start.retriever, longest, report);
-  return { store, sets: await prepareQuestions(config.data, store, report) };
+  return { store, sets: await prepareQuestions(config.data, store, report, isGoingOn) };
 }
 
 function openGenerator(config: TandemConfig, folder: string, device: string): Generator {
