@@ -99,6 +99,11 @@ export function foundLeaks(
  */
 export function guardQuestions(sets: QuestionSets, guard: LeakGuard, report: (text: string, isRefused: boolean) => void): void {
   if (!guard.allow.includes("shared_documents")) checkNoLeak(sets, "data.questions.allow_leaks=[shared_documents]");
+  guardWordings(sets, guard, report);
+}
+
+/** {@link guardQuestions} without documents: for files whose documents only their corpus knows. */
+export function guardWordings(sets: QuestionSets, guard: LeakGuard, report: (text: string, isRefused: boolean) => void): void {
   const sizes = Object.fromEntries(Object.entries(sets).map(([name, questions]) => [name, questions.length]));
   const found = foundLeaks(sizes, findLeaks(sets, { near: guard.near, examples: EXAMPLES }), answersInQuestions(sets, EXAMPLES), guard);
   const refused = refusedLeaks(found, guard);

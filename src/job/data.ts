@@ -13,7 +13,7 @@ import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
 import { PassageStore } from "../corpus/passage-store.js";
 import { placeOf, type GoldPassage, type QuestionSet } from "../corpus/question-set.js";
 import { readQuestions, type Question } from "../corpus/questions.js";
-import { guardQuestions, type LeakGuard } from "../corpus/leak-guard.js";
+import { guardQuestions, guardWordings, type LeakGuard } from "../corpus/leak-guard.js";
 import { checkNoLeak, findLeaks } from "../corpus/leaks.js";
 import { questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
 import { UserError } from "../errors.js";
@@ -142,14 +142,13 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
   return sets;
 }
 
-/** {@link guardQuestions} on the files as they are, before anything is built from them: divided or aligned to a corpus they are looked at again. */
+/** {@link guardWordings} on the files as they are, before anything is built from them: divided or aligned to a corpus they are looked at again. */
 export function guardFiles(data: DataConfig, report: Report): void {
   const { train, valid, test } = data.questions;
   const files = { train, valid, test: test === valid ? null : test };
   const sets = Object.entries(files).flatMap(([name, file]) => (file === null ? [] : [[name, readQuestions(file).questions] as const]));
-  const documents = { ...leakGuard(data), allow: [...leakGuard(data).allow, "shared_documents" as const] };
   // What isn't refused is said when the sets are what training sees.
-  guardQuestions(Object.fromEntries(sets), documents, (text, isRefused) => {
+  guardWordings(Object.fromEntries(sets), leakGuard(data), (text, isRefused) => {
     if (isRefused) report({ type: "warning", text });
   });
 }

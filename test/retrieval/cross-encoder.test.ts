@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { CrossEncoder, cutLongest } from "../../src/retrieval/cross-encoder.js";
 import { bertConfig } from "../../src/nn/bert.js";
 import { goldens } from "../nn/goldens.js";
-import { copyOf, editJson, editWeights } from "../nn/model-folder.js";
+import { crossEncoderFolder, editJson, editWeights } from "../nn/model-folder.js";
 import { referenceMissing, runPython } from "../nn/reference-python.js";
 import { faultOf, temporaryFolder } from "../storage/bad-input.js";
 
@@ -84,36 +84,20 @@ describe.skipIf(referenceMissing !== undefined)(
   },
 );
 
-/** An encoder's folder made into a cross-encoder's: a head beside its weights, and one label. */
-function headed(): { folder: string; free: () => void } {
-  const copy = copyOf("bert-tiny");
-  const config = JSON.parse(readFileSync(path.join(copy.folder, "config.json"), "utf8")) as { hidden_size: number };
-  const zeros = (shape: number[]) => ({ dtype: "F32" as const, shape, data: new Uint8Array(4 * shape.reduce((a, b) => a * b, 1)) });
-  editWeights(copy.folder, (tensors) => {
-    tensors.set("classifier.weight", zeros([1, config.hidden_size])).set("classifier.bias", zeros([1]));
-    if (!tensors.has("pooler.dense.weight"))
-      tensors
-        .set("pooler.dense.weight", zeros([config.hidden_size, config.hidden_size]))
-        .set("pooler.dense.bias", zeros([config.hidden_size]));
-  });
-  editJson(copy.folder, "config.json", { id2label: { 0: "LABEL_0" } });
-  return copy;
-}
-
 describe("a folder", () => {
-  it("with one label and a head is opened; a head of zeros judges nothing", () => {
-    const { folder: sound, free } = headed();
+  it("with one label and a head is opened; a pair's score doesn't depend on its neighbours", () => {
+    const { folder: sound, free } = crossEncoderFolder();
     const model = CrossEncoder.load(sound);
-    expect([
-      ...model.score(
-        ["a"],
-        ["b", "c"],
-        [
-          { question: 0, passage: 0 },
-          { question: 0, passage: 1 },
-        ],
-      ),
-    ]).toEqual([0.5, 0.5]);
+    const both = model.score(
+      ["a"],
+      ["b", "c d e"],
+      [
+        { question: 0, passage: 0 },
+        { question: 0, passage: 1 },
+      ],
+    );
+    expect(both[0]).toBeGreaterThan(0);
+    expect(both[0]).toBeCloseTo(model.score(["a"], ["b"], [{ question: 0, passage: 0 }])[0]!, 6);
     expect([...model.score([], [], [])]).toEqual([]);
     model.dispose();
     free();
@@ -156,7 +140,7 @@ describe("a folder", () => {
     ["no tokenizer", (at) => rmSync(path.join(at, "tokenizer.json")), /tokenizer\.json/],
     ["a tokenizer of more tokens", (at) => editJson(at, "config.json", { vocab_size: 10 }), /./],
   ])("with %s is refused in one line", (_, damage, expected) => {
-    const { folder: broken, free } = headed();
+    const { folder: broken, free } = crossEncoderFolder();
     damage(broken);
     const fault = faultOf(() => CrossEncoder.load(broken));
     expect(fault).toMatch(expected);
