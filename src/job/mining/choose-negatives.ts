@@ -26,6 +26,8 @@ export interface ChoiceParts {
   readonly dense: RetrievedRows | undefined;
   /** What BM25 found; undefined where it isn't asked. */
   readonly lexical: RetrievedRows | undefined;
+  /** Whether scores are wanted where no rule reads them. */
+  readonly wantsScores?: boolean;
 }
 
 /** Results of a search that mining needs for a question: with `ranks: kept` as many more as a question has positives, which are dropped. */
@@ -39,12 +41,12 @@ export function comparesPositives({ absolute_margin: absolute, relative_margin: 
 }
 
 /** The negatives without a teacher: those of the index before BM25's. @throws UserError for an artefact without scores where rules read them */
-export function chooseBySearch({ settings, mined, textOf, dense, lexical }: ChoiceParts): MinedNegatives {
+export function chooseBySearch({ settings, mined, textOf, dense, lexical, wantsScores = false }: ChoiceParts): MinedNegatives {
   const rules = rulesOf(settings);
   const depth = depthOf(settings, mined);
   const lists = [dense, lexical].flatMap((found) => {
     if (found === undefined) return [];
-    const candidates = (question: number): Candidates => candidatesOf(found, readsScores(settings), mined, question, depth);
+    const candidates = (question: number): Candidates => candidatesOf(found, wantsScores || readsScores(settings), mined, question, depth);
     return [mineHardNegatives(mined, candidates, textOf, rules)];
   });
   const [first, second] = lists;
