@@ -142,5 +142,6 @@ function percent(share: number): string {
 /** A text of a file in quotes, without line breaks and control characters, shortened. */
 function quoted(text: string, most = 100): string {
   const plain = text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim();
-  return JSON.stringify([...plain].length <= most ? plain : `${[...plain].slice(0, most - 1).join("")}…`);
+  const characters = Array.from(plain);
+  return JSON.stringify(characters.length <= most ? plain : `${characters.slice(0, most - 1).join("")}…`);
 }

@@ -39,9 +39,9 @@ export interface RetrievedRows {
   readonly k: number;
   rowsOf(question: number): readonly number[];
   /** Their scores, one a row, higher for what is more alike; undefined in an artefact that was written without. */
-  scoresOf?(question: number): readonly number[];
+  readonly scoresOf?: (question: number) => readonly number[];
   /** The lowest score of a question's gold passages, NaN where it has none; undefined where nobody asked for it. */
-  positiveOf?(question: number): number;
+  readonly positiveOf?: (question: number) => number;
 }
 
 /** {@link RetrievedRows} as arrays, row-major. */
@@ -202,5 +202,6 @@ export function retainArtefacts(
       if (/^[0-9a-f]{16}(\.partial)?$/.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
   };
   prune(parts.indexFolder, new Set(referred.flatMap(({ index, validated }) => [index, validated])));
-  prune(parts.retrievalFolder, new Set(referred.flatMap(({ retrieval, mining = {} }) => [retrieval, ...Object.values(mining)])));
+  const found = referred.flatMap(({ retrieval, mining }) => [retrieval, mining?.lexical, mining?.teacher, mining?.mined]);
+  prune(parts.retrievalFolder, new Set(found));
 }

@@ -78,7 +78,7 @@ function requireOneLabel(config: Readonly<Record<string, unknown>>, file: string
     where: `${file}: id2label`,
     what: "is no cross-encoder's",
     expected: "one label, whose number is the score",
-    got: `${String(labels)} labels`,
+    got: `${JSON.stringify(labels)} labels`,
     remedy: "name a cross-encoder, or an encoder with kind=encoder",
   });
 }

@@ -128,13 +128,9 @@ function typesOf(rows: readonly PairTokens[], length: number): Int32Array {
 export function cutLongest(first: number, second: number, most: number): [number, number] {
   if (first + second <= most) return [first, second];
   const isSwapped = first > second;
-  let [short, long] = isSwapped ? [second, first] : [first, second];
-  long = short > most ? short : Math.max(short, most - short);
-  if (short + long > most) {
-    short = Math.floor(most / 2);
-    long = short + (most % 2);
-  }
-  return isSwapped ? [long, short] : [short, long];
+  const short = Math.min(first, second);
+  const [less, more] = 2 * short > most ? [Math.floor(most / 2), Math.ceil(most / 2)] : [short, most - short];
+  return isSwapped ? [more, less] : [less, more];
 }
 
 /** What the tokenizer puts before and after a text (`[CLS]`, `[SEP]`). */

@@ -144,7 +144,8 @@ function together(first: MinedNegatives, second: MinedNegatives): MinedNegatives
       scores: Float32Array.from([...(first.scores[question] ?? []), ...added.map(({ score }) => score)]),
     };
   });
-  const counts = Object.entries(first.report).map(([key, count]) => [key, count + second.report[key as keyof typeof second.report]]);
+  const rules = Object.keys(first.report) as (keyof MinedNegatives["report"])[];
+  const counts = rules.map((rule) => [rule, first.report[rule] + second.report[rule]] as const);
   return {
     rows: lists.map(({ rows }) => rows),
     scores: lists.map(({ scores }) => scores),

@@ -200,7 +200,7 @@ describe("a teacher that is an encoder", () => {
   const judging = { teacher: { path: teacher, kind: "encoder" as const }, source: "both" as const };
   const cosine = (row: number): number => {
     const [q, p] = [encoder.embedQueries(["Who is the mayor of Alder?"]), encoder.embedPassages([TEXTS[row]!])];
-    return Number(q.mul(p).sum().item());
+    return q.mul(p).sum().item();
   };
 
   it("decides by its own scores, in its own order, of what both searches found", () => {
