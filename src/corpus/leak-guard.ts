@@ -9,7 +9,7 @@ import { checkNoLeak, findLeaks, type Leak, type QuestionSets } from "./leaks.js
 import type { Question } from "./question.js";
 
 /** The names by which a kind of leak is allowed. */
-export type LeakName = "answer_in_question" | "near_duplicates" | "shared_documents";
+type LeakName = "answer_in_question" | "near_duplicates" | "shared_documents";
 
 export interface LeakGuard {
   readonly allow: readonly LeakName[];

@@ -14,7 +14,7 @@ export interface MinedQuestion {
 }
 
 /** Ranks that are looked at, from 1, both included. */
-export interface RankWindow {
+interface RankWindow {
   readonly from: number;
   readonly to: number;
 }
@@ -52,7 +52,7 @@ export interface MinedNegatives {
 }
 
 /** How many candidates each rule dropped; one that several forbid counts for the first. */
-export interface MiningReport {
+interface MiningReport {
   kept: number;
   droppedGold: number;
   droppedSameText: number;

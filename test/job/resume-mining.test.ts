@@ -127,7 +127,11 @@ async function killAndResumeOnce(start: readonly string[], runs: string): Promis
   const result = await trainAndKill(start, () => {
     const run = runFolder(runs);
     const folder = path.join(run ?? "", "checkpoints");
-    return run !== undefined && existsSync(folder) && readdirSync(folder).some((name) => /^step-\d+$/.test(name) && existsSync(path.join(folder, name, "state.json")));
+    return (
+      run !== undefined &&
+      existsSync(folder) &&
+      readdirSync(folder).some((name) => /^step-\d+$/.test(name) && existsSync(path.join(folder, name, "state.json")))
+    );
   });
   return { run: runFolder(runs) ?? "", killed: result.signal === "SIGKILL" };
 }

@@ -8,9 +8,7 @@ import type { Question } from "../../corpus/question.js";
 import { UserError } from "../../errors.js";
 import { AtomicFile } from "../../storage/atomic-file.js";
 
-export const MINED_FORMATS = ["triplet", "n-tuple", "dpr"] as const;
-
-export type MinedFormat = (typeof MINED_FORMATS)[number];
+export type MinedFormat = "triplet" | "n-tuple" | "dpr";
 
 /** A question with what it is trained on. */
 export interface MinedRow {
