@@ -1,5 +1,5 @@
 /**
- * `tandem corpus check`: what the training, validation and test questions of a config share. What training refuses fails here too, after the report; what it doesn't (wordings) is only shown. The trap:
+ * `tandem corpus check`: what the training, validation and test questions of a config share. What training refuses fails here too, after the report; what it doesn't (a few wordings) is only shown. The trap:
  * examples hold whatever a file holds, so they are shown without control characters.
  */
 import type { CommandModule } from "yargs";
@@ -13,7 +13,7 @@ import { configOf, withOverrides, type OverrideArguments } from "./overrides.js"
 
 interface CheckArguments extends OverrideArguments {
   store: string | undefined;
-  near: number;
+  near: number | undefined;
   examples: number;
   json: boolean;
 }
@@ -31,8 +31,7 @@ export const check: CommandModule<object, CheckArguments> = {
       .option("near", {
         type: "number",
         requiresArg: true,
-        default: 0.8,
-        describe: "how alike near duplicates are at least: the share of neighbouring word pairs, above 0 to 1",
+        describe: "how alike near duplicates are at least, instead of data.questions.near_duplicate: the share of neighbouring word pairs",
       })
       .option("examples", { type: "number", requiresArg: true, default: 3, describe: "examples of each kind at most" })
       .option("json", { type: "boolean", default: false, describe: "print {sets, leaks} as JSON" })
@@ -41,26 +40,34 @@ export const check: CommandModule<object, CheckArguments> = {
         "$0 corpus check data.questions.train=train.jsonl data.questions.valid=valid.jsonl data.questions.test=test.jsonl",
         "three files",
       )
-      .epilogue("A document or gold passage in two sets ends with exit code 2: training refuses it. Equal and near wordings don't."),
+      .epilogue(
+        "What training refuses ends with exit code 2: a document or gold passage in two sets, and, above data.questions.leak_tolerance, near wordings and questions that hold their answers.",
+      ),
   handler: async (given) => {
-    const { near, examples, json } = given;
-    if (!(near > 0 && near <= 1))
-      throw new UserError({ where: "--near", what: "is no share", expected: "a number above 0, at most 1", got: String(near) });
+    const { near: wanted, examples, json } = given;
+    if (wanted !== undefined && !(wanted > 0 && wanted <= 1))
+      throw new UserError({ where: "--near", what: "is no share", expected: "a number above 0, at most 1", got: String(wanted) });
     if (!(Number.isInteger(examples) && examples >= 0))
       throw new UserError({ where: "--examples", what: "is no number of examples", expected: "0 or more", got: String(examples) });
     const { config } = configOf(given, { needed: ["data.questions"] });
+    const near = wanted ?? config.data.questions.near_duplicate;
     const { checkLeaks } = await import("../job/check-leaks.js");
     const store = given.store === undefined ? undefined : await openNamedStore(given.store);
     const display = jobDisplay({ quiet: json });
     const report = await checkLeaks(config.data, store, { near, examples }, display.report);
     process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : reportText(report, near));
-    const refused = report.leaks.find(({ kind, shared }) => (kind === "document" || kind === "passage") && shared > 0);
+    const guard = { allow: config.data.questions.allow_leaks, tolerance: config.data.questions.leak_tolerance, near };
+    const isAllowed = guard.allow.includes("shared_documents");
+    const refused = report.leaks.find(({ kind, shared }) => !isAllowed && (kind === "document" || kind === "passage") && shared > 0);
     if (refused !== undefined)
       throw new UserError({
         where: refused.sets.join(" and "),
         what: `the sets share ${counted(refused.shared, NAMES[refused.kind])}, which training refuses`,
         remedy: "split by document: give one file and data.questions.split, or mend the files",
       });
+    const { leakFault } = await import("../corpus/leak-guard.js");
+    const fault = leakFault(report.refused, guard);
+    if (fault !== undefined) throw fault;
   },
 };
 
@@ -71,8 +78,13 @@ const NAMES: Readonly<Record<LeakKind, readonly [one: string, many: string]>> = 
   "near-question": ["near wording", "near wordings"],
 };
 
-function reportText({ sets, leaks }: LeakReport, near: number): string {
-  const counts = Object.entries(sets).map(([name, count]) => `${name}: ${counted(count, ["question", "questions"])}`);
+function reportText({ sets, leaks, answers }: LeakReport, near: number): string {
+  const counts = Object.entries(sets).flatMap(([name, count]) => {
+    const { affected = 0, examples = [] } = answers.find(({ set }) => set === name) ?? {};
+    const held = affected === 0 ? "" : `, ${affected.toLocaleString("en-US")} of them with an answer inside`;
+    const shown = examples.map(({ id, question, answers: [answer = ""] }) => `  ${plain(question)} [${plain(id)}]: ${plain(answer)}`);
+    return [`${name}: ${counted(count, ["question", "questions"])}${held}`, ...shown];
+  });
   if (leaks.length === 0) return [...counts, "one set only: nothing to compare", ""].join("\n");
   const lines = leaks.flatMap((leak, i) => {
     const isFirst = i === 0 || leaks[i - 1]?.sets.join() !== leak.sets.join();

@@ -34,6 +34,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   index: { describe: "build, verify or rebuild the index of a retriever over a corpus", load: () => import("./index.js") },
   search: { describe: "the passages that a run's retriever finds, with their scores", load: () => import("./search.js") },
   ask: { describe: "ask a finished run: answer, passages, scores, titles", load: () => import("./ask.js") },
+  mine: { describe: "hard negatives for your questions, as a file that other trainers read", load: () => import("./mine.js") },
   eval: { describe: "score a finished run on its own or other questions and passages", load: () => import("./eval.js") },
   fetch: { describe: "fetch models from the hub into its cache, for machines without a network", load: () => import("./fetch.js") },
   runs: { describe: "list, show and compare runs, send them to an MLflow server", load: () => import("./runs.js") },

@@ -11,6 +11,7 @@ import { withMore } from "./check-tree.js";
 import { checkEvidence } from "./check-evidence.js";
 import { checkPenalties } from "./check-penalties.js";
 import { schemaDefault } from "./compose.js";
+import { checkMining } from "./mining-checks.js";
 import { checkDrift, checkFixedIndex, checkRefresh } from "./refresh-checks.js";
 import type { TandemConfig } from "./schema.js";
 import { checkSchedule } from "./schedule-checks.js";
@@ -188,18 +189,6 @@ function checkReader({ config, refuse }: Check): void {
       `is set, but ${loss} is a likelihood and has no length to divide by`,
       "train.reader.normalise_length=false",
     );
-}
-
-function checkMining({ config, refuse }: Check): void {
-  const { hard_negatives: wanted, mining } = config.train.contrastive;
-  const offered = mining.to - mining.from + 1;
-  if (wanted > 0 && offered < wanted) {
-    refuse(
-      "train.contrastive.mining.to",
-      `leaves ${Math.max(0, offered)} ranks for ${wanted} hard negatives`,
-      `raise it to at least ${mining.from + wanted - 1}`,
-    );
-  }
 }
 
 function checkEvaluation({ config, refuse }: Check): void {

@@ -13,7 +13,7 @@ import type { TandemConfig } from "./schema.js";
 const FETCHED = "all-MiniLM-L6-v2";
 
 /** One fault for each path that leads nowhere; a hub's name is no path. */
-export function missingFiles({ data, retriever, generator }: TandemConfig, sources: Sources): Fault[] {
+export function missingFiles({ data, retriever, generator, train }: TandemConfig, sources: Sources): Fault[] {
   const { corpus, questions, rename } = data;
   const named: Record<string, string | null> = {
     "data.corpus.path": corpus.path,
@@ -24,10 +24,11 @@ export function missingFiles({ data, retriever, generator }: TandemConfig, sourc
     "data.rename.entities": rename.entities,
     "retriever.path": retriever.path,
     "generator.path": generator.path,
+    "train.contrastive.mining.teacher.path": train.contrastive.mining.teacher.path,
   };
   return Object.entries(named).flatMap(([key, place]) => {
     if (place === null || !path.isAbsolute(place) || existsSync(place)) return [];
-    const isModel = key.endsWith(".path") && !key.startsWith("data.");
+    const isModel = key === "retriever.path" || key === "generator.path";
     const model = `${path.basename(place) === FETCHED ? "bash scripts/get-minilm.sh fetches it; or " : ""}name a model of the hub`;
     const remedy = isModel ? model : "check the path";
     return [{ where: sources[key] ?? key, what: `'${key}' names ${place}, which isn't there`, remedy }];

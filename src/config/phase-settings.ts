@@ -21,6 +21,8 @@ const OF_THE_RUN: Readonly<Record<string, string>> = {
   contexts: "is a key of the entry itself",
 };
 
+const TEACHER = "contrastive.mining.teacher.";
+
 /** A key that can't be set by an entry. */
 export interface SettingFault {
   /** As it was written, below `with`. */
@@ -68,7 +70,8 @@ function faultOf(phase: string, key: string, value: unknown): { what: string; re
   const leaf = place === undefined ? undefined : leaves().get(place);
   if (place === undefined || leaf === undefined) return { what: `is no key of a ${phase} phase`, remedy: nearest(phase, key) };
   const last = place.slice(place.lastIndexOf(".") + 1);
-  const ofRun = OF_THE_RUN[last];
+  // Its folder is made an absolute path, and its content noted, once a run.
+  const ofRun = place.startsWith(TEACHER) ? "belongs to the whole run" : OF_THE_RUN[last];
   if (ofRun !== undefined) return { what: ofRun, remedy: last === "contexts" ? "write it beside steps" : `set train.${place} for the run` };
   try {
     leaf.format(value);

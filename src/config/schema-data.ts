@@ -2,7 +2,10 @@
  * The `data` section: where the corpus and the questions are and how they are cut and split. Only keys stand here; reading is `src/corpus`.
  * The trap: `data.root` does nothing by itself, the paths below it refer to it as `${data.root}` in the files of `conf/data`.
  */
-import { choice, flag, integer, number, path, section, text } from "./leaf.js";
+import { choice, flag, integer, list, number, path, section, text } from "./leaf.js";
+
+/** The leaks that can be allowed. */
+const leakNames = ["answer_in_question", "near_duplicates", "shared_documents"] as const;
 
 const corpus = section("The texts that are searched.", {
   format: choice(["wikiextractor", "jsonl", "squad"], {
@@ -71,6 +74,23 @@ const questions = section("The questions with their answers.", {
   hold_out_passages: flag({
     doc: "Keep the passages of validation and test documents out of training: never a context, never a negative.",
     default: true,
+  }),
+  allow_leaks: list(choice(leakNames, { doc: "", default: "answer_in_question" }), {
+    doc: "Leaks that training starts with all the same. answer_in_question: questions that hold one of their answers; near_duplicates: validation or test questions that training has nearly word for word; shared_documents: documents or gold passages in two sets.",
+    default: [],
+  }),
+  leak_tolerance: number({
+    doc: "Share of a set's questions up to which answers in questions and near duplicates are only reported, as are fewer than three; shared documents are refused from the first.",
+    default: 0.05,
+    minimum: 0,
+    maximum: 1,
+  }),
+  near_duplicate: number({
+    doc: "How alike two questions are from which on they are near duplicates: the share of neighbouring word pairs that both have (Jaccard similarity).",
+    default: 0.8,
+    minimum: 0,
+    exclusiveMinimum: true,
+    maximum: 1,
   }),
   limit: integer({ doc: "At most so many training questions, for a quick try. null: all.", default: null, minimum: 1, unit: "questions" }),
   split: section("How one file becomes three, by document, so that nothing leaks.", {

@@ -4,6 +4,7 @@
  */
 import { choice, flag, integer, list, number, pair, section, text } from "./leaf.js";
 import { alarms } from "./schema-alarms.js";
+import { mining } from "./schema-mining.js";
 import { penalties } from "./schema-penalties.js";
 import { drift, refresh } from "./schema-refresh.js";
 import { conditions, earlyStopping, schedule } from "./schema-schedule.js";
@@ -128,14 +129,7 @@ const contrastive = section("Contrastive training of the retriever.", {
     default: [],
   }),
   hard_negatives: integer({ doc: "Mined negatives a question.", default: 0, minimum: 0, unit: "passages" }),
-  mining: section("Where hard negatives come from.", {
-    source: choice(["dense", "bm25", "both"], {
-      doc: "dense: the current index's own results, so none before the first refresh; bm25: what shares most with the question's words, from the first step on; both: either.",
-      default: "dense",
-    }),
-    from: integer({ doc: "First rank that is taken.", default: 1, minimum: 1 }),
-    to: integer({ doc: "Last rank that is taken.", default: 50, minimum: 1 }),
-  }),
+  mining,
   positives: choice(["gold", "answer"], {
     doc: "gold: the question's gold passages; answer: also the best retrieved passage that holds the answer when there is no gold one.",
     default: "gold",

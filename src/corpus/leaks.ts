@@ -62,9 +62,11 @@ export function findLeaks(sets: QuestionSets, { near, examples }: LeakOptions): 
 
 /**
  * Refuses sets that share a document or a gold passage.
+ *
+ * @param allowance the setting that lets them
  * @throws UserError naming the two sets and one of the shared documents.
  */
-export function checkNoLeak(sets: QuestionSets): void {
+export function checkNoLeak(sets: QuestionSets, allowance?: string): void {
   const worst = findLeaks(sets, { near: null, examples: 1 }).find(({ kind, shared: count }) => kind !== "question" && count > 0);
   if (worst === undefined) return;
   const { sets: names, kind, shared: count, examples } = worst;
@@ -72,7 +74,7 @@ export function checkNoLeak(sets: QuestionSets): void {
     where: names.join(" and "),
     what: `the sets share ${count} ${kind}${count === 1 ? "" : "s"}, for example ${JSON.stringify(examples[0]?.shared)}`,
     expected: `each ${kind} in one set only`,
-    remedy: "split by document: give one file and data.questions.split, or mend the files",
+    remedy: `split by document: give one file and data.questions.split, or mend the files${allowance === undefined ? "" : `; ${allowance} trains all the same`}`,
   });
 }
 
@@ -83,7 +85,8 @@ function groupsOf(questions: readonly Question[]): Groups {
   return {
     document: grouped(questions, ({ document }) => (document === undefined ? [] : [document])),
     passage: grouped(questions, ({ passageIds }) => passageIds),
-    question: grouped(questions, ({ question }) => [wording(question)]),
+    // A follow-up's words mean what was said before: "And then?" stands in many talks.
+    question: grouped(questions, ({ question, history = [] }) => (history.length > 0 ? [] : [wording(question)])),
   };
 }
 

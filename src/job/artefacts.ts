@@ -37,10 +37,23 @@ export interface ArtefactParts {
   readonly passages?: Encoder | undefined;
 }
 
-/** Rows that an index found for each question, best first. */
+/** Rows that a search found for each question, best first. */
 export interface RetrievedRows {
   readonly k: number;
   rowsOf(question: number): readonly number[];
+  /** Their scores, one a row, higher for what is more alike; undefined in an artefact that was written without. */
+  readonly scoresOf?: (question: number) => readonly number[];
+  /** The lowest score of a question's gold passages, NaN where it has none; undefined where nobody asked for it. */
+  readonly positiveOf?: (question: number) => number;
+}
+
+/** {@link RetrievedRows} as arrays, row-major. */
+export interface FoundRows {
+  readonly k: number;
+  readonly rows_QK: Int32Array;
+  readonly scores_QK: Float32Array;
+  /** (Q) */
+  readonly positives?: Float32Array | undefined;
 }
 
 /** Builds (or finds) the index of `encoder` as it is now and opens a retriever over it. */
@@ -86,6 +99,8 @@ export interface TrainingSearch {
   /** Documents whose passages training never sees: those of validation and test. */
   readonly heldOut: ReadonlySet<string>;
   readonly k: number;
+  /** The lowest score of each question's gold passages among what was found and beyond; only where mining compares with it. */
+  readonly positives?: ((found: Omit<FoundRows, "positives">) => Float32Array) | undefined;
 }
 
 /** Searches the `k` best passages of every training question, among the documents that training may see, and keeps them as an artefact. */
@@ -96,33 +111,47 @@ export async function searchTraining(
   wanted: TrainingSearch,
 ): Promise<{ index: string; retrieval: string }> {
   const { report } = parts;
-  const { questions, heldOut, k } = wanted;
+  const { questions, heldOut, k, positives } = wanted;
   const name = retrievalName(parts.index, indexName, wanted);
   const folder = path.join(parts.retrievalFolder, name);
   if (!isSearched(parts, name)) {
     const texts = questions.map(({ question }) => question);
     const found = await searchAllowed(retriever, texts, k, (row) => !heldOut.has(parts.store.field(row, "document")));
     if (found.exhausted > 0) report({ type: "note", text: exhaustedNote(found.exhausted, questions.length, k) });
-    writeFolderAtomic(folder, (temporary) => {
-      const writer = new NpyWriter(path.join(temporary, "rows.npy"), { columns: found.k, dtype: "int32" });
-      try {
-        const { rows_QK } = found;
-        writer.append(new Uint8Array(rows_QK.buffer, rows_QK.byteOffset, rows_QK.byteLength));
-        writer.commit();
-      } finally {
-        writer.abort();
-      }
-    });
+    writeRetrieved(folder, { ...found, positives: positives?.(found) });
   }
   return { index: indexName, retrieval: name };
 }
 
+/** The files of an artefact of found rows. Versions before scores were kept wrote the first alone. */
+const [ROWS, SCORES, POSITIVES] = ["rows.npy", "scores.npy", "positives.npy"];
+
+/** Writes found rows as an artefact, at once or not at all. @param more further files of it */
+export function writeRetrieved(folder: string, found: FoundRows, more?: (temporary: string) => void): void {
+  writeFolderAtomic(folder, (temporary) => {
+    const write = (name: string, data: Int32Array | Float32Array, columns: number): void => {
+      const writer = new NpyWriter(path.join(temporary, name), { columns, dtype: data instanceof Int32Array ? "int32" : "float32" });
+      try {
+        writer.append(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        writer.commit();
+      } finally {
+        writer.abort();
+      }
+    };
+    write(ROWS, found.rows_QK, found.k);
+    write(SCORES, found.scores_QK, found.k);
+    if (found.positives !== undefined) write(POSITIVES, found.positives, 1);
+    more?.(temporary);
+  });
+}
+
 /** What {@link searchTraining} calls what it finds, whether it has searched or not. */
-export function retrievalName(index: IndexConfig, indexName: string, { questions, heldOut, k }: TrainingSearch): string {
+export function retrievalName(index: IndexConfig, indexName: string, { questions, heldOut, k, positives }: TrainingSearch): string {
   const asked = questions.map(({ id, question }) => [id, question]);
   // What FAISS finds depends on how it is asked, too.
   const search = index.factory === null ? undefined : index.search;
-  return hashJson({ index: indexName, search, questions: asked, k, heldOut: [...heldOut].sort() }).slice(0, 16);
+  const measured = positives === undefined ? undefined : true;
+  return hashJson({ index: indexName, search, questions: asked, k, heldOut: [...heldOut].sort(), positives: measured }).slice(0, 16);
 }
 
 /** Whether both artefacts stand. */
@@ -134,28 +163,45 @@ export function areBuilt(
 }
 
 function isSearched({ retrievalFolder }: Pick<ArtefactParts, "retrievalFolder">, name: string): boolean {
-  return existsSync(path.join(retrievalFolder, name, "rows.npy"));
+  return existsSync(path.join(retrievalFolder, name, ROWS));
 }
 
 function exhaustedNote(exhausted: number, questions: number, k: number): string {
   return `${exhausted} of ${questions} questions: the index ended before ${k} passages that training may see; every passage was searched for them (index.search with a higher nprobe or efSearch spares that)`;
 }
 
-/** Opens an artefact of {@link searchTraining}. @throws UserError when it is gone or belongs to other questions */
+/** Opens an artefact of {@link writeRetrieved}. @throws UserError when it is gone or belongs to other questions */
 export function openRetrieved(parts: Pick<ArtefactParts, "retrievalFolder">, name: string, questions: number): RetrievedRows {
-  const file = path.join(parts.retrievalFolder, name, "rows.npy");
+  const folder = path.join(parts.retrievalFolder, name);
+  const rows = readColumns(path.join(folder, ROWS), "int32", questions);
+  const { k } = rows;
+  const values = new Int32Array(rows.data.buffer, rows.data.byteOffset, rows.data.byteLength / 4);
+  const scores = existsSync(path.join(folder, SCORES)) ? floatColumns(path.join(folder, SCORES), questions, k) : undefined;
+  const positives = existsSync(path.join(folder, POSITIVES)) ? floatColumns(path.join(folder, POSITIVES), questions, 1) : undefined;
+  return {
+    k,
+    rowsOf: (question) => Array.from(values.subarray(question * k, (question + 1) * k)),
+    ...(scores === undefined ? {} : { scoresOf: (question: number) => Array.from(scores.subarray(question * k, (question + 1) * k)) }),
+    ...(positives === undefined ? {} : { positiveOf: (question: number) => positives[question] ?? NaN }),
+  };
+}
+
+function floatColumns(file: string, questions: number, k: number): Float32Array {
+  const { data } = readColumns(file, "float32", questions, k);
+  return new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+}
+
+function readColumns(file: string, wanted: "int32" | "float32", questions: number, columns?: number): { k: number; data: Uint8Array } {
   const { dtype, shape, data } = readNpy(file);
   const [count, k] = shape;
-  if (dtype !== "int32" || count !== questions || k === undefined)
-    throw new UserError({
-      where: file,
-      what: "does not fit the training questions",
-      expected: `int32 (${questions}, K)`,
-      got: `${dtype} (${shape.join(", ")})`,
-      remedy: "remove the run's retrieval/ and resume from the checkpoint before",
-    });
-  const rows = new Int32Array(data.buffer, data.byteOffset, data.byteLength / 4);
-  return { k, rowsOf: (question) => Array.from(rows.subarray(question * k, (question + 1) * k)) };
+  if (dtype === wanted && count === questions && k !== undefined && shape.length === 2 && (columns ?? k) === k) return { k, data };
+  throw new UserError({
+    where: file,
+    what: "does not fit the training questions",
+    expected: `${wanted} (${questions}, ${columns ?? "K"})`,
+    got: `${dtype} (${shape.join(", ")})`,
+    remedy: "remove the run's retrieval/ and resume from the checkpoint before",
+  });
 }
 
 /** Deletes artefacts that no checkpoint refers to, and vectors that a killed build left. @param isBuilding another process is embedding: what it has so far stays */
@@ -171,5 +217,6 @@ export function retainArtefacts(
       if (artefact.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
   };
   prune(parts.indexFolder, new Set(referred.flatMap(({ index, validated }) => [index, validated])));
-  prune(parts.retrievalFolder, new Set(referred.map(({ retrieval }) => retrieval)));
+  const found = referred.flatMap(({ retrieval, mining }) => [retrieval, mining?.lexical, mining?.teacher, mining?.mined]);
+  prune(parts.retrievalFolder, new Set(found));
 }

@@ -21,6 +21,8 @@ export interface BuildOrder {
     readonly questions: readonly { readonly id: string; readonly question: string }[];
     readonly heldOut: readonly string[];
     readonly k: number;
+    /** Rows of each question's gold passages, where mining compares with their scores. */
+    readonly goldRows?: readonly (readonly number[])[];
   };
   /** What comes out must be called so. */
   readonly expected: { readonly index: string; readonly retrieval: string };

@@ -13,7 +13,8 @@ import { MANIFEST_FILE } from "../corpus/passage-manifest.js";
 import { PassageStore } from "../corpus/passage-store.js";
 import { placeOf, type GoldPassage, type QuestionSet } from "../corpus/question-set.js";
 import { readQuestions, type Question } from "../corpus/questions.js";
-import { checkNoLeak } from "../corpus/leaks.js";
+import { guardQuestions, guardWordings, type LeakGuard } from "../corpus/leak-guard.js";
+import { checkNoLeak, findLeaks } from "../corpus/leaks.js";
 import { questionGroup, splitByDocument, withDocuments } from "../corpus/splits.js";
 import { UserError } from "../errors.js";
 import type { Report } from "./reporter.js";
@@ -122,17 +123,56 @@ export function describeCorpus(built: CorpusReport): string {
 /**
  * The question sets of the config, aligned to the store.
  *
+ * @param isGoingOn training has begun with them: only documents on two sides are refused still
  * @throws UserError when a file is missing, splits leak, or a split is empty
  */
-export async function prepareQuestions(data: DataConfig, store: PassageStore, report: Report): Promise<QuestionSets> {
+export async function prepareQuestions(data: DataConfig, store: PassageStore, report: Report, isGoingOn = false): Promise<QuestionSets> {
   const gold = await namedGold(data);
   const sets = splitSets(data, (file) => aligned(readReported(file, report), gold, store, file, report));
-  checkNoLeak(comparedSets(data, sets));
+  const compared = comparedSets(data, sets);
+  const isAllowed = data.questions.allow_leaks.includes("shared_documents");
+  if (!isGoingOn) guardSets(data, compared, report);
+  else if (!isAllowed) checkNoLeak(compared);
+  const isShared = isAllowed && sharesDocuments(compared);
   report({
     type: "note",
-    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions, no document in two of them`,
+    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions${isShared ? "" : ", no document in two of them"}`,
   });
+  if (isShared) report({ type: "warning", text: sharedNote(data) });
   return sets;
+}
+
+/** {@link guardWordings} on the files as they are, before anything is built from them: divided or aligned to a corpus they are looked at again. */
+export function guardFiles(data: DataConfig, report: Report): void {
+  const { train, valid, test } = data.questions;
+  const files = { train, valid, test: test === valid ? null : test };
+  const sets = Object.entries(files).flatMap(([name, file]) => (file === null ? [] : [[name, readQuestions(file).questions] as const]));
+  // What isn't refused is said when the sets are what training sees.
+  guardWordings(Object.fromEntries(sets), leakGuard(data), (text, isRefused) => {
+    if (isRefused) report({ type: "warning", text });
+  });
+}
+
+/** What the config lets pass. */
+export function leakGuard({ questions }: DataConfig): LeakGuard {
+  return { allow: questions.allow_leaks, tolerance: questions.leak_tolerance, near: questions.near_duplicate };
+}
+
+function guardSets(data: DataConfig, sets: Record<string, readonly Question[]>, report: Report): void {
+  guardQuestions(sets, leakGuard(data), (text) => {
+    report({ type: "warning", text });
+  });
+}
+
+function sharesDocuments(sets: Record<string, readonly Question[]>): boolean {
+  return findLeaks(sets, { near: null, examples: 0 }).some(({ kind, shared }) => kind !== "question" && shared > 0);
+}
+
+function sharedNote({ questions }: DataConfig): string {
+  const held = questions.hold_out_passages
+    ? "; data.questions.hold_out_passages keeps the passages of validation and test documents, these among them, out of contexts and negatives"
+    : "";
+  return `training shares documents with validation or test, as data.questions.allow_leaks allows: what is measured there isn't what unseen documents would give${held}`;
 }
 
 /** Reads the files of the config by `read` and takes validation and test from the training file where they have none. @throws UserError when no training file is named */

@@ -144,7 +144,7 @@ async function scoredQuestions(config: TandemConfig, store: PassageStore, report
   const { questions: file, passages, split, limit } = config.eval;
   const most = limit ?? undefined;
   if (file === null && passages === null) {
-    const own = (await prepareQuestions(config.data, store, report))[split].slice(0, most);
+    const own = (await prepareQuestions(config.data, store, report, true))[split].slice(0, most);
     if (own.length > 0) return own;
     throw new UserError({
       where: "eval.split",

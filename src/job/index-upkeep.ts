@@ -5,12 +5,13 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
+import { configOfEntry } from "../config/phase-settings.js";
 import type { TandemConfig } from "../config/schema.js";
 import { engineFacts } from "../engine/info.js";
 import { UserError } from "../errors.js";
 import { restoreFolder } from "../storage/atomic-write.js";
 import { DRIFT_AGE, isRefreshDue, swapStep, type PendingRefresh, type RefreshPolicy } from "../training/refresh-policy.js";
-import type { RunState } from "../training/run-state.js";
+import type { CurrentArtefacts, RunState } from "../training/run-state.js";
 import { readsIndex, totalSteps, type SchedulePosition } from "../training/schedule.js";
 import {
   areBuilt,
@@ -23,6 +24,8 @@ import {
 } from "./artefacts.js";
 import { DriftMeter } from "./drift.js";
 import { IndexBuilder } from "./index-builder.js";
+import { comparesPositives } from "./mining/choose-negatives.js";
+import { positivesOf } from "./mining/positive-scores.js";
 import { encoderOverrides } from "./models.js";
 import type { OpenRun } from "./open-run.js";
 import { CLOSED_BOOK } from "./phases/phase-parts.js";
@@ -148,7 +151,7 @@ export class IndexUpkeep {
     if (progress.upkeep.isDue) this.#save(state);
     const { retriever, indexName } = await currentRetriever(artefacts, this.#run.encoder, "refresh");
     try {
-      progress.artefacts = await searchTraining(artefacts, retriever, indexName, this.#wanted());
+      progress.artefacts = renewed(progress.artefacts, await searchTraining(artefacts, retriever, indexName, this.#wanted()));
     } finally {
       retriever.index.dispose();
     }
@@ -180,7 +183,8 @@ export class IndexUpkeep {
     const seconds = isLate ? (performance.now() - start) / 1000 : 0;
     this.#figures = { ...this.#figures, [WAIT_SECONDS]: seconds };
     if (isLate) report({ type: "note", text: `training waited ${seconds.toFixed(1)} s for the index of step ${pending.startedAt}` });
-    progress.artefacts = { ...progress.artefacts, ...pending.artefacts };
+    const { validated } = progress.artefacts;
+    progress.artefacts = { ...renewed(progress.artefacts, pending.artefacts), ...(validated === undefined ? {} : { validated }) };
     Object.assign(progress.upkeep, { pending: undefined, refreshedAt: pending.startedAt });
   }
 
@@ -214,7 +218,12 @@ export class IndexUpkeep {
         index: artefacts.index,
         device: artefacts.device,
         threads: config.train.refresh.threads ?? engineFacts().threads,
-        search: { questions: questions.map(({ id, question }) => ({ id, question })), heldOut: [...heldOut], k },
+        search: {
+          questions: questions.map(({ id, question }) => ({ id, question })),
+          heldOut: [...heldOut],
+          k,
+          ...(this.#comparesPositives() ? { goldRows: this.#run.phases.goldRows } : {}),
+        },
         expected: pending.artefacts,
       },
       // Its progress would stand between the steps'.
@@ -223,7 +232,19 @@ export class IndexUpkeep {
   }
 
   #wanted(): TrainingSearch {
-    return { questions: this.#run.sets.train, heldOut: this.#heldOut, k: this.#run.depth };
+    const { sets, depth, phases, store, artefacts, config, encoder } = this.#run;
+    const about = { questions: sets.train, goldRows: phases.goldRows, metric: config.index.metric, store, template: artefacts.template };
+    const positives = this.#comparesPositives() ? positivesOf(encoder, about) : undefined;
+    return { questions: sets.train, heldOut: this.#heldOut, k: depth, positives };
+  }
+
+  /** Whether some contrastive phase's margins compare with the scores of the positives. */
+  #comparesPositives(): boolean {
+    const { config } = this.#run;
+    return config.train.schedule.some(({ phase }, entry) => {
+      const { hard_negatives: wanted, mining } = configOfEntry(config, entry).train.contrastive;
+      return phase === "contrastive" && wanted > 0 && config.index.metric !== "l2" && comparesPositives(mining);
+    });
   }
 
   /** Steps of the schedule that may read an index. */
@@ -234,6 +255,11 @@ export class IndexUpkeep {
       state.progress.transitions,
     );
   }
+}
+
+/** The artefacts after a refresh: what BM25 found stands, the negatives chosen from the last index don't. */
+function renewed({ mining }: CurrentArtefacts, found: { index: string; retrieval: string }): CurrentArtefacts {
+  return mining?.lexical === undefined ? found : { ...found, mining: { lexical: mining.lexical } };
 }
 
 /** Removes snapshots whose index stands, or that nothing refers to. */

@@ -22,9 +22,10 @@ import type { GeneratorBatch } from "../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../training/run-state.js";
 import { plannedSteps, positionAt, readsIndex, totalSteps, type ScheduledPhase } from "../training/schedule.js";
 import type { ArtefactParts } from "./artefacts.js";
-import { corpusTexts, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
+import { corpusTexts, guardFiles, heldOutDocuments, prepareQuestions, prepareStore, questionTexts, type QuestionSets } from "./data.js";
 import { runDevice, runPrecision } from "./hardware.js";
 import { requireIndexSettings } from "./index-settings.js";
+import { miningDepth } from "./mining/choose-negatives.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "./models.js";
 import { PhaseMaker } from "./phases/phase-maker.js";
 import { CLOSED_BOOK } from "./phases/phase-parts.js";
@@ -91,6 +92,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     retrievalFolder: artefacts.retrievalFolder,
     precision,
     device,
+    report,
   });
   const schedule = scheduleOf(config, closedBook !== undefined, (entry) => epochOf(config, phases, entry));
   restore(state, places, schedule, report);
@@ -108,7 +110,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     phases,
     schedule,
     state,
-    depth: searchDepth(config, store.size),
+    depth: searchDepth(config, store.size, phases.goldRows),
     gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
     auditedPhases: () => audited(phases, config, schedule),
     probe: prober(config, phases, generator, schedule),
@@ -116,11 +118,11 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
 }
 
 /** As many results of each training question as any phase reads. */
-function searchDepth(config: TandemConfig, passages: number): number {
+function searchDepth(config: TandemConfig, passages: number, goldRows: readonly (readonly number[])[]): number {
   const depths = config.train.schedule.map(({ phase }, entry) => {
     const { prompt, train } = configOfEntry(config, entry);
     const forReader = readsIndex(phase) ? (train.reader.candidates ?? train.reader.passages) : 0;
-    return Math.max(train.generator.passages ?? prompt.passages, train.contrastive.mining.to, forReader);
+    return Math.max(train.generator.passages ?? prompt.passages, miningDepth(train.contrastive.mining, goldRows), forReader);
   });
   return Math.min(passages, Math.max(...depths));
 }
@@ -155,9 +157,9 @@ export function closeRun({ encoder, artefacts, generator, closedBook, state }: O
 /** {@link prepareData}, from the very files that the run's checkpoints were trained on. */
 async function sameData(config: TandemConfig, places: RunDirectory, report: Report): ReturnType<typeof prepareData> {
   const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
-  if (hasCheckpoint) requireSameInputs(places.path, config.data);
-  const prepared = await prepareData(config, places.path, report);
-  if (!hasCheckpoint) noteInputs(places.path, config.data);
+  if (hasCheckpoint) requireSameInputs(places.path, config);
+  const prepared = await prepareData(config, places.path, report, hasCheckpoint);
+  if (!hasCheckpoint) noteInputs(places.path, config);
   return prepared;
 }
 
@@ -177,8 +179,14 @@ function openModels(
 }
 
 /** Corpus, start models and questions: what a second start finds done is not done again. */
-async function prepareData(config: TandemConfig, folder: string, report: Report): Promise<{ store: PassageStore; sets: QuestionSets }> {
+async function prepareData(
+  config: TandemConfig,
+  folder: string,
+  report: Report,
+  isGoingOn: boolean,
+): Promise<{ store: PassageStore; sets: QuestionSets }> {
   const start = startFolders(folder);
+  if (!isGoingOn) guardFiles(config.data, report);
   report({ type: "stage", name: "models", detail: "tokenizers and first weights" });
   let texts: Promise<string[]> | undefined;
   await prepareStart(
@@ -195,7 +203,7 @@ async function prepareData(config: TandemConfig, folder: string, report: Report)
   requireIndexSettings(config.index, encoder.dimension);
   report({ type: "stage", name: "corpus", detail: config.data.corpus.path ?? "" });
   const store = await prepareStore(config.data, path.join(folder, "corpus"), start.retriever, longest, report);
-  return { store, sets: await prepareQuestions(config.data, store, report) };
+  return { store, sets: await prepareQuestions(config.data, store, report, isGoingOn) };
 }
 
 function openGenerator(config: TandemConfig, folder: string, device: string): Generator {

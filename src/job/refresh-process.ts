@@ -10,6 +10,7 @@ import { Encoder } from "../retrieval/encoder.js";
 import { currentRetriever, searchTraining } from "./artefacts.js";
 import type { BuildMessage, BuildOrder } from "./build-order.js";
 import { EXIT } from "./exit-codes.js";
+import { positivesOf } from "./mining/positive-scores.js";
 
 function send(message: BuildMessage): void {
   if (process.connected) process.send?.(message, () => undefined);
@@ -36,8 +37,10 @@ async function build(order: BuildOrder): Promise<void> {
     report: (message: { readonly type: string }): void => send(message as BuildMessage),
   };
   const { retriever, indexName } = await currentRetriever(parts, encoder, "refresh");
-  const { questions, heldOut, k } = search;
-  const made = await searchTraining(parts, retriever, indexName, { questions, heldOut: new Set(heldOut), k });
+  const { questions, heldOut, k, goldRows } = search;
+  const compared = goldRows === undefined ? undefined : { questions, goldRows, metric: index.metric, store, template };
+  const positives = compared === undefined ? undefined : positivesOf(encoder, compared);
+  const made = await searchTraining(parts, retriever, indexName, { questions, heldOut: new Set(heldOut), k, positives });
   retriever.index.dispose();
   if (made.index !== expected.index || made.retrieval !== expected.retrieval)
     throw new Error(`made ${made.index} and ${made.retrieval} of the snapshot, not ${expected.index} and ${expected.retrieval}`);

@@ -246,7 +246,7 @@ export function bertConfig(given: Partial<BertConfig> = {}): BertConfig {
 }
 
 /** Every trained parameter's size: matrices are [out, in]. */
-function bertShapes(config: BertConfig): ParameterShapes {
+export function bertShapes(config: BertConfig): ParameterShapes {
   const { vocabSize, hiddenSize, intermediateSize, maxPositionEmbeddings, typeVocabSize } = config;
   const shapes = new Map<string, readonly number[]>([
     ["embeddings.word_embeddings.weight", [vocabSize, hiddenSize]],
@@ -268,7 +268,8 @@ function bertShapes(config: BertConfig): ParameterShapes {
   return shapes;
 }
 
-function poolerShapes({ hiddenSize }: BertConfig): ParameterShapes {
+/** The first token's dense layer, which only heads read. */
+export function poolerShapes({ hiddenSize }: BertConfig): ParameterShapes {
   return new Map([
     ["pooler.dense.weight", [hiddenSize, hiddenSize]],
     ["pooler.dense.bias", [hiddenSize]],

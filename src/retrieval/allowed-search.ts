@@ -22,6 +22,8 @@ export interface AllowedRows {
   readonly k: number;
   /** Row-major (Q, K), best first. */
   readonly rows_QK: Int32Array;
+  /** Their scores by the index's metric, row-major (Q, K). */
+  readonly scores_QK: Float32Array;
   /** Questions for which the index ended before there were k allowed rows; they were searched through every passage. */
   readonly exhausted: number;
 }
@@ -38,7 +40,7 @@ export async function searchAllowed(
   isAllowed: (row: number) => boolean,
 ): Promise<AllowedRows> {
   const { size } = searcher.store;
-  const kept: number[][] = questions.map(() => []);
+  const kept: Found[][] = questions.map(() => []);
   const exhausted = new Set<number>();
   const search: Deepening = async (asked, find) => {
     let open = asked;
@@ -65,7 +67,18 @@ export async function searchAllowed(
       expected: "passages of other documents",
       remedy: "add training documents to the corpus, or set data.questions.hold_out_passages=false",
     });
-  return { k: fewest, rows_QK: Int32Array.from(kept.flatMap((rows) => rows.slice(0, fewest))), exhausted: again.length };
+  const best = kept.flatMap((rows) => rows.slice(0, fewest));
+  return {
+    k: fewest,
+    rows_QK: Int32Array.from(best, ({ row }) => row),
+    scores_QK: Float32Array.from(best, ({ score }) => score),
+    exhausted: again.length,
+  };
+}
+
+interface Found {
+  readonly row: number;
+  readonly score: number;
 }
 
 /** Searches these questions deeper and deeper by `find`. */
@@ -76,11 +89,12 @@ function hasEnded(found: SearchResult, question: number): boolean {
   return found.k > 0 && found.ids_QK[(question + 1) * found.k - 1] === -1;
 }
 
-function allowedRows(found: SearchResult, question: number, k: number, isAllowed: (row: number) => boolean): number[] {
-  const rows: number[] = [];
+function allowedRows(found: SearchResult, question: number, k: number, isAllowed: (row: number) => boolean): Found[] {
+  const rows: Found[] = [];
   for (let rank = 0; rank < found.k && rows.length < k; rank++) {
-    const row = found.ids_QK[question * found.k + rank] ?? -1;
-    if (row >= 0 && isAllowed(row)) rows.push(row);
+    const at = question * found.k + rank;
+    const row = found.ids_QK[at] ?? -1;
+    if (row >= 0 && isAllowed(row)) rows.push({ row, score: found.scores_QK[at] ?? NaN });
   }
   return rows;
 }

@@ -78,6 +78,13 @@ export class Bm25 {
     });
   }
 
+  /** The scores of given rows for one question, whether they are among its best or not. */
+  scoresOf(question: string, rows: readonly number[]): number[] {
+    const totals = new Float32Array(this.size);
+    for (const word of bm25Words(question)) this.#add(totals, this.#vocabulary.get(word));
+    return rows.map((row) => totals[row] ?? NaN);
+  }
+
   #add(totals: Float32Array, word: number | undefined): void {
     if (word === undefined) return;
     const end = this.#starts[word + 1] ?? 0;

@@ -48,6 +48,8 @@ export interface ContrastiveBatchOptions {
    * can't be avoided at an epoch's end the loss's mask takes over.
    */
   readonly positiveOf?: (example: number) => number;
+  /** What an example asks. Two with the same words are kept apart as those with one positive are. */
+  readonly wordingOf?: (example: number) => string;
   /**
    * What an example is about (its document). Given, a batch holds examples of one topic, whose passages are the hardest negatives for each other; what
    * doesn't fill a batch is mixed. Topic-aware sampling: Hofstätter et al. 2021, arXiv 2104.06967, with documents instead of clusters.
@@ -155,15 +157,20 @@ export function cutByBudget<Member>(
 function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan {
   const { seed, size, batch, topicOf } = options;
   const positiveOf = options.positiveOf ?? ((example: number) => example);
+  const { wordingOf } = options;
+  const keysOf: KeysOf = (example) => (wordingOf === undefined ? [positiveOf(example)] : [positiveOf(example), wordingOf(example)]);
   const at = permutation(size, [seed, epoch, 0x636f6e]);
   const order = Array.from({ length: size }, (_, place) => at(place));
-  if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, positiveOf), positiveOf);
-  const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, positiveOf, "full"));
+  if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, keysOf), positiveOf);
+  const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, keysOf, "full"));
   const full = planned.flat();
   const used = new Set(full.flat());
   const rest = order.filter((example) => !used.has(example));
-  return mergeSingletons(shuffled([...full, ...distinctBatches(rest, batch, positiveOf)], [seed, epoch, 0x746f70]), positiveOf);
+  return mergeSingletons(shuffled([...full, ...distinctBatches(rest, batch, keysOf)], [seed, epoch, 0x746f70]), positiveOf);
 }
+
+/** What no two examples of a batch should share: its positive, and what it asks. */
+type KeysOf = (example: number) => readonly (number | string)[];
 
 function groupedBy(examples: readonly number[], keyOf: (example: number) => string): Map<string, number[]> {
   const groups = new Map<string, number[]>();
@@ -176,22 +183,22 @@ function groupedBy(examples: readonly number[], keyOf: (example: number) => stri
 }
 
 /**
- * Batches in the examples' order that hold no positive twice: a repeat waits for a later batch. `full` stops at the first batch that can't be filled so;
+ * Batches in the examples' order that hold no positive and no wording twice: a repeat waits for a later batch. `full` stops at the first batch that can't be filled so;
  * otherwise the repeats that are left share batches, and the loss's mask keeps them from being each other's negatives.
  */
-function distinctBatches(order: readonly number[], size: number, positiveOf: (example: number) => number, until?: "full"): number[][] {
+function distinctBatches(order: readonly number[], size: number, keysOf: KeysOf, until?: "full"): number[][] {
   const batches: number[][] = [];
   let waiting: number[] = [];
   let next = 0;
   while (next < order.length || waiting.length > 0) {
     const current: number[] = [];
-    const taken = new Set<number>();
+    const taken = new Set<number | string>();
     const delayed: number[] = [];
     const offer = (example: number): void => {
-      const positive = positiveOf(example);
-      if (taken.has(positive)) delayed.push(example);
+      const keys = keysOf(example);
+      if (keys.some((key) => taken.has(key))) delayed.push(example);
       else {
-        taken.add(positive);
+        for (const key of keys) taken.add(key);
         current.push(example);
       }
     };

@@ -10,12 +10,24 @@ import type { LossWindow } from "./loss-spike.js";
 import { newUpkeep, type Upkeep } from "./refresh-policy.js";
 import type { Transition } from "./schedule.js";
 
+/** The artefacts of mining hard negatives, by folder name in `retrieval/`. */
+export interface MiningArtefacts {
+  /** What BM25 found for the training questions: the same in all of a run. */
+  readonly lexical?: string;
+  /** The teacher's scores of the candidates. */
+  readonly teacher?: string;
+  /** The hard negatives of each question. */
+  readonly mined?: string;
+}
+
 /** The artefacts that the current phase works with, by folder name; undefined before the first refresh. */
 export interface CurrentArtefacts {
   /** `index/<name>`: the index by the retriever as it was at the last refresh. */
   readonly index?: string;
   /** `retrieval/<name>`: what that index found for the training questions: contexts and hard negatives. */
   readonly retrieval?: string;
+  /** `retrieval/<name>`: what hard negatives were chosen from and which were; see job/mining. */
+  readonly mining?: MiningArtefacts;
   /** `index/<name>`: what the last validation searched; the refresh after it finds the index there. */
   readonly validated?: string;
 }

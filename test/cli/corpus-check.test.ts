@@ -89,6 +89,36 @@ describe("tandem corpus check", () => {
     );
   });
 
+  it("shows answers inside questions, and fails where they are more than training lets pass or allows", async () => {
+    const inside = file(
+      "inside",
+      jsonLines(
+        Array.from({ length: 9 }, (_, i) => ({
+          id: `i${i}`,
+          question: `Is salt or sugar sold in ${i}?`,
+          answers: ["salt"],
+          document: `i${i}`,
+        })),
+      ),
+    );
+    const given = words({ train: inside, valid: clean, test: clean });
+    const allowed = await check(...given, "data.questions.allow_leaks=[answer_in_question]", "--examples", "1");
+    expect(allowed.out.split("\n").slice(0, 3)).toEqual([
+      "train: 9 questions, 9 of them with an answer inside",
+      "  Is salt or sugar sold in 0? [i0]: salt",
+      "valid: 1 question",
+    ]);
+    expect((await check(...given, "data.questions.leak_tolerance=1")).out).toBe(
+      (await check(...given, "data.questions.allow_leaks=[answer_in_question]")).out,
+    );
+    expect(await faultOf(() => check(...given))).toMatch(
+      /^train: 9 of 9 questions \(100\.0 %\) of train hold one of their own answers.*data\.questions\.allow_leaks=\[answer_in_question\]/,
+    );
+    const leaking = asked("both-sides", [{ question: "What else?", document: "b" }]);
+    const shared = [...words({ train, valid: leaking, test: clean }), "data.questions.allow_leaks=[shared_documents]"];
+    expect((await check(...shared)).out).toContain("  1 document: ");
+  });
+
   it("prints everything as JSON, with as many examples and as near as asked", async () => {
     const { out } = await check(...words({ train, valid, test: clean }), "--json", "--near", "1", "--examples", "0");
     const { sets, leaks } = JSON.parse(out) as LeakReport;

@@ -232,6 +232,12 @@ describe("retention", () => {
     retainArtefacts({ indexFolder, retrievalFolder }, [{ index: a, retrieval: c }, { validated: b }, {}]);
     expect(namesIn(indexFolder)).toEqual(["a.tmp", a, b, "notes"].sort());
     expect(namesIn(retrievalFolder)).toEqual(["a.tmp", c, "notes"].sort());
+    for (const name of [a, b, d]) mkdirSync(path.join(retrievalFolder, name));
+    retainArtefacts({ indexFolder, retrievalFolder }, [
+      { index: a, mining: { lexical: a, mined: b } },
+      { validated: b, mining: { teacher: c } },
+    ]);
+    expect(namesIn(retrievalFolder)).toEqual(["a.tmp", a, b, c, "notes"].sort());
     retainArtefacts({ indexFolder: path.join(indexFolder, "absent"), retrievalFolder }, []);
     expect(namesIn(retrievalFolder)).toEqual(["a.tmp", "notes"]);
   });

@@ -103,6 +103,24 @@ describe("prepareQuestions", () => {
     }
   });
 
+  it("lets a document be in two sets by name, saying so, and asks about wordings only before training began", async () => {
+    const train = file("train.jsonl", range(0, 6));
+    const leaking = file("leaking.jsonl", [question(9), question(3, { id: "other", question: "Another question?" })]);
+    const data = sets(train, leaking, file("clean.jsonl", range(6, 9)));
+    const allowed = { ...data, questions: { ...data.questions, allow_leaks: ["shared_documents"] as const } };
+    const book = notebook();
+    await prepareQuestions(allowed, store, book.report);
+    expect(JSON.stringify(book)).toMatch(/training shares documents with validation or test, as data\.questions\.allow_leaks allows/);
+    expect(JSON.stringify(book)).not.toContain("no document in two of them");
+    const copied = file(
+      "copied.jsonl",
+      range(6, 10).map((entry, i) => ({ ...entry, question: `What does passage ${i} say?` })),
+    );
+    const copies = sets(train, copied, copied);
+    await expect(prepareQuestions(copies, store, notebook().report)).rejects.toThrow(/near_duplicates/);
+    expect((await prepareQuestions(copies, store, notebook().report, true)).valid).toHaveLength(4);
+  });
+
   it("takes one file for validation and test", async () => {
     const held = file("held.jsonl", range(6, 9));
     const made = await prepareQuestions(sets(file("train.jsonl", range(0, 6)), held, held), store, notebook().report);

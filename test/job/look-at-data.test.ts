@@ -158,10 +158,10 @@ describe("questions", () => {
     const { config } = loadConfig({
       overrides: [`data.corpus.path=${corpus}`, `data.questions.train=${named}`, `data.questions.gold_passages=${corpus}`],
     });
-    noteInputs(folder, config.data);
-    requireSameInputs(folder, config.data);
+    noteInputs(folder, config);
+    requireSameInputs(folder, config);
     writeFileSync(parts[1]!, jsonLines([{ id: "p1", title: "Birch", text: "It sells cheese." }]));
-    expect(await faultOf(() => Promise.resolve().then(() => requireSameInputs(folder, config.data)))).toMatch(
+    expect(await faultOf(() => Promise.resolve().then(() => requireSameInputs(folder, config)))).toMatch(
       /data\.questions\.gold_passages: .*parts is not the file this run began with/,
     );
   });

@@ -13,14 +13,14 @@ const folder = temporaryFolder();
 const train = path.join(folder, "train.jsonl");
 const entities = path.join(folder, "entities.jsonl");
 
-function dataOf(...overrides: string[]): ReturnType<typeof loadConfig>["config"]["data"] {
+function configOf(...overrides: string[]): ReturnType<typeof loadConfig>["config"] {
   const words = [
     `data.questions.train=${train}`,
     "data.questions.valid=null",
     "data.questions.test=null",
     `data.rename.entities=${entities}`,
   ];
-  return loadConfig({ overrides: ["data=quickstart", ...words, ...overrides] }).config.data;
+  return loadConfig({ overrides: ["data=quickstart", ...words, ...overrides] }).config;
 }
 
 function freshRun(name: string): string {
@@ -28,7 +28,7 @@ function freshRun(name: string): string {
   writeFileSync(entities, "{}\n");
   const run = path.join(folder, name);
   mkdirSync(run);
-  noteInputs(run, dataOf());
+  noteInputs(run, configOf());
   return run;
 }
 
@@ -39,14 +39,14 @@ it("notes each file with its SHA-256, and none that isn't read", () => {
   expect(noted["questions.train"]).toEqual({ path: train, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string });
   const bare = path.join(folder, "bare");
   mkdirSync(bare);
-  noteInputs(bare, dataOf("data.rename.enabled=false"));
+  noteInputs(bare, configOf("data.rename.enabled=false"));
   expect(Object.keys(JSON.parse(readFileSync(path.join(bare, "inputs.json"), "utf8")) as object)).toEqual(["questions.train"]);
 });
 
 it("lets a run go on with the same files, and writes nothing then", () => {
   const run = freshRun("same");
   const before = readFileSync(path.join(run, "inputs.json"));
-  requireSameInputs(run, dataOf());
+  requireSameInputs(run, configOf());
   expect(readFileSync(path.join(run, "inputs.json"))).toEqual(before);
   expect(namesIn(run)).toEqual(["inputs.json"]);
 });
@@ -55,16 +55,35 @@ it("lets a run of an older version through, which noted nothing", () => {
   const run = freshRun("old");
   rmSync(path.join(run, "inputs.json"));
   appendFileSync(train, '{"id":"2"}\n');
-  requireSameInputs(run, dataOf());
+  requireSameInputs(run, configOf());
   expect(namesIn(run)).toEqual([]);
 });
 
 it("refuses a file that changed, naming key and path, and one that is gone", () => {
   const run = freshRun("changed");
   appendFileSync(train, '{"id":"2"}\n');
-  expect(faultOf(() => requireSameInputs(run, dataOf()))).toMatch(
+  expect(faultOf(() => requireSameInputs(run, configOf()))).toMatch(
     /^data\.questions\.train: .*train\.jsonl is not the file this run began with; expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}; put the old file back/,
   );
   rmSync(train);
-  expect(faultOf(() => requireSameInputs(run, dataOf()))).toContain(train);
+  expect(faultOf(() => requireSameInputs(run, configOf()))).toContain(train);
+});
+
+it("holds a teacher's folder to what it said when the run began", () => {
+  const teacher = path.join(folder, "teacher");
+  mkdirSync(path.join(teacher, "1_Pooling"), { recursive: true });
+  writeFileSync(path.join(teacher, "config.json"), "{}");
+  writeFileSync(path.join(teacher, "1_Pooling", "config.json"), "{}");
+  const run = freshRun("taught");
+  const rule = "train.contrastive.mining.relative_margin=0.05";
+  const config = configOf(`train.contrastive.mining.teacher.path=${teacher}`, rule, "train.contrastive.hard_negatives=1");
+  noteInputs(run, config);
+  writeFileSync(path.join(teacher, "README.md"), "words");
+  requireSameInputs(run, config);
+  writeFileSync(path.join(teacher, "1_Pooling", "config.json"), '{"pooling_mode_cls_token":true}');
+  expect(faultOf(() => requireSameInputs(run, config))).toMatch(
+    /^train\.contrastive\.mining\.teacher\.path: .*teacher is not the folder this run began with; expected SHA-256 .*put the old folder back/,
+  );
+  rmSync(teacher, { recursive: true });
+  expect(faultOf(() => requireSameInputs(run, config))).toMatch(/there is no folder .*teacher/);
 });

@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "../../src/storage/safetensors.js";
+import { uniform } from "../../src/training/counter-random.js";
 import { goldens } from "./goldens.js";
 
 /** A copy of a golden folder that may be damaged; `free` removes it. */
@@ -31,4 +32,20 @@ export function editWeights(folder: string, edit: (tensors: Map<string, StoredTe
     path,
     [...copied].map(([name, tensor]) => ({ name, ...tensor })),
   );
+}
+
+/** A cross-encoder: the golden encoder with a head of random weights and one label. */
+export function crossEncoderFolder(): { folder: string; free: () => void } {
+  const copy = copyOf("bert-tiny");
+  const { hidden_size: width } = JSON.parse(readFileSync(join(copy.folder, "config.json"), "utf8")) as { hidden_size: number };
+  const random = (seed: number, shape: number[]): StoredTensor => {
+    const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => uniform(seed, i) - 0.5);
+    return { dtype: "F32", shape, data: new Uint8Array(values.buffer) };
+  };
+  editWeights(copy.folder, (tensors) => {
+    tensors.set("classifier.weight", random(1, [1, width])).set("classifier.bias", random(2, [1]));
+    tensors.set("pooler.dense.weight", random(3, [width, width])).set("pooler.dense.bias", random(4, [width]));
+  });
+  editJson(copy.folder, "config.json", { id2label: { 0: "LABEL_0" } });
+  return copy;
 }

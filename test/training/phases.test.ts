@@ -266,6 +266,60 @@ describe("the contrastive phase", () => {
     }
   });
 
+  it("symmetric, Matryoshka, hard negatives and dropout together give one gradient, whole and in parts", () => {
+    const of = encoder(0.1);
+    const all = {
+      matryoshka: [4, 8],
+      hardNegatives: 1,
+      negativesOf: (): number[] => [0, 1, 2, 3],
+      symmetric: true,
+      dropout: true,
+      batch: 2,
+    };
+    const whole = run(contrastivePhase(contrastive(of, all)));
+    for (const accumulate of [2, 99]) {
+      const cut = run(contrastivePhase(contrastive(of, { ...all, accumulate })));
+      expect(relativeError(cut.gradient, whole.gradient)).toBeLessThan(1e-10);
+      expect(cut.loss).toBeCloseTo(whole.loss, 10);
+    }
+    // Each of them changes the loss.
+    for (const without of [{ matryoshka: [] }, { hardNegatives: 0 }, { symmetric: false }, { dropout: false }])
+      expect(run(contrastivePhase(contrastive(of, { ...all, ...without }))).loss).not.toBeCloseTo(whole.loss, 6);
+  });
+
+  it("a question that two people asked is in a batch once, and neither's passage is the other's negative", () => {
+    const twice = [
+      { question: "What is Alder?", answers: [], positives: [0] },
+      { question: "what is ALDER ?", answers: [], positives: [1] },
+      { question: "What is Cedar?", answers: [], positives: [2] },
+      { question: "What is Dogwood?", answers: [], positives: [3] },
+    ];
+    const of = encoder();
+    const phase = contrastivePhase(contrastive(of, { questions: twice, batch: 2, hardNegatives: 2, negativesOf: () => [0, 1] }));
+    for (let step = 0; step < 12; step++) {
+      const batch = phase.batch(step);
+      const asked = batch.queries.map(({ example }) => example);
+      expect(asked.filter((example) => example < 2).length).toBeLessThan(2);
+      const rows = batch.passages.map(({ example }) => example - 2 ** 31);
+      asked.forEach((example, q) => {
+        if (example > 1) return;
+        const other = rows.indexOf(1 - example);
+        if (other >= 0) expect(batch.masked_QP[q * rows.length + other]).toBe(1);
+      });
+    }
+  });
+
+  it("with sampling: top takes the best-ranked negatives in every batch", () => {
+    const of = encoder();
+    const many = { hardNegatives: 1, negativesOf: (): number[] => [3, 1, 2], questions: CONTRASTIVE.slice(0, 4), batch: 4 };
+    const rowsAt = (sampling: "top" | "random", step: number): number[] => {
+      const batch = contrastivePhase(contrastive(of, { ...many, sampling })).batch(step);
+      return batch.passages.map(({ example }) => example - 2 ** 31).sort();
+    };
+    for (const step of [0, 1, 2, 3]) expect(rowsAt("top", step)).toEqual([0, 1, 3]);
+    expect([0, 1, 2, 3, 4, 5].some((step) => rowsAt("random", step).includes(2))).toBe(true);
+  });
+
   it("batches are pure and draw hard negatives anew each step", () => {
     const of = encoder();
     const many = { hardNegatives: 1, negativesOf: (): number[] => [0, 1, 2, 3] };

@@ -41,7 +41,7 @@ export class PhaseMaker {
     this.retriever = new RetrieverPhases(parts, this.#goldRows);
   }
 
-  /** The phase at a place in the schedule. @throws UserError when the data can't feed it */
+  /** The phase at a place in the schedule; the negatives that it mines are noted in the state. @throws UserError when the data can't feed it */
   at(position: SchedulePosition, state: RunState): TrainedPhase {
     return this.ofEntry(position.phaseIndex).#made(position, state);
   }
@@ -69,7 +69,10 @@ export class PhaseMaker {
     }
     if (position.phase === "contrastive")
       return trained(
-        this.retriever.contrastive(artefacts.retrieval === undefined ? undefined : this.#retrieved(artefacts)),
+        this.retriever.contrastive({
+          retrieved: artefacts.retrieval === undefined ? undefined : { name: artefacts.retrieval, rows: this.#retrieved(artefacts) },
+          mined: (mining) => (state.progress.artefacts = { ...artefacts, mining }),
+        }),
         "retriever",
         contrastive,
       );
@@ -82,14 +85,13 @@ export class PhaseMaker {
   /** A phase of each kind without an index, for audit and probe: gold passages, or any where no question has one. What is measured there doesn't depend on a passage being right. */
   samples(): { generator: (totalSteps: number) => Phase; contrastive: () => Phase; reader: () => Phase; joint: () => Phase } {
     const { store, config } = this.#parts;
-    const anyRows: RetrievedRows = { k: 1, rowsOf: (question) => [question % store.size] };
     const k = Math.min(store.size, config.train.reader.passages);
     const someRows: RetrievedRows = { k, rowsOf: (question) => Array.from({ length: k }, (_, i) => (question + i) % store.size) };
     return {
       reader: () => this.retriever.reader(someRows, false),
       joint: () => this.#joint(someRows, 1),
-      generator: (totalSteps) => this.generator.reading(this.goldCount > 0 ? undefined : anyRows, totalSteps, null),
-      contrastive: () => (this.goldCount > 1 ? this.retriever.contrastive(undefined) : this.retriever.contrastive(undefined, anyRows)),
+      generator: (totalSteps) => this.generator.reading(this.goldCount > 0 ? undefined : this.#anyRows(0), totalSteps, null),
+      contrastive: () => this.#contrastiveStandIn(),
     };
   }
 
@@ -106,14 +108,29 @@ export class PhaseMaker {
       return [...new Set([...(this.#goldRows[question] ?? []), ...any])].slice(0, k);
     };
     const maker = new PhaseMaker({ ...this.#parts, config }, () => ({ k, rowsOf }));
-    if (position.phase === "contrastive" && this.goldCount < 2)
-      return trained(
-        maker.retriever.contrastive(undefined, { k: 1, rowsOf: (question) => rowsOf(question).slice(0, 1) }),
-        "retriever",
-        train.contrastive,
-      );
+    if (position.phase === "contrastive") return trained(maker.#contrastiveStandIn(), "retriever", train.contrastive);
     const artefacts: CurrentArtefacts = position.refreshes > 0 ? { retrieval: "standing in" } : {};
     return maker.#made({ ...position, stepsOfKind: 1 }, { progress: { artefacts } });
+  }
+
+  /** A contrastive phase that mines nothing: the next passage of the store is every question's negative. */
+  #contrastiveStandIn(): Phase {
+    const wantsNegatives = this.#parts.config.train.contrastive.hard_negatives > 0;
+    const none: RetrievedRows = { k: 1, rowsOf: () => [] };
+    return this.retriever.contrastive({
+      anyRows: { negatives: wantsNegatives ? this.#anyRows(1) : none, positives: this.goldCount > 1 ? undefined : this.#anyRows(0) },
+    });
+  }
+
+  /** One row a question, whatever it holds. */
+  #anyRows(offset: number): RetrievedRows {
+    const { size } = this.#parts.store;
+    return { k: 1, rowsOf: (question) => [(question + offset) % size] };
+  }
+
+  /** Rows of each training question's gold passages. */
+  get goldRows(): readonly (readonly number[])[] {
+    return this.#goldRows;
   }
 
   /** Training questions with a gold passage in the corpus. */

@@ -6,6 +6,7 @@ import type { Generator } from "../../generation/generator.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
 import type { Encoder } from "../../retrieval/encoder.js";
 import type { Renaming } from "../rename.js";
+import type { Report } from "../reporter.js";
 
 /** The phase that the report needs beside those of the schedule. */
 export const CLOSED_BOOK = "closed-book";
@@ -25,6 +26,7 @@ export interface PhaseParts {
   readonly retrievalFolder: string;
   readonly precision: "bf16" | undefined;
   readonly device: string;
+  readonly report: Report;
 }
 
 /** A question as the reader meets it; training answers with the first gold answer. */

@@ -7,9 +7,20 @@ import { choosePositives, type MinedQuestion } from "../../training/hard-negativ
 import type { Phase } from "../../training/phase.js";
 import { contrastivePhase } from "../../training/phases/contrastive.js";
 import { readerPhase, type ReaderBatch } from "../../training/phases/reader-distillation.js";
+import type { MiningArtefacts } from "../../training/run-state.js";
 import type { RetrievedRows } from "../artefacts.js";
-import { hardNegatives } from "./negatives.js";
+import { runMining, type RunNegatives } from "../mining/run-mining.js";
 import { answeredQuestion, type PhaseParts } from "./phase-parts.js";
+
+/** What a contrastive phase is made from. */
+export interface ContrastiveSources {
+  /** What the index found, with the artefact's name; undefined before there is one. */
+  readonly retrieved?: { readonly name: string; readonly rows: RetrievedRows } | undefined;
+  /** Told which artefacts mining made. */
+  readonly mined?: (artefacts: MiningArtefacts) => void;
+  /** Where only gradients are looked at: any rows as negatives, and, where no question has a gold passage, as positives. */
+  readonly anyRows?: { readonly negatives: RetrievedRows; readonly positives?: RetrievedRows | undefined } | undefined;
+}
 
 /** Makes the retriever's phases. */
 export class RetrieverPhases {
@@ -22,35 +33,21 @@ export class RetrieverPhases {
     this.#goldRows = goldRows;
   }
 
-  /**
-   * The retriever on gold passages, with negatives.
-   *
-   * @param retrieved what the index found; undefined before there is one
-   * @param anyRows positives instead of true ones, where only gradients are looked at
-   */
-  contrastive(retrieved: RetrievedRows | undefined, anyRows?: RetrievedRows): Phase {
+  /** The retriever on gold passages, with negatives. */
+  contrastive({ retrieved, mined: noteMined, anyRows }: ContrastiveSources): Phase {
     const { config, store, questions, encoder, renaming, precision, device } = this.#parts;
     const { contrastive } = config.train;
     const textOf = (row: number): string => passageText(store.get(row), config.data.corpus.title_template);
     const mined = questions.map(({ answers }, i): MinedQuestion => ({ goldRows: this.#goldRows[i] ?? [], answers }));
     const positives = mined.map(
       (question, i) =>
-        anyRows?.rowsOf(i) ?? choosePositives(question, retrieved?.rowsOf(i) ?? [], textOf, contrastive.positives === "answer"),
+        anyRows?.positives?.rowsOf(i) ??
+        choosePositives(question, retrieved?.rows.rowsOf(i) ?? [], textOf, contrastive.positives === "answer"),
     );
     const usable = [...questions.keys()].filter((question) => (positives[question]?.length ?? 0) > 0);
-    const negatives =
-      contrastive.hard_negatives === 0
-        ? undefined
-        : hardNegatives({
-            source: contrastive.mining.source,
-            window: contrastive.mining,
-            questions: questions.map(({ question }) => question),
-            mined,
-            store,
-            textOf,
-            heldOut: config.data.questions.hold_out_passages ? this.#parts.heldOut : new Set(),
-            retrieved: retrieved === undefined ? undefined : (question) => retrieved.rowsOf(question),
-          });
+    const withPositives = mined.map(({ answers }, i): MinedQuestion => ({ goldRows: positives[i] ?? [], answers }));
+    const negatives = anyRows?.negatives ?? this.#negatives(withPositives, textOf, retrieved);
+    if (negatives !== undefined && "artefacts" in negatives) noteMined?.(negatives.artefacts);
     return contrastivePhase({
       encoder,
       questions: usable.map((question) => ({
@@ -67,7 +64,8 @@ export class RetrieverPhases {
       symmetric: contrastive.symmetric,
       matryoshka: contrastive.matryoshka,
       hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,
-      negativesOf: (example) => negatives?.[usable[example] ?? 0] ?? [],
+      sampling: contrastive.mining.sampling,
+      negativesOf: (example) => negatives?.rowsOf(usable[example] ?? 0) ?? [],
       accumulate: contrastive.accumulate,
       dropout: config.retriever.dropout > 0,
       ...(renaming === undefined
@@ -81,6 +79,29 @@ export class RetrieverPhases {
           }),
       precision,
       device,
+    });
+  }
+
+  #negatives(
+    mined: readonly MinedQuestion[],
+    textOf: (row: number) => string,
+    retrieved: ContrastiveSources["retrieved"],
+  ): RunNegatives | undefined {
+    const { config, store, questions, retrievalFolder, device, report } = this.#parts;
+    const { hard_negatives: wanted, mining } = config.train.contrastive;
+    if (wanted === 0) return undefined;
+    return runMining({
+      settings: mining,
+      questions: questions.map(({ question }) => question),
+      mined,
+      store,
+      textOf,
+      template: config.data.corpus.title_template,
+      heldOut: config.data.questions.hold_out_passages ? this.#parts.heldOut : new Set(),
+      retrieved,
+      retrievalFolder,
+      device,
+      report,
     });
   }
 

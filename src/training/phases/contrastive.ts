@@ -12,13 +12,14 @@ import { UserError } from "../../errors.js";
 import type { Encoder } from "../../retrieval/encoder.js";
 import { contrastiveBatches } from "../batches.js";
 import { hash32, integerBelow, shuffled } from "../counter-random.js";
+import { matchForm } from "../../text/token-match.js";
 import { falseNegatives } from "../false-negatives.js";
 import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
 import { matryoshka } from "../losses/matryoshka.js";
 import type { LossTerms, Phase, StepOptions } from "../phase.js";
 import { backwardInParts, embedAll, FIRST_PASSAGE, paddedTokens, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
 
-/** A training question as the retriever sees it. */
+/** A training question as the retriever sees it. The same words from two people are one question with the passages of both. */
 export interface ContrastiveQuestion {
   readonly question: string;
   /** All gold answers: a passage that holds one is no negative. */
@@ -49,8 +50,10 @@ export interface ContrastivePhaseOptions extends EmbeddingOptions {
   readonly symmetric?: boolean;
   /** First dimensions that are trained to stand alone, beside the whole. Default none. */
   readonly matryoshka?: readonly number[];
-  /** Mined negatives a question gets in each batch, chosen anew each time. Default 0. */
+  /** Mined negatives a question gets in each batch. Default 0. */
   readonly hardNegatives?: number;
+  /** Which of them: others each time (random, the default), or always the first. */
+  readonly sampling?: "random" | "top";
   /** Rows of a question's mined negatives. */
   readonly negativesOf?: (question: number) => ArrayLike<number>;
   /** Changes questions and passages together, e.g. renames entities. A pure function of its arguments. */
@@ -84,17 +87,20 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
       remedy: "leave such questions out, or set train.contrastive.positives=answer",
     });
   }
+  const wordings = questions.map(({ question }) => matchForm(question));
+  const golds = goldRowsByWording(questions, wordings);
   const batches = contrastiveBatches({
     seed: hash32(options.seed, 0x636f6e),
     size: questions.length,
     batch: options.batch,
     positiveOf: (example) => questions[example]?.positives[0] ?? -1,
+    wordingOf: (example) => wordings[example] ?? "",
     ...(options.byDocument === true ? { topicOf: (example: number) => questions[example]?.document ?? "" } : {}),
   });
   return {
     name: "contrastive",
     parameters: encoder.parameters,
-    batch: (step) => batchOf(options, batches.at(step), step),
+    batch: (step) => batchOf(options, batches.at(step), step, (index) => golds.get(wordings[index] ?? "") ?? []),
     step: (batch, stepOptions = {}) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, stepOptions),
     losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch))),
     epoch: () => batches.epoch(),
@@ -102,7 +108,23 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
   };
 }
 
-function batchOf(options: ContrastivePhaseOptions, members: readonly number[], step: number): ContrastiveBatch {
+/** Rows that answer a question, whichever of those who asked it in the same words was given them. */
+function goldRowsByWording(questions: readonly ContrastiveQuestion[], wordings: readonly string[]): Map<string, number[]> {
+  const rows = new Map<string, number[]>();
+  questions.forEach(({ positives }, index) => {
+    const wording = wordings[index] ?? "";
+    rows.set(wording, [...(rows.get(wording) ?? []), ...positives]);
+  });
+  return rows;
+}
+
+/** @param goldRowsOf rows that are no question's negatives, by the question's number */
+function batchOf(
+  options: ContrastivePhaseOptions,
+  members: readonly number[],
+  step: number,
+  goldRowsOf: (index: number) => readonly number[],
+): ContrastiveBatch {
   const columns = new Map<number, number>();
   const columnOf = (row: number): number => {
     const known = columns.get(row);
@@ -118,13 +140,14 @@ function batchOf(options: ContrastivePhaseOptions, members: readonly number[], s
     return columnOf(rows[integerBelow(rows.length, options.seed, step, index, 0x706f73)] ?? -1);
   });
   for (const { index } of asked) {
-    const mined = shuffled(Array.from(options.negativesOf?.(index) ?? []), [options.seed, step, index, 0x6e6567]);
+    const all = Array.from(options.negativesOf?.(index) ?? []);
+    const mined = options.sampling === "top" ? all : shuffled(all, [options.seed, step, index, 0x6e6567]);
     for (const row of mined.slice(0, options.hardNegatives ?? 0)) columnOf(row);
   }
   const texts: ContrastiveTexts = { questions: asked, passages: [...columns.keys()].map((row) => ({ row, text: options.textOf(row) })) };
   const shown = options.transform?.(texts, step) ?? texts;
   const masked = shown.questions.map((question, q) => ({
-    goldRows: asked[q]?.positives ?? [],
+    goldRows: goldRowsOf(asked[q]?.index ?? -1),
     answers: question.answers,
     positive: positives[q] ?? 0,
   }));

@@ -1,0 +1,125 @@
+/**
+ * Mining as a run does it: what BM25 found, the teacher's scores and the chosen negatives are artefacts in `retrieval/`, named by all that decides them, so that they are made once for each index and found again
+ * by a resumed run. The rules are choose-negatives.ts's. The trap: whatever changes the choice must be in the name, or a run would train on another one's negatives.
+ */
+import { existsSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import type { PassageStore } from "../../corpus/passage-store.js";
+import { hashJson } from "../../storage/content-hash.js";
+import type { MinedNegatives, MinedQuestion } from "../../training/hard-negatives.js";
+import type { MiningArtefacts } from "../../training/run-state.js";
+import { openRetrieved, writeRetrieved, type RetrievedRows } from "../artefacts.js";
+import type { Report } from "../reporter.js";
+import { chooseBySearch, chooseByTeacher, miningDepth, rowsToJudge, type ChoiceParts, type MiningConfig } from "./choose-negatives.js";
+import { lexicalArtefact } from "./lexical-rows.js";
+import { teacherArtefact, teacherHash } from "./teacher.js";
+
+export interface RunMiningParts {
+  readonly settings: MiningConfig;
+  readonly questions: readonly string[];
+  /** Questions with the rows of their positives. */
+  readonly mined: readonly MinedQuestion[];
+  readonly store: Pick<PassageStore, "size" | "field" | "hash">;
+  /** A passage's title and text as embedded. */
+  readonly textOf: (row: number) => string;
+  readonly template: string;
+  /** Documents whose passages training never sees. */
+  readonly heldOut: ReadonlySet<string>;
+  /** What the index found, with the artefact's name; undefined before there is one. */
+  readonly retrieved: { readonly name: string; readonly rows: RetrievedRows } | undefined;
+  readonly retrievalFolder: string;
+  readonly device: string;
+  readonly report: Report;
+}
+
+export interface RunNegatives {
+  /** Rows of each question's negatives, best first. */
+  readonly rowsOf: (question: number) => readonly number[];
+  readonly artefacts: MiningArtefacts;
+}
+
+/** The hard negatives of each question; undefined where there is nothing to ask yet. @throws UserError for a corpus that BM25 can't hold, or a folder that is no teacher */
+export function runMining(parts: RunMiningParts): RunNegatives | undefined {
+  const { settings, questions, mined, store, template, heldOut, retrievalFolder: folder } = parts;
+  const retrieved = settings.source === "bm25" ? undefined : parts.retrieved;
+  if (settings.source === "dense" && retrieved === undefined) return undefined;
+  const goldRows = mined.map(({ goldRows: rows }) => rows);
+  const k = miningDepth(settings, goldRows);
+  const lexical = settings.source === "dense" ? undefined : lexicalArtefact({ ...parts, goldRows, k }, folder);
+  const open = (name: string | undefined): RetrievedRows | undefined =>
+    name === undefined ? undefined : openRetrieved(parts, name, questions.length);
+  const { path: teacher, kind } = settings.teacher;
+  const content = teacher === null ? undefined : teacherHash(teacher);
+  const candidates = {
+    dense: retrieved?.name,
+    lexical,
+    corpus: store.hash,
+    template,
+    heldOut: [...heldOut].sort(),
+    questions,
+    goldRows,
+  };
+  const choice: ChoiceParts = { settings, mined, textOf: parts.textOf, dense: retrieved?.rows, lexical: open(lexical) };
+  const { from, to, ranks } = settings;
+  const judged =
+    teacher === null || content === undefined
+      ? undefined
+      : teacherArtefact(
+          { questions, goldRows, candidates: () => rowsToJudge(choice), textOf: parts.textOf },
+          { path: teacher, kind, device: parts.device, content },
+          { ...candidates, from, to, ranks },
+          folder,
+          parts.report,
+        );
+  const about = {
+    ...candidates,
+    settings: { ...settings, sampling: null, teacher: null },
+    judged,
+    answers: mined.map(({ answers }) => answers),
+  };
+  const name = hashJson({ mined: 1, ...about }).slice(0, 16);
+  if (!existsSync(path.join(folder, name))) {
+    const rows = open(judged);
+    const chosen = rows === undefined ? chooseBySearch(choice) : chooseByTeacher(choice, rows);
+    writeMined(path.join(folder, name), chosen);
+    parts.report({ type: "note", text: minedNote(chosen, questions.length) });
+  }
+  const rows = openRetrieved(parts, name, questions.length);
+  return {
+    rowsOf: (question) => rows.rowsOf(question).filter((row) => row >= 0),
+    artefacts: {
+      ...(lexical === undefined ? {} : { lexical }),
+      ...(judged === undefined ? {} : { teacher: judged }),
+      mined: name,
+    },
+  };
+}
+
+/** Negatives as found rows: −1 and NaN behind a question's last, and `report.json` beside. */
+function writeMined(folder: string, { rows, scores, report }: MinedNegatives): void {
+  const k = rows.reduce((most, { length }) => Math.max(most, length), 1);
+  const rows_QK = new Int32Array(rows.length * k).fill(-1);
+  const scores_QK = new Float32Array(rows.length * k).fill(NaN);
+  rows.forEach((list, question) => {
+    rows_QK.set(list, question * k);
+  });
+  scores.forEach((list, question) => {
+    scores_QK.set(list, question * k);
+  });
+  writeRetrieved(folder, { k, rows_QK, scores_QK }, (temporary) => {
+    writeFileSync(path.join(temporary, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+  });
+}
+
+function minedNote({ report }: MinedNegatives, questions: number): string {
+  const dropped = Object.entries(report).filter(([key, count]) => key.startsWith("dropped") && count > 0);
+  const rules = dropped.map(
+    ([key, count]) =>
+      `${key
+        .slice("dropped".length)
+        .replace(/(?!^)[A-Z]/g, " $&")
+        .toLowerCase()} ${count}`,
+  );
+  const left = rules.length === 0 ? "" : `; dropped by rule: ${rules.join(", ")}`;
+  return `hard negatives: ${report.kept} for ${questions} questions, ${report.questionsWithout} without any${left}`;
+}

@@ -1,0 +1,53 @@
+/**
+ * Proves that mining's keys are held against each other: bounds that shut each other out, thresholds over scores of two scales or of none, a teacher that nobody asks; and that the shipped schedules pass.
+ * Alone: npx vitest run test/config/mining-checks.test.ts
+ */
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config/load-config.js";
+import { userErrorOf } from "./user-error.js";
+
+const MINING = "train.contrastive.mining";
+const words = (...mining: string[]): string[] => [
+  "experiment=quickstart",
+  ...mining.map((word) => (/^(index|train|data)\./.test(word) ? word : `${MINING}.${word}`)),
+];
+const refused = (...mining: string[]): string => userErrorOf(() => loadConfig({ overrides: words(...mining) }));
+
+describe("mining's keys", () => {
+  it.each<[string, string[], RegExp]>([
+    ["a window too small", ["to=1"], /'train\.contrastive\.mining\.to' leaves 1 ranks for 2 hard negatives/],
+    ["bounds that leave nothing", ["min_score=0.5", "max_score=0.4"], /min_score' is 0\.5, above max_score \(0\.4\)/],
+    ["a teacher that nobody asks", ["teacher.path=."], /teacher\.path' is set, but no rule reads its scores/],
+    [
+      "thresholds over shrinking scores",
+      ["relative_margin=0.1", "index.metric=l2"],
+      /relative_margin' reads scores that grow.*give a teacher/,
+    ],
+    ["one number for two scales", ["source=both", "max_score=0.5"], /max_score' is one number for the scores of the index and of BM25/],
+    ["a share above 1", ["near_positive=1.5"], /near_positive.*\(0, 1\]/],
+    ["a kind that isn't there", ["teacher.kind=both"], /teacher\.kind/],
+    ["an unknown rule", ["margin=0.1"], /no key/],
+    ["a leak that isn't there", ["data.questions.allow_leaks=[everything]"], /allow_leaks/],
+    ["a tolerance above 1", ["data.questions.leak_tolerance=2"], /leak_tolerance/],
+    ["a likeness of 0", ["data.questions.near_duplicate=0"], /near_duplicate/],
+  ])("refuse %s", (_, mining, expected) => {
+    expect(refused(...mining)).toMatch(expected);
+  });
+
+  it("let pass what has one scale", () => {
+    const teacher = ["teacher.path=.", "teacher.kind=encoder"];
+    for (const mining of [
+      ["source=both", "relative_margin=0.05"],
+      ["source=both", "absolute_margin=0.1", ...teacher],
+      ["relative_margin=0.1", "index.metric=l2", ...teacher],
+      ["source=bm25", "max_score=9", "index.metric=l2"],
+      ["absolute_margin=0", "min_score=-1", "max_score=1"],
+    ])
+      expect(loadConfig({ overrides: words(...mining) }).warnings).toEqual([]);
+  });
+
+  it("warn of a rule without hard negatives", () => {
+    const { warnings } = loadConfig({ overrides: words("max_score=0.5", "train.contrastive.hard_negatives=0") });
+    expect(warnings.join()).toMatch(/max_score' has no effect without train\.contrastive\.hard_negatives/);
+  });
+});
