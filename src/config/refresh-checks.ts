@@ -11,7 +11,7 @@ interface Check {
 }
 
 export function checkDrift({ config, refuse, warn }: Check): void {
-  const { every, questions, passages, k, regret } = config.train.drift;
+  const { every, questions, passages, depth: k, regret } = config.train.drift;
   if (every === null) return;
   if (!config.train.schedule.some(({ phase }) => phase === "refresh"))
     refuse("train.drift.every", "is set, but the schedule has no refresh: there is no index to have moved from", "add {phase: refresh}");
@@ -21,11 +21,11 @@ export function checkDrift({ config, refuse, warn }: Check): void {
     refuse(
       "train.drift.passages",
       `is ${passages}: half of them can't hold the first ${k} of ${questions} questions`,
-      `set it to at least ${2 * questions * k}, or lower train.drift.questions or k`,
+      `set it to at least ${2 * questions * k}, or lower train.drift.questions or depth`,
     );
   const shown = config.train.generator.passages ?? config.prompt.passages;
   if (regret && k < shown)
-    refuse("train.drift.k", `is ${k}, but regret is of contexts of ${shown} passages`, `set it to at least ${shown}`);
+    refuse("train.drift.depth", `is ${k}, but regret is of contexts of ${shown} passages`, `set it to at least ${shown}`);
 }
 
 export function checkRefresh({ config, refuse, warn }: Check): void {

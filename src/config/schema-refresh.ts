@@ -13,7 +13,7 @@ export const drift = section("How far the retriever has moved from the index tha
     minimum: 2,
     unit: "passages",
   }),
-  k: integer({ doc: "Results whose overlap is measured.", default: 5, minimum: 1, unit: "passages" }),
+  depth: integer({ doc: "Results whose overlap is measured.", default: 5, minimum: 1, unit: "passages" }),
   regret: flag({
     doc: "Also measure the generator's loss on what training reads, minus that on what a new index would give.",
     default: false,
@@ -28,7 +28,7 @@ export const refresh = section("When the index is made anew beside the schedule'
       minimum: -1,
       maximum: 1,
     }),
-    overlap_below: number({ doc: "Overlap of the first k results. null: not looked at.", default: null, minimum: 0, maximum: 1 }),
+    overlap_below: number({ doc: "Overlap of the first drift.depth results. null: not looked at.", default: null, minimum: 0, maximum: 1 }),
     regret_above: number({ doc: "Regret, nats a token. null: not looked at.", default: null }),
   }),
   at_least_every: integer({

@@ -101,7 +101,7 @@ export class DriftMeter {
 
   /** Rows of the corpus that each question finds among these vectors of the pool, best first. */
   async #found(vectors_PD: Tensor, queries_QD: Tensor, { pool }: DriftProbe): Promise<number[][]> {
-    const { k } = this.#run.config.train.drift;
+    const { depth: k } = this.#run.config.train.drift;
     const index = ExactIndex.over(vectors_PD, { metric: this.#run.config.index.metric });
     try {
       const found = await index.search(queries_QD, k);

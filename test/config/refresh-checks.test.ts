@@ -31,10 +31,10 @@ describe("drift", () => {
     expect(refusal(DRIFT, JOINT, "train.drift.passages=319")).toContain(
       "'train.drift.passages' is 319: half of them can't hold the first 5 of 32 questions; set it to at least 320",
     );
-    expect(refusal(DRIFT, JOINT, "train.drift.regret=true", "train.drift.k=1")).toMatch(
-      /'train\.drift\.k' is 1, but regret is of contexts of \d+ passages/,
+    expect(refusal(DRIFT, JOINT, "train.drift.regret=true", "train.drift.depth=1")).toMatch(
+      /'train\.drift\.depth' is 1, but regret is of contexts of \d+ passages/,
     );
-    expect(load(DRIFT, JOINT, "train.drift.k=1", "train.drift.passages=64").config.train.drift.k).toBe(1);
+    expect(load(DRIFT, JOINT, "train.drift.depth=1", "train.drift.passages=64").config.train.drift.depth).toBe(1);
   });
 });
 

@@ -197,6 +197,7 @@ describe("settings of one phase", () => {
     ],
     ["contrastive", "{lr: fast}", /is "fast", expected a number/],
     ["generator", "{weight_decay: 0}", /belongs to the optimiser, which lasts the whole run; set train.generator.weight_decay/],
+    ["contrastive", "{mining: {teacher: {path: x}}}", /teacher.path' belongs to the whole run; set train.contrastive.mining.teacher.path/],
     ["generator", "{contexts: gold}", /is a key of the entry itself/],
     ["generator", "{lr: [1]}", /is \[1\], expected a number/],
     ["generator", "[1]", /expected keys with their values or null/],

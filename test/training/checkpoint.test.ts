@@ -17,7 +17,6 @@ import {
   retainCheckpoints,
   saveCheckpoint,
 } from "../../src/training/checkpoint.js";
-import { newUpkeep } from "../../src/training/refresh-policy.js";
 import { fingerprint, newProgress, newRunState, trainable, type RunState, type Trainable } from "../../src/training/run-state.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 
