@@ -22,7 +22,13 @@ let run: OpenRun;
 let meter: DriftMeter;
 
 /** A probe of all twenty questions and the whole corpus. */
-const WORDS = ["train.drift.every=1", "train.drift.questions=20", "train.drift.passages=120", "train.drift.depth=3", "train.drift.regret=true"];
+const WORDS = [
+  "train.drift.every=1",
+  "train.drift.questions=20",
+  "train.drift.passages=120",
+  "train.drift.depth=3",
+  "train.drift.regret=true",
+];
 
 beforeAll(async () => {
   const places = await trainTiny(folder, undefined, [
