@@ -55,6 +55,8 @@ export interface ContrastiveBatchOptions {
    * doesn't fill a batch is mixed. Topic-aware sampling: Hofstätter et al. 2021, arXiv 2104.06967, with documents instead of clusters.
    */
   readonly topicOf?: ((example: number) => string) | undefined;
+  /** All examples of one positive share a batch: a batch of as many questions then has a fraction of the passages, which are most of the work. Instead of `topicOf`. */
+  readonly together?: boolean | undefined;
 }
 
 /**
@@ -155,12 +157,13 @@ export function cutByBudget<Member>(
 }
 
 function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan {
-  const { seed, size, batch, topicOf } = options;
+  const { seed, size, batch, topicOf, together } = options;
   const positiveOf = options.positiveOf ?? ((example: number) => example);
   const { wordingOf } = options;
   const keysOf: KeysOf = (example) => (wordingOf === undefined ? [positiveOf(example)] : [positiveOf(example), wordingOf(example)]);
   const at = permutation(size, [seed, epoch, 0x636f6e]);
   const order = Array.from({ length: size }, (_, place) => at(place));
+  if (together === true) return mergeSingletons(wholeGroups(groupedBy(order, positiveOf), batch), positiveOf);
   if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, keysOf), positiveOf);
   const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, keysOf, "full"));
   const full = planned.flat();
@@ -172,8 +175,28 @@ function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan 
 /** What no two examples of a batch should share: its positive, and what it asks. */
 type KeysOf = (example: number) => readonly (number | string)[];
 
-function groupedBy(examples: readonly number[], keyOf: (example: number) => string): Map<string, number[]> {
-  const groups = new Map<string, number[]>();
+/** Batches of whole groups, in their order, of at most `size` members. A group above half a batch is cut, and what is cut off comes after all others, so that a batch has at least two groups. */
+function wholeGroups(groups: ReadonlyMap<unknown, readonly number[]>, size: number): number[][] {
+  const most = Math.max(1, Math.floor(size / 2));
+  const batches: number[][] = [];
+  let current: number[] = [];
+  let waiting = [...groups.values()];
+  while (waiting.length > 0) {
+    for (const members of waiting.map((group) => group.slice(0, most))) {
+      if (current.length + members.length > size) {
+        batches.push(current);
+        current = [];
+      }
+      current.push(...members);
+    }
+    waiting = waiting.map((group) => group.slice(most)).filter((group) => group.length > 0);
+  }
+  if (current.length > 0) batches.push(current);
+  return batches;
+}
+
+function groupedBy<Key>(examples: readonly number[], keyOf: (example: number) => Key): Map<Key, number[]> {
+  const groups = new Map<Key, number[]>();
   for (const example of examples) {
     const group = groups.get(keyOf(example));
     if (group === undefined) groups.set(keyOf(example), [example]);

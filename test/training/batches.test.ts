@@ -169,6 +169,37 @@ describe("contrastive batches", () => {
     }
   });
 
+  it("hold all questions of a passage, or half a batch of them, every question once an epoch", () => {
+    const option = {
+      size: fc.integer({ min: 2, max: 150 }),
+      batch: fc.integer({ min: 2, max: 24 }),
+      passages: fc.integer({ min: 2, max: 40 }),
+    };
+    fc.assert(
+      fc.property(fc.record(option), fc.integer(), ({ size, batch, passages }, seed) => {
+        const positiveOf = (example: number): number => example % passages;
+        fc.pre(size >= passages);
+        const batches = epochOf(contrastiveBatches({ seed, size, batch, positiveOf, together: true }), 0);
+        expect(sorted(batches.flat())).toEqual(range(size));
+        for (const members of batches) expect(new Set(members.map(positiveOf)).size).toBeGreaterThanOrEqual(2);
+        const ofPassage = Math.ceil(size / passages);
+        if (2 * ofPassage > batch) return;
+        // The last batch may join the one before.
+        expect(batches.filter((members) => members.length > batch).length).toBeLessThanOrEqual(1);
+        for (const members of batches)
+          for (const positive of new Set(members.map(positiveOf)))
+            expect(members.filter((member) => positiveOf(member) === positive).length).toBe(
+              range(size).filter((example) => positiveOf(example) === positive).length,
+            );
+      }),
+    );
+    const positiveOf = (example: number): number => Math.floor(example / 5);
+    const source = contrastiveBatches({ seed: 2, size: 100, batch: 20, positiveOf, together: true });
+    // Four passages to twenty questions.
+    for (const members of epochOf(source, 0)) expect(new Set(members.map(positiveOf)).size).toBe(4);
+    expect(epochOf(source, 1)).not.toEqual(epochOf(source, 0));
+  });
+
   it("hold one topic each as far as topics fill them, every question once an epoch", () => {
     const option = {
       size: fc.integer({ min: 2, max: 120 }),

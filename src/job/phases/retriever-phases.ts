@@ -59,7 +59,7 @@ export class RetrieverPhases {
       textOf,
       seed: config.seed,
       batch: contrastive.batch,
-      byDocument: contrastive.batches === "document",
+      batches: contrastive.batches,
       temperature: contrastive.temperature,
       symmetric: contrastive.symmetric,
       matryoshka: contrastive.matryoshka,

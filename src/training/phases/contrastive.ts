@@ -44,8 +44,8 @@ export interface ContrastivePhaseOptions extends EmbeddingOptions {
   readonly textOf: (row: number) => string;
   /** Questions in a batch. */
   readonly batch: number;
-  /** Whether a batch's questions are about one document each, as far as that fills batches. Default false. */
-  readonly byDocument?: boolean;
+  /** Which questions share a batch: any, those about one document as far as that fills batches, or all that one passage answers. Default mixed. */
+  readonly batches?: "mixed" | "document" | "passage";
   readonly temperature: number;
   readonly symmetric?: boolean;
   /** First dimensions that are trained to stand alone, beside the whole. Default none. */
@@ -95,7 +95,8 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     batch: options.batch,
     positiveOf: (example) => questions[example]?.positives[0] ?? -1,
     wordingOf: (example) => wordings[example] ?? "",
-    ...(options.byDocument === true ? { topicOf: (example: number) => questions[example]?.document ?? "" } : {}),
+    together: options.batches === "passage",
+    ...(options.batches === "document" ? { topicOf: (example: number) => questions[example]?.document ?? "" } : {}),
   });
   return {
     name: "contrastive",
