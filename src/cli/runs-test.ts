@@ -18,7 +18,12 @@ export const test: CommandModule<object, TestArguments> = {
   describe: "a paired test of some runs against others, question by question",
   builder: (yargs) =>
     yargs
-      .positional("runs", { type: "string", array: true, demandOption: true, describe: "runs of one setting, one a seed" })
+      .positional("runs", {
+        type: "string",
+        array: true,
+        demandOption: true,
+        describe: "runs of one setting, one a seed; or a .jsonl of another system's",
+      })
       .option("against", { type: "string", array: true, demandOption: true, requiresArg: true, describe: "runs of the other setting" })
       .option("metric", { type: "string", array: true, requiresArg: true, describe: "only these: em, f1, recall@1 …" })
       .option("samples", { type: "number", default: 10_000, requiresArg: true, describe: "resamples of the interval, and permutations" })
@@ -35,9 +40,12 @@ export const test: CommandModule<object, TestArguments> = {
         expected: "a whole number of at least 100",
         got: String(samples),
       });
-    const { readAnswered, testRuns } = await import("../evaluation/test-runs.js");
+    const { readAnswered, readOthersAnswers, testRuns } = await import("../evaluation/test-runs.js");
     const { testText } = await import("./runs-text.js");
-    const read = (names: readonly string[]) => Promise.all(names.map(async (name) => readAnswered((await namedRun(name)).path)));
+    const read = (names: readonly string[]) =>
+      Promise.all(
+        names.map(async (name) => (name.endsWith(".jsonl") ? readOthersAnswers(name) : readAnswered((await namedRun(name)).path))),
+      );
     const tested = testRuns(await read(runs), await read(against), { samples, ...(metric === undefined ? {} : { metrics: metric }) });
     process.stdout.write(json ? `${JSON.stringify(tested, null, 2)}\n` : testText(tested));
   },

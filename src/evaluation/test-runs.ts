@@ -29,14 +29,27 @@ export interface RunsTestOptions {
 }
 
 const CONFIDENCE = 0.95;
+const FIGURES = ["em", "f1", "rougeL", "answerInContext"] as const;
 
 /** The answers to a finished run's test questions. @throws UserError naming file and line, and where the run isn't finished */
 export function readAnswered(run: string): AnsweredRun {
   const file = path.join(run, "validation", "final.jsonl");
-  const answered = [...readJsonLines(file, answeredOf)];
-  if (answered.length === 0)
-    throw new UserError({ where: file, what: "holds no answers", remedy: "let the run finish: tandem train --resume" });
-  return { run, answered };
+  return { run, answered: linesOf(file, FIGURES, "let the run finish: tandem train --resume") };
+}
+
+/**
+ * What another system answered or found: JSON lines like those of a run, with `id`, `document`, and any of the figures; those that a line lacks are left out of the comparison.
+ *
+ * @throws UserError naming file and line
+ */
+export function readOthersAnswers(file: string): AnsweredRun {
+  return { run: file, answered: linesOf(file, [], "give another file") };
+}
+
+function linesOf(file: string, needed: readonly string[], remedy: string): Answered[] {
+  const answered = [...readJsonLines(file, (value, where) => answeredOf(value, where, needed))];
+  if (answered.length === 0) throw new UserError({ where: file, what: "holds no answers", remedy });
+  return answered;
 }
 
 /** @throws UserError when the runs answered other questions, or for a metric that they don't have */
@@ -70,10 +83,11 @@ function questionsOf({ answered }: AnsweredRun): string {
   return JSON.stringify(answered.map(({ id, document }) => [id, document]));
 }
 
-function answeredOf(value: unknown, where: string): Answered {
+/** @param needed figures that every line must have */
+function answeredOf(value: unknown, where: string, needed: readonly string[]): Answered {
   const entry = expectObject(value, where);
   const wrong = (["id", "document"] as const).find((key) => typeof entry[key] !== "string");
-  const odd = wrong ?? (["em", "f1", "rougeL", "answerInContext"] as const).find((key) => !Number.isFinite(entry[key]));
+  const odd = wrong ?? FIGURES.find((key) => (entry[key] !== undefined || needed.includes(key)) && !Number.isFinite(entry[key]));
   if (odd !== undefined)
     throw new UserError({ where, what: `'${odd}' is missing or of another kind`, expected: "a line of answers as a run writes them" });
   if (entry["retrieval"] !== undefined) {

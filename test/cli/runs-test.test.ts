@@ -73,6 +73,18 @@ describe("tandem runs test", () => {
     expect(text).not.toContain("rouge_l");
   });
 
+  it("takes another system's figures from a file of lines, and compares what both sides have", async () => {
+    const run = runWith(answersJsonLines(better[0] ?? []));
+    const lines = (worse[0] ?? []).map(({ id, document, retrieval }) => JSON.stringify({ id, document, retrieval }));
+    const file = path.join(scratch, "peer.jsonl");
+    writeFileSync(file, `${lines.join("\n")}\n`);
+    const { comparison } = JSON.parse((await call(run, "--against", file, "--json", "--samples", "200")).out) as RunsTest;
+    expect(Object.keys(comparison)).toEqual(["mrr", "recall@1", "recall@2", "ndcg@1", "ndcg@2"]);
+    expect(comparison["recall@1"]?.difference).toBeCloseTo(12 / 24 - 4 / 24, 12);
+    writeFileSync(file, '{"id":"q0","document":"d","em":"1"}\n');
+    expect(await faultOf(() => call(run, "--against", file))).toMatch(/peer\.jsonl:1: 'em' is missing or of another kind/);
+  });
+
   it("refuses what can't be paired", async () => {
     const whole = runWith(answersJsonLines(better[0] ?? []));
     const other = runWith(answersJsonLines((better[0] ?? []).slice(1)));
