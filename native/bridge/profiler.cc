@@ -77,6 +77,16 @@ Napi::Value profilerThread(const Napi::CallbackInfo& info) {
 }  // namespace
 
 Napi::Object initProfiler(Napi::Env env, Napi::Object exports) {
+  // libtorch's own teardown dies of a profiler that still runs; a process may end in the middle of a profile.
+  env.AddCleanupHook([] {
+    if (!is_recording) return;
+    is_recording = false;
+    try {
+      profiler::disableProfiler();
+    } catch (...) {
+      // The process ends; there is nobody left to tell.
+    }
+  });
   exports.Set("startProfiler", Napi::Function::New(env, startProfiler));
   exports.Set("stopProfiler", Napi::Function::New(env, stopProfiler));
   exports.Set("profilerThread", Napi::Function::New(env, profilerThread));

@@ -43,7 +43,7 @@ describe("what is offered", () => {
   });
 
   it.each([
-    ["sub-commands", ["config", ""], ["show", "check", "migrate", "schema"]],
+    ["sub-commands", ["config", ""], ["show", "check", "plan", "migrate", "schema"]],
     ["options that begin so", ["train", "--re"], ["--resume"]],
     ["an option's choices", ["init", "mine", "--model", ""], ["small", "minilm-scratch"]],
     ["a place's choices", ["completion", ""], ["bash", "zsh", "fish"]],
@@ -52,7 +52,7 @@ describe("what is offered", () => {
     ["a key with its =", ["train", "train.generator.l"], ["train.generator.lr=", "train.generator.label_smoothing="]],
     ["a choice's values", ["train", "index.metric=i"], ["index.metric=inner-product"]],
     ["a switch's values", ["train", "index.faiss="], ["index.faiss=true", "index.faiss=false"]],
-    ["a group's choices", ["train", "experiment=s"], ["experiment=squad"]],
+    ["a group's choices", ["train", "experiment=sq"], ["experiment=squad"]],
     ["an added key with its sign", ["train", "+train.gen"], ["+train.generator."]],
     [
       "runs, the newest first",
@@ -104,7 +104,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
 describe("bash", () => {
   it.each([
     ["a command, closed by a blank", "tandem tra", ["train "]],
-    ["the next word", "tandem config ", ["show ", "check ", "migrate ", "schema "]],
+    ["the next word", "tandem config ", ["show ", "check ", "plan ", "migrate ", "schema "]],
     ["a key, left open", "tandem train train.generator.lr", ["train.generator.lr="]],
     ["only what stands behind =, as readline replaces only that", "tandem train experiment=qu", ["quickstart "]],
     ["nothing, and so files, behind a path's =", "tandem eval latest eval.questions=", []],
@@ -136,7 +136,7 @@ _files() { print files; }
 compadd() { print -- "$@"; }
 eval "$(tandem completion zsh)"
 ask() { words=("$@"); CURRENT=$#; _tandem; }
-ask tandem tra; ask tandem train train.generator.lr; ask tandem train experiment=s; ask tandem eval latest eval.questions=`;
+ask tandem tra; ask tandem train train.generator.lr; ask tandem train experiment=sq; ask tandem eval latest eval.questions=`;
     const { stdout, stderr } = spawnSync("zsh", ["-f", "-c", script], { cwd: folder, encoding: "utf8", env });
     expect(stderr).toBe("");
     expect(stdout.trimEnd().split("\n")).toEqual(["-- train", "-S  -- train.generator.lr=", "-- experiment=squad", "files"]);

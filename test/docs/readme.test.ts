@@ -155,8 +155,8 @@ describe("the table of a run's folder", () => {
     const named = rows.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([^`]+?)\/?`/g)].map((match) => match[1] ?? ""));
     // The patch is there only when something wasn't committed, the list of resumptions only in a run that was resumed, a score only where eval ran.
     const left = readdirSync(path.join(command.root, "runs", run)).filter((name) => !/\.patch$|^resumptions|^eval-/.test(name));
-    // What only other runs leave: those with models from the hub (models.test.ts), those with --profile.
-    const others = ["models.json", "profile"];
+    // What only other runs leave: those with models from the hub (models.test.ts), with --profile, in which an alarm rings (collapse-alarms.test.ts), with a fixed index (fixed-index.test.ts).
+    const others = ["models.json", "profile", "alarms.jsonl", "passage-retriever"];
     expect(named).toEqual(expect.arrayContaining(others));
     expect(named.filter((name) => !others.includes(name)).sort()).toEqual(left.sort());
   });

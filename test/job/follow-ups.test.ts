@@ -46,9 +46,12 @@ function filesWithHistory(turns: number): string {
   return folder;
 }
 
+/** Follow-up questions ask about the one before, whose answer they may hold. */
+const LEAKS = "data.questions.allow_leaks=[answer_in_question]";
+
 /** Opens a run on files, for `use`. */
 async function opened<Result>(folder: string, words: readonly string[], use: (open: OpenRun) => Result): Promise<Result> {
-  const { config } = loadConfig({ overrides: [...tinyWords(folder), ...words] });
+  const { config } = loadConfig({ overrides: [...tinyWords(folder), LEAKS, ...words] });
   const versions = collectVersions();
   const { path: run } = createRunDirectory(config.run.dir, { name: config.name, configYaml: renderYaml(config), overrides: [], versions });
   const open = await openRun(config, run, () => undefined);
@@ -103,7 +106,7 @@ describe("the lengths of follow-up questions", () => {
 /** Trains and evaluates on the training questions, which have a history; gives what training warned of, and what evaluation did. */
 async function trainedAndScored(words: readonly string[]): Promise<{ training: string[]; evaluation: string[] }> {
   const folder = filesWithHistory(1);
-  const { config } = loadConfig({ overrides: [...tinyWords(folder), ...words] });
+  const { config } = loadConfig({ overrides: [...tinyWords(folder), LEAKS, ...words] });
   const versions = collectVersions();
   const { path: run } = createRunDirectory(config.run.dir, { name: config.name, configYaml: renderYaml(config), overrides: [], versions });
   const warnings =

@@ -117,6 +117,7 @@ describe("epochs", () => {
       "train.schedule=[{phase: refresh}, {phase: contrastive, epochs: 1}, {phase: refresh}]",
       "train.contrastive.positives=answer",
       `data.questions.train=${path.join(folder, "loose.jsonl")}`,
+      "data.questions.allow_leaks=[near_duplicates]",
     );
     await expect(run).rejects.toThrow(/train\.schedule\.1\.epochs: can't be counted.*give the phase steps/);
   }, 60_000);
