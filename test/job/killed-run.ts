@@ -35,6 +35,14 @@ export async function trainFully(words: readonly string[]): Promise<Finished> {
   return startTraining(words).ended;
 }
 
+/** Trains a run of `words(runs)` in a fresh folder to its end, and returns its folder. */
+export async function wholeRun(words: (runs: string) => readonly string[]): Promise<string> {
+  const runs = mkdtempSync(path.join(tmpdir(), "tandem-whole-"));
+  const result = await trainFully(words(runs));
+  expect(result.code, result.stderr).toBe(0);
+  return runFolder(runs) ?? "";
+}
+
 /** Trains until `isTime` says so and kills the whole group with SIGKILL; undefined: it ended before. */
 export async function trainAndKill(words: readonly string[], isTime: () => boolean): Promise<Finished> {
   const { process: child, ended } = startTraining(words);

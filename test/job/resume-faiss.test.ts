@@ -3,13 +3,12 @@
  * the same losses, weights and report, and the same index files byte for byte.
  * Needs the compiled program (npm run build) and libfaiss. Alone: npx vitest run test/job/resume-faiss.test.ts
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { faissMissing } from "../retrieval/faiss-here.js";
-import { expectEqualRuns, killAndResume, runFolder, trainFully } from "./killed-run.js";
+import { expectEqualRuns, killAndResume, wholeRun } from "./killed-run.js";
 
 const words = (runs: string): string[] => [
   "experiment=tiny",
@@ -38,10 +37,7 @@ describe.skipIf(faissMissing !== undefined)(
     let whole = "";
 
     beforeAll(async () => {
-      const runs = mkdtempSync(path.join(tmpdir(), "tandem-whole-"));
-      const result = await trainFully(words(runs));
-      expect(result.code, result.stderr).toBe(0);
-      whole = runFolder(runs) ?? "";
+      whole = await wholeRun(words);
       expect(Object.keys(indexFiles(whole)).length).toBeGreaterThan(1);
     }, 300_000);
 

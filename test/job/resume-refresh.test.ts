@@ -3,11 +3,10 @@
  * rebuild, and between a refresh and the next.
  * Needs the compiled program (npm run build). Alone: npx vitest run test/job/resume-refresh.test.ts
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { expectEqualRuns, killAndResume, lossLines, runFolder, trainFully } from "./killed-run.js";
+import { expectEqualRuns, killAndResume, lossLines, wholeRun } from "./killed-run.js";
 
 const SCHEDULE =
   "[{phase: refresh}, {phase: reader-distillation, steps: 8}, {phase: refresh}, {phase: generator, steps: 2, contexts: retrieved}, {phase: refresh}]";
@@ -49,10 +48,7 @@ function states(run: string): State[] {
 let whole = "";
 
 beforeAll(async () => {
-  const runs = mkdtempSync(path.join(tmpdir(), "tandem-whole-"));
-  const result = await trainFully(words(runs));
-  expect(result.code, result.stderr).toBe(0);
-  whole = runFolder(runs) ?? "";
+  whole = await wholeRun(words);
 }, 300_000);
 
 describe("a run whose index follows its drift", () => {

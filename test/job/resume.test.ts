@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { expectEqualRuns, killAndResume, runFolder, startTraining, trainFully } from "./killed-run.js";
+import { expectEqualRuns, killAndResume, runFolder, startTraining, trainFully, wholeRun } from "./killed-run.js";
 
 /** All training in small: dropout on, so that its masks must come again too. */
 function words(runs: string): string[] {
@@ -17,10 +17,7 @@ function words(runs: string): string[] {
 let whole = "";
 
 beforeAll(async () => {
-  const runs = mkdtempSync(path.join(tmpdir(), "tandem-whole-"));
-  const result = await trainFully(words(runs));
-  expect(result.code, result.stderr).toBe(0);
-  whole = runFolder(runs) ?? "";
+  whole = await wholeRun(words);
 }, 300_000);
 
 const expectEqualToWhole = (run: string): void => expectEqualRuns(run, whole);
