@@ -1,7 +1,10 @@
 /**
- * The penalties' experiment on sentence-long answers: `npx tsx tools/penalty-experiment.ts questions runs/long-answers` writes the quickstart's questions whose answer is a sentence, and
+ * The penalties' experiment on sentence-long answers: `npx tsx tools/penalty-experiment.ts questions runs/long-answers` writes the quickstart's questions whose answer is a sentence, with faults in the training answers, and
  * `npx tsx tools/penalty-experiment.ts compare <base run> <run> …` lets the runs' generators answer their test questions from gold passages, counts what they write, token by token as the penalties count it, and holds each run against the first. It trains nothing; conf/experiment/penalties-quickstart.yaml
  * does. The traps: counts are of the written text, encoded again, and an answer that is cut at its greatest length looks as if it had ended; runs are compared only on the same questions.
+ *
+ * Why faults: a generator that learned the answers as they are repeats nothing, leaves nothing out and is never too short, so there is nothing to lower. Two of the three wordings of a question are answered badly in 13 of 20
+ * training answers: "Describe X." by half a sentence, "Describe X in a sentence." by one that says its middle twice. What is written most is what is answered greedily. Valid and test answers have no faults.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -31,18 +34,53 @@ const QUICKSTART = path.join(import.meta.dirname, "../data/quickstart");
 /** Passages that say how rare words are, as in training. */
 const COUNTED = 20_000;
 
-/** Writes train, valid and test questions whose first answer is a sentence. */
+interface Asked {
+  readonly question: string;
+  readonly answers: readonly string[];
+}
+
+/** Writes base (all training questions) and train (those whose first answer is a sentence) with faults, clean (as train, without), valid and test. */
 export function writeLongAnswers(folder: string, source = QUICKSTART): Record<string, number> {
-  const written: Record<string, number> = {};
-  for (const split of ["train", "valid", "test"]) {
-    const lines = readFileSync(path.join(source, `${split}.jsonl`), "utf8")
+  const read = (split: string): Asked[] =>
+    readFileSync(path.join(source, `${split}.jsonl`), "utf8")
       .trimEnd()
-      .split("\n");
-    const long = lines.filter((line) => ((JSON.parse(line) as { answers: string[] }).answers[0] ?? "").split(" ").length >= SENTENCE);
-    writeFileAtomic(path.join(folder, `${split}.jsonl`), long.map((line) => `${line}\n`).join(""));
-    written[split] = long.length;
-  }
-  return written;
+      .split("\n")
+      .map((line) => JSON.parse(line) as Asked);
+  const isLong = ({ answers }: Asked): boolean => (answers[0] ?? "").split(" ").length >= SENTENCE;
+  const whole = read("train");
+  const base = withFaults(whole);
+  const sets = {
+    base,
+    train: base.filter((_, i) => whole[i] !== undefined && isLong(whole[i])),
+    clean: whole.filter(isLong),
+    valid: read("valid").filter(isLong),
+    test: read("test").filter(isLong),
+  };
+  for (const [name, questions] of Object.entries(sets))
+    writeFileAtomic(path.join(folder, `${name}.jsonl`), questions.map((question) => `${JSON.stringify(question)}\n`).join(""));
+  return Object.fromEntries(Object.entries(sets).map(([name, questions]) => [name, questions.length]));
+}
+
+/** Each wording's own fault in 13 of 20 of its answers, spread evenly; an answer of another form keeps its own. */
+function withFaults(questions: readonly Asked[]): Asked[] {
+  const met = { short: 0, twice: 0 };
+  return questions.map((question) => {
+    const [answer = "", ...others] = question.answers;
+    const fault = faultOf(question.question);
+    if (fault === undefined || !DESCRIPTION.test(answer)) return question;
+    met[fault] += 1;
+    if ((met[fault] * FAULTY) % OF >= FAULTY) return question;
+    return { ...question, answers: [answer.replace(DESCRIPTION, fault === "short" ? "$1 $3." : "$1 $2 $3 $4, $2 $3 $4 $5"), ...others] };
+  });
+}
+
+const DESCRIPTION = /^(\S+ is) (a) (\S+) (.+?) ((?:in|on|by|near) the .*)$/;
+/** Of so many answers so many have a fault. */
+const [FAULTY, OF] = [13, 20];
+
+function faultOf(question: string): "short" | "twice" | undefined {
+  if (/^Describe \S+ in a sentence\.$/.test(question)) return "twice";
+  return /^Describe \S+\.$/.test(question) ? "short" : undefined;
 }
 
 /** Counts of each question's answer, by name. */
