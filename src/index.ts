@@ -4,15 +4,15 @@
  */
 
 // A trained pair: search and answer. `findTrainedRun` says which run a name means.
-export { openPair, Pair, type AskOptions, type PairAnswer, type PairFolders, type PairQuestion } from "./job/open-pair.js";
-export { findTrainedRun, type TrainedRun } from "./job/find-run.js";
-export { openSearch, type IndexPlace, type OpenSearch, type SearchFolders } from "./job/open-search.js";
-export { makeIndex, type MadeIndex, type MakeIndexOptions } from "./job/make-index.js";
-export { evaluateTrained, type TrainedEvaluation } from "./job/evaluate-trained.js";
-export { auditConfig } from "./job/audit-config.js";
+export { openPair, Pair, type AskOptions, type PairAnswer, type PairFolders, type PairQuestion } from "./job/models/open-pair.js";
+export { findTrainedRun, type TrainedRun } from "./job/run/find-run.js";
+export { openSearch, type IndexPlace, type OpenSearch, type SearchFolders } from "./job/index/open-search.js";
+export { makeIndex, type MadeIndex, type MakeIndexOptions } from "./job/index/make-index.js";
+export { evaluateTrained, type TrainedEvaluation } from "./job/report/evaluate-trained.js";
+export { auditConfig } from "./job/training/audit-config.js";
 
 // The whole job, and its configuration.
-export { trainJob, type TrainJobOptions } from "./job/train-job.js";
+export { trainJob, type TrainJobOptions } from "./job/training/train-job.js";
 export { createRunDirectory, openRunDirectory, type RunDirectory } from "./tracking/run-directory.js";
 export { collectVersions } from "./tracking/versions.js";
 export { loadConfig, type LoadedConfig, type LoadOptions } from "./config/load-config.js";
@@ -31,7 +31,7 @@ export { clipGradientNorm } from "./engine/clip.js";
 export { engineFacts, setThreads } from "./engine/info.js";
 
 // Models and tokenizers. `fetchModel` gives the folder of a model of the hub.
-export { fetchModel, type FetchedModel, type FetchOptions } from "./job/hub-model.js";
+export { fetchModel, type FetchedModel, type FetchOptions } from "./job/models/hub-model.js";
 export { hubName, type HubName } from "./config/model-name.js";
 export { hubSettings, type HubSettings } from "./config/hub-settings.js";
 export { Bert, bertConfig, type BertConfig } from "./nn/bert.js";

@@ -5,8 +5,8 @@
 import type { CommandModule } from "yargs";
 import type { AskedQuestion } from "../corpus/asked-questions.js";
 import { UserError } from "../errors.js";
-import type { TrainedRun } from "../job/find-run.js";
-import type { AskOptions, Pair, PairAnswer } from "../job/open-pair.js";
+import type { TrainedRun } from "../job/run/find-run.js";
+import type { AskOptions, Pair, PairAnswer } from "../job/models/open-pair.js";
 import { converse } from "./conversation.js";
 import { decodingOverrides, inOptions, withDecoding, type DecodingArguments } from "./decoding-words.js";
 import { hitJson, hitLines, plain } from "./hit-text.js";
@@ -77,8 +77,8 @@ export const command: CommandModule<object, AskArguments> = {
     await beginLoading(given.run);
     const { startEncoding } = await import("../text/encoding-thread.js");
     startEncoding();
-    const { findTrainedRun } = await import("../job/find-run.js");
-    const { openPair } = await import("../job/open-pair.js");
+    const { findTrainedRun } = await import("../job/run/find-run.js");
+    const { openPair } = await import("../job/models/open-pair.js");
     const pair = openPair(runOf(given, findTrainedRun));
     try {
       if (given.retrieval && asked.length > 0) warnOfLimits(pair, asked, k ?? pair.folders.prompt.passages);

@@ -32,7 +32,7 @@ export const command: CommandModule<object, AuditArguments> = {
     const { config } = configOf(given);
     const display = jobDisplay({ quiet: given.quiet });
     try {
-      const { auditConfig } = await import("../job/audit-config.js");
+      const { auditConfig } = await import("../job/training/audit-config.js");
       const { auditTable } = await import("../training/gradient-audit.js");
       const { cutTable } = await import("../training/cut-audit.js");
       const audit = await auditConfig(config, display.report);

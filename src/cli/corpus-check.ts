@@ -4,7 +4,7 @@
  */
 import type { CommandModule } from "yargs";
 import type { Leak, LeakExample, LeakKind } from "../corpus/leaks.js";
-import type { LeakReport } from "../job/check-leaks.js";
+import type { LeakReport } from "../job/data/check-leaks.js";
 import { UserError } from "../errors.js";
 import { plain } from "./hit-text.js";
 import { jobDisplay } from "./job-display.js";
@@ -51,7 +51,7 @@ export const check: CommandModule<object, CheckArguments> = {
       throw new UserError({ where: "--examples", what: "is no number of examples", expected: "0 or more", got: String(examples) });
     const { config } = configOf(given, { needed: ["data.questions"] });
     const near = wanted ?? config.data.questions.near_duplicate;
-    const { checkLeaks } = await import("../job/check-leaks.js");
+    const { checkLeaks } = await import("../job/data/check-leaks.js");
     const store = given.store === undefined ? undefined : await openNamedStore(given.store);
     const display = jobDisplay({ quiet: json });
     const report = await checkLeaks(config.data, store, { near, examples }, display.report);

@@ -127,7 +127,7 @@ async function build(given: OverrideArguments, output: string, quiet: boolean): 
   const { config } = configOf(given, { needed: ["data.corpus", "retriever"] });
   const display = jobDisplay({ quiet });
   try {
-    const { buildStore } = await import("../job/build-store.js");
+    const { buildStore } = await import("../job/data/build-store.js");
     return await buildStore(config, path.normalize(output), display.report);
   } finally {
     display.finish();

@@ -7,7 +7,7 @@ import type { TrackingConfig } from "../config/schema.js";
 import { trackingServer, type TrackingServer } from "../config/tracking-environment.js";
 import { driveTraining, type CaughtSignals, type DriveOptions } from "../job/driver.js";
 import type { Report } from "../job/reporter.js";
-import { trackTraining } from "../job/track-training.js";
+import { trackTraining } from "../job/tracking/track-training.js";
 import type { RunDirectory } from "../tracking/run-directory.js";
 
 /** A run directory and its server. */

@@ -46,13 +46,13 @@ export const command: CommandModule<object, EvalArguments> = {
       ),
   handler: async (given) => {
     requireOneProcess(process.env);
-    const { findTrainedRun } = await import("../job/find-run.js");
-    const { refuseSettledKeys } = await import("../job/settled-keys.js");
+    const { findTrainedRun } = await import("../job/run/find-run.js");
+    const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
     const run = findTrainedRun(given.run, given.overrides);
     refuseSettledKeys(run.sources, OPEN_KEYS);
     const display = jobDisplay({ quiet: given.quiet });
     try {
-      const { evaluateTrained } = await import("../job/evaluate-trained.js");
+      const { evaluateTrained } = await import("../job/report/evaluate-trained.js");
       const output = given.output === undefined ? {} : { output: path.normalize(given.output) };
       const { made, text, folder } = await evaluateTrained(run, { ...output, report: display.report });
       display.finish();

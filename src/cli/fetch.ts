@@ -6,7 +6,7 @@ import type { CommandModule } from "yargs";
 import { hubSettings } from "../config/hub-settings.js";
 import { hubName, hubNameText } from "../config/model-name.js";
 import { UserError } from "../errors.js";
-import type { FetchedModel } from "../job/hub-model.js";
+import type { FetchedModel } from "../job/models/hub-model.js";
 import { jobDisplay } from "./job-display.js";
 
 interface FetchArguments {
@@ -36,7 +36,7 @@ export const command: CommandModule<object, FetchArguments> = {
   handler: async ({ models, json, quiet }) => {
     const wanted = models.map(named);
     const hub = hubSettings();
-    const { fetchModel } = await import("../job/hub-model.js");
+    const { fetchModel } = await import("../job/models/hub-model.js");
     const display = jobDisplay({ quiet });
     try {
       const found: FetchedModel[] = [];

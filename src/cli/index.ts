@@ -7,8 +7,8 @@ import type { CommandModule } from "yargs";
 import { modelPlace } from "../config/model-name.js";
 import { requireOneProcess } from "../config/launch-environment.js";
 import { UserError } from "../errors.js";
-import type { MadeIndex } from "../job/make-index.js";
-import type { SearchFolders } from "../job/open-search.js";
+import type { MadeIndex } from "../job/index/make-index.js";
+import type { SearchFolders } from "../job/index/open-search.js";
 import type { Report } from "../job/reporter.js";
 import { jobDisplay } from "./job-display.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
@@ -55,7 +55,7 @@ export const command: CommandModule<object, IndexArguments> = {
   handler: async (given) => {
     requireOneProcess(process.env);
     const display = jobDisplay({ quiet: given.quiet });
-    const { makeIndex } = await import("../job/make-index.js");
+    const { makeIndex } = await import("../job/index/make-index.js");
     try {
       const { folders, faiss } = await chosen(given, display.report);
       const made = await makeIndex({ ...folders, faiss, rebuild: given.rebuild, report: display.report });
@@ -79,9 +79,9 @@ async function chosen(given: IndexArguments, report: Report): Promise<{ folders:
   const { runDevice } = await import("../job/hardware.js");
   const { setThreads } = await import("../engine/info.js");
   if (name !== undefined) {
-    const { findTrainedRun } = await import("../job/find-run.js");
-    const { searchFolders } = await import("../job/open-pair.js");
-    const { refuseSettledKeys } = await import("../job/settled-keys.js");
+    const { findTrainedRun } = await import("../job/run/find-run.js");
+    const { searchFolders } = await import("../job/models/open-pair.js");
+    const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
     const run = findTrainedRun(name, given.overrides);
     refuseSettledKeys(run.sources, ["index", "device", "threads"]);
     if (run.config.threads !== null) setThreads(run.config.threads);
@@ -96,7 +96,7 @@ async function chosen(given: IndexArguments, report: Report): Promise<{ folders:
     });
   const { config } = configOf(given, { needed: ["index", "device", "threads"] });
   if (config.threads !== null) setThreads(config.threads);
-  const { faissSettings } = await import("../job/index-settings.js");
+  const { faissSettings } = await import("../job/index/index-settings.js");
   const { metric, faiss } = config.index;
   const words = given.overrides.map((word) => ` ${quoted(word)}`).join("");
   return {
@@ -116,7 +116,7 @@ async function chosen(given: IndexArguments, report: Report): Promise<{ folders:
 /** The folder as it was typed, or that of the hub's model. */
 async function retrieverFolder(text: string, report: Report): Promise<string> {
   const place = modelPlace(text);
-  const { pretrainedFolder } = await import("../job/pretrained.js");
+  const { pretrainedFolder } = await import("../job/models/pretrained.js");
   const found = await pretrainedFolder("retriever", place, { report, setting: "--retriever" });
   if (path.isAbsolute(place)) return text;
   report({ type: "note", text: `retriever: ${found.text}` });

@@ -7,8 +7,8 @@ import path from "node:path";
 import type { Argv, CommandModule } from "yargs";
 import { packageRoot } from "../config/search-path.js";
 import { UserError } from "../errors.js";
-import type { DataFindings } from "../job/look-at-data.js";
-import { STARTER_MODELS, type StarterModel } from "../job/starter-config.js";
+import type { DataFindings } from "../job/data/look-at-data.js";
+import { STARTER_MODELS, type StarterModel } from "../job/data/starter-config.js";
 
 interface InitArguments {
   folder: string;
@@ -70,8 +70,8 @@ export const command: CommandModule<object, InitArguments> = {
         what: "is there already, and nothing is overwritten",
         remedy: "choose another folder, edit the file, or remove it",
       });
-    const { lookAtData } = await import("../job/look-at-data.js");
-    const { starterConfig } = await import("../job/starter-config.js");
+    const { lookAtData } = await import("../job/data/look-at-data.js");
+    const { starterConfig } = await import("../job/data/starter-config.js");
     const { writeFileAtomic } = await import("../storage/atomic-write.js");
     const { aboutFile } = await import("../storage/file-fault.js");
     const { makeFolder } = await import("../storage/make-folder.js");
@@ -92,7 +92,7 @@ export const command: CommandModule<object, InitArguments> = {
 };
 
 async function described(file: string, findings: DataFindings, next: string): Promise<string> {
-  const { articles, questions } = await import("../job/starter-config.js");
+  const { articles, questions } = await import("../job/data/starter-config.js");
   const { placeOf } = await import("../corpus/question-set.js");
   const { corpus, train, valid, test, gold } = findings;
   const sets = [train, valid, test].flatMap((set) => (set === undefined ? [] : [set]));

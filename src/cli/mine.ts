@@ -9,7 +9,7 @@ import type { Question } from "../corpus/question.js";
 import { UserError } from "../errors.js";
 import type { MineReport } from "../job/mining/mine-questions.js";
 import type { MinedFormat } from "../job/mining/mined-file.js";
-import type { OpenSearch, SearchFolders } from "../job/open-search.js";
+import type { OpenSearch, SearchFolders } from "../job/index/open-search.js";
 import type { Report } from "../job/reporter.js";
 import { jobDisplay } from "./job-display.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
@@ -126,9 +126,9 @@ async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; 
   const { runDevice } = await import("../job/hardware.js");
   const overrides = [...given.overrides, `train.contrastive.hard_negatives=${given.negatives}`];
   if (given.run !== undefined) {
-    const { findTrainedRun } = await import("../job/find-run.js");
-    const { searchFolders } = await import("../job/open-pair.js");
-    const { refuseSettledKeys } = await import("../job/settled-keys.js");
+    const { findTrainedRun } = await import("../job/run/find-run.js");
+    const { searchFolders } = await import("../job/models/open-pair.js");
+    const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
     const run = findTrainedRun(given.run, overrides);
     refuseSettledKeys(run.sources, OPEN);
     const search = searchFolders(run, runDevice(run.config.device));
@@ -162,7 +162,7 @@ async function opened(
     const { openNamedStore } = await import("./named-store.js");
     return { search: undefined, store: await openNamedStore(corpus) };
   }
-  const { openSearch } = await import("../job/open-search.js");
+  const { openSearch } = await import("../job/index/open-search.js");
   const search = openSearch(folders);
   return { search, store: search.store };
 }
@@ -175,7 +175,7 @@ async function asked(
   own: boolean,
   report: Report,
 ): Promise<{ questions: readonly Question[]; heldOut: Set<string> }> {
-  const { aligned, heldOutDocuments, namedGold, prepareQuestions, readReported } = await import("../job/data.js");
+  const { aligned, heldOutDocuments, namedGold, prepareQuestions, readReported } = await import("../job/data/data.js");
   const gold = own ? await namedGold(config.data) : new Map<string, never>();
   const read = (from: string): Question[] => aligned(readReported(from, report), gold, store, from, report);
   const others = heldOutDocuments({ valid: holdOut.flatMap(read), test: [] }, store);

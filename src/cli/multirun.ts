@@ -13,7 +13,7 @@ import { requireFiles } from "../config/missing-files.js";
 import { UserError } from "../errors.js";
 import type { CaughtSignals } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
-import { hasConfig } from "../job/find-run.js";
+import { hasConfig } from "../job/run/find-run.js";
 import {
   compareSweep,
   createSweep,
@@ -25,8 +25,8 @@ import {
   runSweep,
   type PlannedRun,
   type Sweep,
-} from "../job/multirun.js";
-import { lockRun } from "../job/run-lock.js";
+} from "../job/run/multirun.js";
+import { lockRun } from "../job/run/run-lock.js";
 import { sweepTable } from "../report/sweep-table.js";
 import { isHalfMadeSweep, isSweepFolder } from "../tracking/run-folder.js";
 import { collectVersions } from "../tracking/versions.js";

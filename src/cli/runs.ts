@@ -141,7 +141,7 @@ const sync: CommandModule<object, SyncArguments> = {
       ),
   handler: async ({ runs: names, json, ...wanted }) => {
     const runs = await Promise.all(names.map(namedRun));
-    const { syncTrained } = await import("../job/sync-trained.js");
+    const { syncTrained } = await import("../job/tracking/sync-trained.js");
     const say = (type: string, text: string): void => void process.stderr.write(type === "warning" ? `warning: ${text}\n` : `${text}\n`);
     const outcomes = [];
     for (const run of runs) {

@@ -13,7 +13,7 @@ import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
 import { catchSignals } from "../job/driver.js";
 import { EXIT } from "../job/exit-codes.js";
-import { hasConfig } from "../job/find-run.js";
+import { hasConfig } from "../job/run/find-run.js";
 import type { JobMessage } from "../job/reporter.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
 import { collectVersions } from "../tracking/versions.js";

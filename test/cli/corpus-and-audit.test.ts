@@ -9,7 +9,7 @@ import { command as audit } from "../../src/cli/audit.js";
 import { command as corpus } from "../../src/cli/corpus.js";
 import { PassageStore } from "../../src/corpus/passage-store.js";
 import type { CorpusReport } from "../../src/corpus/build-corpus.js";
-import type { ConfigAudit } from "../../src/job/audit-config.js";
+import type { ConfigAudit } from "../../src/job/training/audit-config.js";
 import { faultOf } from "../job/fault-of.js";
 import { ARTICLES, jsonLines, makeFiles, tinyWords, trainTiny } from "../job/trained-run.js";
 import { captured } from "./captured.js";

@@ -7,7 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { command as corpus } from "../../src/cli/corpus.js";
-import type { LeakReport } from "../../src/job/check-leaks.js";
+import type { LeakReport } from "../../src/job/data/check-leaks.js";
 import { writtenStore } from "../corpus/written-store.js";
 import { faultOf } from "../job/fault-of.js";
 import { jsonLines } from "../job/trained-run.js";

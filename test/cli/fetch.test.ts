@@ -11,7 +11,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createServer } from "node:tls";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { FetchedModel } from "../../src/job/hub-model.js";
+import type { FetchedModel } from "../../src/job/models/hub-model.js";
 import { compiledTraining } from "../job/compiled-training.js";
 import { hubEnvironment } from "../job/hub-environment.js";
 import { BERT, bertFiles, FIRST, GPT2, SECOND, tinyHub } from "../job/hub-world.js";

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
-import { createSweep, halfMadeSweeps, openSweep, runsOf, type Sweep } from "../../src/job/multirun.js";
+import { createSweep, halfMadeSweeps, openSweep, runsOf, type Sweep } from "../../src/job/run/multirun.js";
 import type { SweepComparison } from "../../src/report/sweep-table.js";
 import { ROOT } from "../job/killed-run.js";
 

@@ -10,7 +10,7 @@ import { stringify } from "yaml";
 import { loadConfig } from "../../src/config/load-config.js";
 import { UserError } from "../../src/errors.js";
 import { checkPromptFormat } from "../../src/generation/prompt.js";
-import { generatorFormat } from "../../src/job/models.js";
+import { generatorFormat } from "../../src/job/models/models.js";
 import { configFolder } from "./config-folder.js";
 import { userErrorOf } from "./user-error.js";
 

@@ -18,8 +18,8 @@ import {
   searchTraining,
   type ArtefactParts,
   type TrainingSearch,
-} from "../../src/job/artefacts.js";
-import { retainSnapshots } from "../../src/job/index-upkeep.js";
+} from "../../src/job/index/artefacts.js";
+import { retainSnapshots } from "../../src/job/index/index-upkeep.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import type { PendingRefresh } from "../../src/training/refresh-policy.js";
 import { hashFile } from "../../src/storage/content-hash.js";

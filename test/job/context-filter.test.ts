@@ -6,7 +6,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { setThreads } from "../../src/engine/info.js";
 import { SentenceFilter } from "../../src/generation/sentence-filter.js";
-import { shownHits } from "../../src/job/context-filter.js";
+import { shownHits } from "../../src/job/models/context-filter.js";
 import { Encoder } from "../../src/retrieval/encoder.js";
 import type { Hit } from "../../src/retrieval/retriever.js";
 import { Tokenizer } from "../../src/text/tokenizer.js";

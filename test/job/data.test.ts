@@ -5,7 +5,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { corpusSource, prepareQuestions, questionTexts, readReported } from "../../src/job/data.js";
+import { corpusSource, prepareQuestions, questionTexts, readReported } from "../../src/job/data/data.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import { UserError } from "../../src/errors.js";
 import { writtenStore } from "../corpus/written-store.js";

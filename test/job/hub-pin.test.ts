@@ -7,10 +7,10 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statS
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { evaluateTrained } from "../../src/job/evaluate-trained.js";
-import { findTrainedRun } from "../../src/job/find-run.js";
-import { openPair } from "../../src/job/open-pair.js";
-import { pretrainedFolder } from "../../src/job/pretrained.js";
+import { evaluateTrained } from "../../src/job/report/evaluate-trained.js";
+import { findTrainedRun } from "../../src/job/run/find-run.js";
+import { openPair } from "../../src/job/models/open-pair.js";
+import { pretrainedFolder } from "../../src/job/models/pretrained.js";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { sha256, type HubServer } from "../storage/hub-server.js";
 import { compiledTraining, workerOf } from "./compiled-training.js";

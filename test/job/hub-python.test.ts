@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { toFloat32Array } from "../../src/engine/tensor.js";
-import type { ModelRole } from "../../src/job/hub-files.js";
+import type { ModelRole } from "../../src/job/models/hub-files.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import { loadCausalModel } from "../../src/nn/registry.js";
 import { Encoder } from "../../src/retrieval/encoder.js";

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { HubSettings } from "../../src/config/hub-settings.js";
-import { fetchModel, type FetchedModel } from "../../src/job/hub-model.js";
-import type { ModelRole } from "../../src/job/hub-files.js";
+import { fetchModel, type FetchedModel } from "../../src/job/models/hub-model.js";
+import type { ModelRole } from "../../src/job/models/hub-files.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import { hubName } from "../../src/config/model-name.js";
 import { goldens } from "../nn/goldens.js";

@@ -8,9 +8,9 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { readGoldPassages } from "../../src/corpus/gold-alignment.js";
-import { noteInputs, requireSameInputs } from "../../src/job/run-inputs.js";
-import { lookAtData, type DataFindings } from "../../src/job/look-at-data.js";
-import { starterConfig } from "../../src/job/starter-config.js";
+import { noteInputs, requireSameInputs } from "../../src/job/run/run-inputs.js";
+import { lookAtData, type DataFindings } from "../../src/job/data/look-at-data.js";
+import { starterConfig } from "../../src/job/data/starter-config.js";
 import { faultOf } from "./fault-of.js";
 import { jsonLines } from "./trained-run.js";
 

@@ -10,7 +10,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import type { SweepComparison } from "../../src/report/sweep-table.js";
-import { openSweep, runsOf } from "../../src/job/multirun.js";
+import { openSweep, runsOf } from "../../src/job/run/multirun.js";
 import { userErrorOf } from "../config/user-error.js";
 import { HostileServer } from "../tracking/hostile-server.js";
 import { workerOf } from "./compiled-training.js";

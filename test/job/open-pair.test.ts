@@ -6,10 +6,10 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, trunc
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { liveTensors } from "../../src/engine/scope.js";
-import { findTrainedRun } from "../../src/job/find-run.js";
-import { makeIndex } from "../../src/job/make-index.js";
-import { openPair, searchFolders } from "../../src/job/open-pair.js";
-import { openEncodedStore } from "../../src/job/open-search.js";
+import { findTrainedRun } from "../../src/job/run/find-run.js";
+import { makeIndex } from "../../src/job/index/make-index.js";
+import { openPair, searchFolders } from "../../src/job/models/open-pair.js";
+import { openEncodedStore } from "../../src/job/index/open-search.js";
 import { PartialVectors } from "../../src/retrieval/partial-vectors.js";
 import { indexName } from "../../src/retrieval/provenance.js";
 import { faultOf } from "./fault-of.js";

@@ -8,7 +8,7 @@ import { expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { inventedNamesIn, PREFIXES, SUFFIXES } from "../../src/corpus/invented-names.js";
 import { readQuestions } from "../../src/corpus/questions.js";
-import { corpusTexts, questionTexts } from "../../src/job/data.js";
+import { corpusTexts, questionTexts } from "../../src/job/data/data.js";
 import { trainByteBpe, trainWordPiece } from "../../src/text/train-tokenizer.js";
 import { Tokenizer } from "../../src/text/tokenizer.js";
 import { temporaryFolder } from "../storage/bad-input.js";

@@ -6,7 +6,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "
 import path from "node:path";
 import { expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
-import { noteInputs, requireSameInputs } from "../../src/job/run-inputs.js";
+import { noteInputs, requireSameInputs } from "../../src/job/run/run-inputs.js";
 import { faultOf, namesIn, temporaryFolder } from "../storage/bad-input.js";
 
 const folder = temporaryFolder();

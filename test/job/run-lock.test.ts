@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect, it } from "vitest";
-import { lockRun } from "../../src/job/run-lock.js";
+import { lockRun } from "../../src/job/run/run-lock.js";
 import { temporaryFolder } from "../storage/bad-input.js";
 
 const never = (text: string): void => {

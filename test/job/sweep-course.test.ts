@@ -9,7 +9,16 @@ import { afterAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { UserError } from "../../src/errors.js";
 import { EXIT } from "../../src/job/exit-codes.js";
-import { compareSweep, createSweep, isDone, openSweep, runSweep, runsOf, type Sweep, type SweepCourse } from "../../src/job/multirun.js";
+import {
+  compareSweep,
+  createSweep,
+  isDone,
+  openSweep,
+  runSweep,
+  runsOf,
+  type Sweep,
+  type SweepCourse,
+} from "../../src/job/run/multirun.js";
 import { reportRows } from "../../src/tracking/run-summary.js";
 import type { RunDirectory } from "../../src/tracking/run-directory.js";
 import { userErrorOf } from "../config/user-error.js";

@@ -12,7 +12,7 @@ import {
   type MinedQuestion,
   type MiningRules,
 } from "../../training/hard-negatives.js";
-import type { RetrievedRows } from "../artefacts.js";
+import type { RetrievedRows } from "../index/artefacts.js";
 
 export type MiningConfig = TandemConfig["train"]["contrastive"]["mining"];
 

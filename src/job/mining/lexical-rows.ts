@@ -8,7 +8,7 @@ import type { PassageStore } from "../../corpus/passage-store.js";
 import { UserError } from "../../errors.js";
 import { Bm25 } from "../../retrieval/bm25.js";
 import { hashJson } from "../../storage/content-hash.js";
-import { writeRetrieved, type FoundRows } from "../artefacts.js";
+import { writeRetrieved, type FoundRows } from "../index/artefacts.js";
 
 export interface LexicalParts {
   readonly questions: readonly string[];

@@ -7,7 +7,7 @@ import type { PassageStore } from "../../corpus/passage-store.js";
 import type { Encoder } from "../../retrieval/encoder.js";
 import type { Metric } from "../../retrieval/index-contract.js";
 import { encoderScorer, type Pair } from "../../retrieval/pair-scores.js";
-import type { FoundRows, TrainingSearch } from "../artefacts.js";
+import type { FoundRows, TrainingSearch } from "../index/artefacts.js";
 
 export interface PositiveParts {
   readonly encoder: Pick<Encoder, "embedQueries" | "embedPassages">;

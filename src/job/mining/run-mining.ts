@@ -8,7 +8,7 @@ import type { PassageStore } from "../../corpus/passage-store.js";
 import { hashJson } from "../../storage/content-hash.js";
 import type { MinedNegatives, MinedQuestion } from "../../training/hard-negatives.js";
 import type { MiningArtefacts } from "../../training/run-state.js";
-import { openRetrieved, writeRetrieved, type RetrievedRows } from "../artefacts.js";
+import { openRetrieved, writeRetrieved, type RetrievedRows } from "../index/artefacts.js";
 import type { Report } from "../reporter.js";
 import { chooseBySearch, chooseByTeacher, miningDepth, rowsToJudge, type ChoiceParts, type MiningConfig } from "./choose-negatives.js";
 import { lexicalArtefact } from "./lexical-rows.js";

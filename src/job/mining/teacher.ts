@@ -11,7 +11,7 @@ import { Encoder } from "../../retrieval/encoder.js";
 import { encoderScorer, type Pair, type PairScorer } from "../../retrieval/pair-scores.js";
 import { hashFile, hashJson } from "../../storage/content-hash.js";
 import { aboutFile } from "../../storage/file-fault.js";
-import { writeRetrieved, type FoundRows } from "../artefacts.js";
+import { writeRetrieved, type FoundRows } from "../index/artefacts.js";
 import type { Report } from "../reporter.js";
 import { numbered } from "./positive-scores.js";
 

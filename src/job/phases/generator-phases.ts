@@ -17,8 +17,8 @@ import type { Phase } from "../../training/phase.js";
 import type { PenaltyOptions } from "../../training/penalties/penalty-options.js";
 import { generatorPhase } from "../../training/phases/generator.js";
 import { twoEncoders } from "../../retrieval/two-encoders.js";
-import type { RetrievedRows } from "../artefacts.js";
-import { sentenceFilterOf } from "../context-filter.js";
+import type { RetrievedRows } from "../index/artefacts.js";
+import { sentenceFilterOf } from "../models/context-filter.js";
 import { answeredQuestion, CLOSED_BOOK, type PhaseParts } from "./phase-parts.js";
 import { PromptLengths } from "./prompt-lengths.js";
 

@@ -12,7 +12,7 @@ import { teachesReader } from "../../training/phases/reader-distillation.js";
 import type { CurrentArtefacts, Progress, RunState } from "../../training/run-state.js";
 import type { SchedulePosition } from "../../training/schedule.js";
 import type { TrainedPhase } from "../../training/trainer.js";
-import { openRetrieved, type RetrievedRows } from "../artefacts.js";
+import { openRetrieved, type RetrievedRows } from "../index/artefacts.js";
 import { GeneratorPhases } from "./generator-phases.js";
 import { CLOSED_BOOK, type PhaseParts } from "./phase-parts.js";
 import { RetrieverPhases } from "./retriever-phases.js";

@@ -5,7 +5,7 @@ import type { Question } from "../../corpus/questions.js";
 import type { Generator } from "../../generation/generator.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
 import type { Encoder } from "../../retrieval/encoder.js";
-import type { Renaming } from "../rename.js";
+import type { Renaming } from "../data/rename.js";
 import type { Report } from "../reporter.js";
 
 /** The phase that the report needs beside those of the schedule. */

@@ -8,7 +8,7 @@ import type { Phase } from "../../training/phase.js";
 import { contrastivePhase } from "../../training/phases/contrastive.js";
 import { readerPhase, type ReaderBatch } from "../../training/phases/reader-distillation.js";
 import type { MiningArtefacts } from "../../training/run-state.js";
-import type { RetrievedRows } from "../artefacts.js";
+import type { RetrievedRows } from "../index/artefacts.js";
 import { runMining, type RunNegatives } from "../mining/run-mining.js";
 import { answeredQuestion, type PhaseParts } from "./phase-parts.js";
 

@@ -8,7 +8,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load-config.js";
 import { Encoder } from "../../../src/retrieval/encoder.js";
-import { openRetrieved, writeRetrieved, type RetrievedRows } from "../../../src/job/artefacts.js";
+import { openRetrieved, writeRetrieved, type RetrievedRows } from "../../../src/job/index/artefacts.js";
 import { lowestPositives } from "../../../src/job/mining/positive-scores.js";
 import { runMining, type RunMiningParts } from "../../../src/job/mining/run-mining.js";
 import type { JobMessage } from "../../../src/job/reporter.js";

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load-config.js";
-import type { RetrievedRows } from "../../../src/job/artefacts.js";
+import type { RetrievedRows } from "../../../src/job/index/artefacts.js";
 import { chooseBySearch, chooseByTeacher, miningDepth, rowsToJudge, type MiningConfig } from "../../../src/job/mining/choose-negatives.js";
 import type { MinedNegatives } from "../../../src/training/hard-negatives.js";
 import { uniform } from "../../../src/training/counter-random.js";

@@ -1,0 +1,309 @@
+/**
+ * Keeps a run's index true: the schedule's refreshes, those that drift or age asks for, and those that a second process makes while training goes on. Measuring is drift.ts's, deciding refresh-policy.ts's. Which index is read at
+ * which step depends on the steps alone: artefacts are named by content, so a new index's name stands in the state from the moment that its snapshot is taken, and its place in the schedule too.
+ * The traps: a snapshot stands on the disk before the state refers to it; and a validation that wants the very index that is under way must wait for it, or two processes with different threads would each make it.
+ */
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import { configOfEntry } from "../../config/phase-settings.js";
+import type { TandemConfig } from "../../config/schema.js";
+import { engineFacts } from "../../engine/info.js";
+import { UserError } from "../../errors.js";
+import { restoreFolder } from "../../storage/atomic-write.js";
+import { DRIFT_AGE, isRefreshDue, swapStep, type PendingRefresh, type RefreshPolicy } from "../../training/refresh-policy.js";
+import type { CurrentArtefacts, RunState } from "../../training/run-state.js";
+import { readsIndex, totalSteps, type SchedulePosition } from "../../training/schedule.js";
+import {
+  areBuilt,
+  currentRetriever,
+  indexNameOf,
+  retrievalName,
+  searchTraining,
+  type ArtefactParts,
+  type TrainingSearch,
+} from "./artefacts.js";
+import { DriftMeter } from "./drift.js";
+import { IndexBuilder } from "./index-builder.js";
+import { comparesPositives } from "../mining/choose-negatives.js";
+import { positivesOf } from "../mining/positive-scores.js";
+import { encoderOverrides } from "../models/models.js";
+import type { OpenRun } from "../run/open-run.js";
+import { CLOSED_BOOK } from "../phases/phase-parts.js";
+
+/** Seconds that training waited for an index, in the line of the step after the swap. */
+const WAIT_SECONDS = "refresh/wait_seconds";
+
+/** Folders of the retriever as it was when a refresh began. */
+function snapshotFolder(run: string): string {
+  return path.join(run, "refresh");
+}
+
+export class IndexUpkeep {
+  readonly #run: OpenRun;
+  readonly #heldOut: ReadonlySet<string>;
+  readonly #save: (state: RunState) => void;
+  readonly #meter: DriftMeter;
+  #builder: IndexBuilder | undefined;
+  /** Figures for the next line of the log. */
+  #figures: Record<string, number> = {};
+
+  /**
+   * @param heldOut documents whose passages training never sees
+   * @param save makes the state last, before something that takes long
+   */
+  constructor(run: OpenRun, heldOut: ReadonlySet<string>, save: (state: RunState) => void) {
+    this.#run = run;
+    this.#heldOut = heldOut;
+    this.#save = save;
+    this.#meter = new DriftMeter(run, heldOut);
+  }
+
+  /** Goes on with an index that was under way when the run was left. @throws UserError when its snapshot is gone */
+  resume({ progress }: RunState): void {
+    const { pending } = progress.upkeep;
+    if (pending !== undefined && !areBuilt(this.#run.artefacts, pending.artefacts)) this.#startBuilder(pending);
+  }
+
+  /** A refresh of the schedule, which takes one place in the count of steps. It replaces one that is under way. */
+  async refresh(state: RunState): Promise<void> {
+    await this.#begin(state, state.progress.step + 1);
+  }
+
+  /** What a step's line has beside the step's own figures. Says in the state whether the index is due. */
+  async stepped(step: number, position: SchedulePosition, state: RunState): Promise<Record<string, number>> {
+    const { upkeep, artefacts } = state.progress;
+    const figures = this.#figures;
+    this.#figures = {};
+    if (position.phase === CLOSED_BOOK || artefacts.retrieval === undefined) return figures;
+    const { drift, refresh } = this.#run.config.train;
+    const isMeasured = drift.every !== null && step % drift.every === 0 && concernsIndex(position, this.#run.config);
+    const measured: Record<string, number> = isMeasured
+      ? { ...(await this.#meter.measure(state)), [DRIFT_AGE]: step - upkeep.refreshedAt }
+      : {};
+    const finite = Object.entries(measured).filter(([, value]) => Number.isFinite(value));
+    upkeep.measured = { ...upkeep.measured, ...Object.fromEntries(finite) };
+    upkeep.isDue = readsArtefacts(position, this.#run.config) && isRefreshDue(policyOf(refresh), upkeep, step, measured);
+    return { ...figures, ...measured };
+  }
+
+  /** Between two steps: the swap, where it is time for it, and what drift asks for. */
+  async between(position: SchedulePosition | undefined, state: RunState): Promise<"same" | "changed"> {
+    const { progress } = state;
+    this.#requireSound(state);
+    const { pending } = progress.upkeep;
+    if (pending !== undefined && (position === undefined || progress.step >= pending.swapAt)) {
+      await this.#swap(pending, state);
+      return "changed";
+    }
+    if (!progress.upkeep.isDue) return "same";
+    // A phase that doesn't read the index has no use for a new one, and a refresh of the schedule makes its own.
+    if (position === undefined || !readsArtefacts(position, this.#run.config)) {
+      progress.upkeep.isDue = false;
+      return "same";
+    }
+    this.#run.report({ type: "note", text: `refresh at step ${progress.step}: ${reason(progress.upkeep.measured)}` });
+    return this.#begin(state, progress.step);
+  }
+
+  /**
+   * Waits for the index under way where a validation is about to make the same one. `skip`: there is nothing to validate after a refresh that has only begun; the pair is the one before it.
+   */
+  async beforeValidation(position: SchedulePosition, { progress }: RunState): Promise<"validate" | "skip"> {
+    const { pending } = progress.upkeep;
+    if (pending === undefined) return "validate";
+    if (position.phase === "refresh") return "skip";
+    if (indexNameOf(this.#run.artefacts, this.#run.encoder) === pending.artefacts.index) await this.#builder?.finished();
+    return "validate";
+  }
+
+  /** The latest figures of drift, by their names in the log. */
+  figures({ progress }: RunState): Readonly<Record<string, number>> {
+    return progress.upkeep.measured;
+  }
+
+  /** Ends the second process; the run goes on with its snapshot another time. */
+  close(): void {
+    void this.#builder?.stop();
+    this.#builder = undefined;
+  }
+
+  /** Gives up an index that another one replaces before it was read, and what was half written of it. */
+  async #abandon({ artefacts: { index, retrieval } }: PendingRefresh): Promise<void> {
+    await this.#builder?.stop();
+    this.#builder = undefined;
+    const { indexFolder, retrievalFolder } = this.#run.artefacts;
+    restoreFolder(path.join(indexFolder, index));
+    restoreFolder(path.join(retrievalFolder, retrieval));
+  }
+
+  async #begin(state: RunState, step: number): Promise<"same" | "changed"> {
+    const { progress } = state;
+    const { artefacts, config } = this.#run;
+    if (progress.upkeep.pending !== undefined) await this.#abandon(progress.upkeep.pending);
+    const swapAt = swapStep(swapAfterOf(config), progress.artefacts.index !== undefined, step, this.#end());
+    if (swapAt !== undefined) {
+      const pending = this.#snapshot(step, swapAt);
+      if (!areBuilt(artefacts, pending.artefacts)) this.#startBuilder(pending);
+      Object.assign(progress.upkeep, { isDue: false, pending });
+      return "same";
+    }
+    // A run that is killed in the build knows from here on that one is due.
+    if (progress.upkeep.isDue) this.#save(state);
+    const { retriever, indexName } = await currentRetriever(artefacts, this.#run.encoder, "refresh");
+    try {
+      progress.artefacts = renewed(progress.artefacts, await searchTraining(artefacts, retriever, indexName, this.#wanted()));
+    } finally {
+      retriever.index.dispose();
+    }
+    Object.assign(progress.upkeep, { isDue: false, pending: undefined, refreshedAt: step });
+    return "changed";
+  }
+
+  #snapshot(step: number, swapAt: number): PendingRefresh {
+    const { artefacts, encoder, places } = this.#run;
+    const index = indexNameOf(artefacts, encoder);
+    const folder = path.join(snapshotFolder(places.path), index);
+    if (!existsSync(folder)) encoder.save(folder);
+    const retrieval = retrievalName(artefacts.index, index, this.#wanted());
+    return { startedAt: step, swapAt, snapshot: index, artefacts: { index, retrieval } };
+  }
+
+  async #swap(pending: PendingRefresh, state: RunState): Promise<void> {
+    const { progress } = state;
+    const { artefacts, report } = this.#run;
+    const start = performance.now();
+    const isLate = !areBuilt(artefacts, pending.artefacts);
+    if (isLate) {
+      this.#save(state);
+      if (this.#builder === undefined) this.#startBuilder(pending);
+      report({ type: "stage", name: "refresh", detail: `waiting for the index of step ${pending.startedAt}` });
+      await this.#builder?.finished();
+    }
+    this.close();
+    const seconds = isLate ? (performance.now() - start) / 1000 : 0;
+    this.#figures = { ...this.#figures, [WAIT_SECONDS]: seconds };
+    if (isLate) report({ type: "note", text: `training waited ${seconds.toFixed(1)} s for the index of step ${pending.startedAt}` });
+    const { validated } = progress.artefacts;
+    progress.artefacts = { ...renewed(progress.artefacts, pending.artefacts), ...(validated === undefined ? {} : { validated }) };
+    Object.assign(progress.upkeep, { pending: undefined, refreshedAt: pending.startedAt });
+  }
+
+  /** A build that failed ends the run, with the state saved. @throws what the second process failed of */
+  #requireSound(state: RunState): void {
+    const failure = this.#builder?.failure;
+    const { pending } = state.progress.upkeep;
+    if (failure === undefined || (pending !== undefined && areBuilt(this.#run.artefacts, pending.artefacts))) return;
+    this.#save(state);
+    throw failure;
+  }
+
+  #startBuilder(pending: PendingRefresh): void {
+    const { artefacts, config, places, report } = this.#run;
+    const encoder = path.join(snapshotFolder(places.path), pending.snapshot);
+    if (!existsSync(encoder))
+      throw new UserError({
+        where: encoder,
+        what: `is gone: the retriever as it was at step ${pending.startedAt}, which an index was being made of`,
+        remedy: "remove the newest checkpoint; the run then goes on from the one before",
+      });
+    const { questions, heldOut, k } = this.#wanted();
+    this.#builder = IndexBuilder.start(
+      {
+        encoder,
+        overrides: encoderOverrides(config.retriever),
+        corpus: artefacts.store.folder,
+        template: artefacts.template,
+        indexFolder: artefacts.indexFolder,
+        retrievalFolder: artefacts.retrievalFolder,
+        index: artefacts.index,
+        device: artefacts.device,
+        threads: config.train.refresh.threads ?? engineFacts().threads,
+        search: {
+          questions: questions.map(({ id, question }) => ({ id, question })),
+          heldOut: [...heldOut],
+          k,
+          ...(this.#comparesPositives() ? { goldRows: this.#run.phases.goldRows } : {}),
+        },
+        expected: pending.artefacts,
+      },
+      // Its progress would stand between the steps'.
+      (message) => (message.type === "progress" ? undefined : report(message)),
+    );
+  }
+
+  #wanted(): TrainingSearch {
+    const { sets, depth, phases, store, artefacts, config, encoder } = this.#run;
+    const about = { questions: sets.train, goldRows: phases.goldRows, metric: config.index.metric, store, template: artefacts.template };
+    const positives = this.#comparesPositives() ? positivesOf(encoder, about) : undefined;
+    return { questions: sets.train, heldOut: this.#heldOut, k: depth, positives };
+  }
+
+  /** Whether some contrastive phase's margins compare with the scores of the positives. */
+  #comparesPositives(): boolean {
+    const { config } = this.#run;
+    return config.train.schedule.some(({ phase }, entry) => {
+      const { hard_negatives: wanted, mining } = configOfEntry(config, entry).train.contrastive;
+      return phase === "contrastive" && wanted > 0 && config.index.metric !== "l2" && comparesPositives(mining);
+    });
+  }
+
+  /** Steps of the schedule that may read an index. */
+  #end(): number {
+    const { schedule, state } = this.#run;
+    return totalSteps(
+      schedule.filter(({ phase }) => phase !== CLOSED_BOOK),
+      state.progress.transitions,
+    );
+  }
+}
+
+/** The artefacts after a refresh: what BM25 found stands, the negatives chosen from the last index don't. */
+function renewed({ mining }: CurrentArtefacts, found: { index: string; retrieval: string }): CurrentArtefacts {
+  return mining?.lexical === undefined ? found : { ...found, mining: { lexical: mining.lexical } };
+}
+
+/** Removes snapshots whose index stands, or that nothing refers to. */
+export function retainSnapshots(
+  run: string,
+  parts: Pick<ArtefactParts, "indexFolder" | "retrievalFolder">,
+  referred: readonly PendingRefresh[],
+): void {
+  const folder = snapshotFolder(run);
+  if (!existsSync(folder)) return;
+  const kept = new Set(referred.filter(({ artefacts }) => !areBuilt(parts, artefacts)).map(({ snapshot }) => snapshot));
+  for (const name of readdirSync(folder))
+    if (/^[0-9a-f]{16}$/.test(name) && !kept.has(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
+}
+
+/** Whether a phase is made of what the index found for the training questions. */
+function readsArtefacts(
+  { phase, contexts }: Pick<SchedulePosition, "phase" | "contexts">,
+  { train }: Pick<TandemConfig, "train">,
+): boolean {
+  const { hard_negatives: negatives, mining, positives } = train.contrastive;
+  if (phase === "contrastive") return positives === "answer" || (negatives > 0 && mining.source !== "bm25");
+  return readsIndex(phase) || contexts === "retrieved";
+}
+
+/** Drift is worth a measurement where the retriever is trained or its index read. */
+function concernsIndex(position: SchedulePosition, config: TandemConfig): boolean {
+  return position.phase === "contrastive" || readsArtefacts(position, config);
+}
+
+function policyOf({
+  on_drift: onDrift,
+  at_least_every: atLeastEvery,
+  at_most_every: atMostEvery,
+}: TandemConfig["train"]["refresh"]): RefreshPolicy {
+  const { cosine_below: cosineBelow, overlap_below: overlapBelow, regret_above: regretAbove } = onDrift;
+  return { onDrift: { cosineBelow, overlapBelow, regretAbove }, atLeastEvery, atMostEvery };
+}
+
+function swapAfterOf({ train }: TandemConfig): number | undefined {
+  return train.refresh.asynchronous ? (train.refresh.swap_after ?? undefined) : undefined;
+}
+
+function reason(measured: Readonly<Record<string, number>>): string {
+  const figures = Object.entries(measured).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
+  return figures.length === 0 ? "the index is as old as it may get" : figures.join(", ");
+}

@@ -1,0 +1,300 @@
+/**
+ * A run opened for work: data, models, optimisers and state, restored from the newest complete checkpoint when there is one. It computes nothing yet. The trap: corpus and
+ * models come from the run directory, but question and entity files are read again from their own paths, so their content is compared with what the run began with (run-inputs.ts).
+ */
+import path from "node:path";
+import { configOfEntry } from "../../config/phase-settings.js";
+import type { TandemConfig } from "../../config/schema.js";
+import { engineFacts, gemmRate, setThreads } from "../../engine/info.js";
+import { UserError } from "../../errors.js";
+import { Generator } from "../../generation/generator.js";
+import type { Gpt2 } from "../../nn/gpt2.js";
+import { loadCausalModel } from "../../nn/registry.js";
+import { Encoder } from "../../retrieval/encoder.js";
+import type { PassageStore } from "../../corpus/passage-store.js";
+import { openRunDirectory, type RunDirectory } from "../../tracking/run-directory.js";
+import type { EpochSize } from "../../training/batches.js";
+import { listCheckpoints, loadCheckpoint } from "../../training/checkpoint.js";
+import { parameterGroups } from "../../training/optimiser.js";
+import type { ProbeOptions } from "../../training/penalty-probe.js";
+import type { Phase } from "../../training/phase.js";
+import type { GeneratorBatch } from "../../training/phases/generator.js";
+import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../../training/run-state.js";
+import { plannedSteps, positionAt, readsIndex, totalSteps, type ScheduledPhase } from "../../training/schedule.js";
+import type { ArtefactParts } from "../index/artefacts.js";
+import {
+  corpusTexts,
+  guardFiles,
+  heldOutDocuments,
+  prepareQuestions,
+  prepareStore,
+  questionTexts,
+  type QuestionSets,
+} from "../data/data.js";
+import { runDevice, runPrecision } from "../hardware.js";
+import { requireIndexSettings } from "../index/index-settings.js";
+import { miningDepth } from "../mining/choose-negatives.js";
+import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "../models/models.js";
+import { PhaseMaker } from "../phases/phase-maker.js";
+import { CLOSED_BOOK } from "../phases/phase-parts.js";
+import { outlineOf, scheduleOf } from "../training/run-schedule.js";
+import { renaming } from "../data/rename.js";
+import type { Report } from "../reporter.js";
+import { noteInputs, requireSameInputs } from "./run-inputs.js";
+
+export interface OpenRun {
+  readonly config: TandemConfig;
+  readonly report: Report;
+  readonly places: RunDirectory;
+  readonly store: PassageStore;
+  readonly sets: QuestionSets;
+  readonly encoder: Encoder;
+  readonly generator: Generator;
+  readonly closedBook: Gpt2 | undefined;
+  readonly artefacts: ArtefactParts;
+  readonly phases: PhaseMaker;
+  readonly schedule: readonly ScheduledPhase[];
+  readonly state: RunState;
+  /** Results kept of each training question: enough for contexts and for mining. */
+  readonly depth: number;
+  /** GFLOP/s of this machine's matrix products in the run's precision, for the logged share. */
+  readonly gemmRate: number;
+  /** One phase of each kind in the schedule, as the audit looks at them. */
+  auditedPhases(): Phase[];
+  /** The fixed batch that the penalties are probed on. */
+  probe(): ProbeOptions;
+}
+
+/** Opens a run directory. @throws UserError for whatever is wrong with data, folders or checkpoints */
+export async function openRun(config: TandemConfig, folder: string, report: Report): Promise<OpenRun> {
+  const places = openRunDirectory(folder);
+  if (config.threads !== null) setThreads(config.threads);
+  const device = runDevice(config.device);
+  const precision = runPrecision(config.precision, device);
+  const { store, sets } = await sameData(config, places, report);
+  const { encoder, passages, generator, closedBook } = openModels(config, folder, device);
+  const state = newRunState(
+    trainables(config, encoder, generator, closedBook),
+    fingerprint({ workers: 1, device, precision: precision ?? "f32" }),
+  );
+  const artefacts: ArtefactParts = {
+    indexFolder: places.index,
+    retrievalFolder: path.join(folder, "retrieval"),
+    store,
+    template: config.data.corpus.title_template,
+    index: config.index,
+    device,
+    report,
+    passages,
+  };
+  const phases = new PhaseMaker({
+    config,
+    store,
+    questions: sets.train,
+    generator,
+    closedBook,
+    encoder,
+    passages,
+    heldOut: heldOutDocuments(sets, store),
+    renaming: renaming(config.data, config.seed, store, sets, artefacts.template),
+    retrievalFolder: artefacts.retrievalFolder,
+    precision,
+    device,
+    report,
+  });
+  const schedule = scheduleOf(config, closedBook !== undefined, (entry) => epochOf(config, phases, entry));
+  restore(state, places, schedule, report);
+  report({ type: "note", text: `${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
+  return {
+    config,
+    report,
+    places,
+    store,
+    sets,
+    encoder,
+    generator,
+    closedBook,
+    artefacts,
+    phases,
+    schedule,
+    state,
+    depth: searchDepth(config, store.size, phases.goldRows),
+    gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
+    auditedPhases: () => audited(phases, config, schedule),
+    probe: prober(config, phases, generator, schedule),
+  };
+}
+
+/** As many results of each training question as any phase reads. */
+function searchDepth(config: TandemConfig, passages: number, goldRows: readonly (readonly number[])[]): number {
+  const depths = config.train.schedule.map(({ phase }, entry) => {
+    const { prompt, train } = configOfEntry(config, entry);
+    const forReader = readsIndex(phase) ? (train.reader.candidates ?? train.reader.passages) : 0;
+    return Math.max(train.generator.passages ?? prompt.passages, miningDepth(train.contrastive.mining, goldRows), forReader);
+  });
+  return Math.min(passages, Math.max(...depths));
+}
+
+/** An epoch of an entry whose length is in epochs. @throws UserError where nobody can know yet which questions it uses */
+function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): EpochSize {
+  const outline = outlineOf(config);
+  const position = positionAt(outline, plannedSteps(outline.slice(0, entry)));
+  if (position === undefined) throw new Error(`the schedule has no entry ${entry}`);
+  const { positives } = configOfEntry(config, entry).train.contrastive;
+  if (position.phase === "contrastive" && positives === "answer" && !phases.hasAllGold)
+    throw new UserError({
+      where: `train.schedule.${entry}.epochs`,
+      what: "can't be counted: which questions have a passage that holds the answer shows only once an index is there",
+      expected: "steps",
+      remedy: "give the phase steps, or train.contrastive.positives=gold",
+    });
+  const epoch = phases.standIn(position).phase.epoch?.();
+  if (epoch === undefined) throw new Error(`a ${position.phase} phase has no epochs`);
+  return epoch;
+}
+
+/** Frees weights and moments. */
+export function closeRun({ encoder, artefacts, generator, closedBook, state }: OpenRun): void {
+  for (const { optimiser } of state.trainables.values()) optimiser.dispose();
+  encoder.dispose();
+  artefacts.passages?.dispose();
+  for (const model of [generator.model, closedBook])
+    for (const weight of [...(model?.parameters.values() ?? []), ...(model?.spare.values() ?? [])]) weight.dispose();
+}
+
+/** {@link prepareData}, from the very files that the run's checkpoints were trained on. */
+async function sameData(config: TandemConfig, places: RunDirectory, report: Report): ReturnType<typeof prepareData> {
+  const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
+  if (hasCheckpoint) requireSameInputs(places.path, config);
+  const prepared = await prepareData(config, places.path, report, hasCheckpoint);
+  if (!hasCheckpoint) noteInputs(places.path, config);
+  return prepared;
+}
+
+/** The pair as the run began with it, and the generator that will be taught without contexts if the report wants one. */
+function openModels(
+  config: TandemConfig,
+  folder: string,
+  device: string,
+): { encoder: Encoder; passages: Encoder | undefined; generator: Generator; closedBook: Gpt2 | undefined } {
+  const start = startFolders(folder);
+  const settings = { ...encoderOverrides(config.retriever), device };
+  const encoder = Encoder.load(start.retriever, { ...settings, dropout: config.retriever.dropout });
+  const passages = config.train.reader.fixed_index ? Encoder.load(start.retriever, { ...settings, dropout: 0 }) : undefined;
+  const isClosedBookWanted = config.eval.closed_book.steps > 0 && config.eval.rows.includes("closed-book");
+  const closedBook = isClosedBookWanted ? loadCausalModel(start.generator, { device, dropout: config.generator.dropout }) : undefined;
+  return { encoder, passages, generator: openGenerator(config, start.generator, device), closedBook };
+}
+
+/** Corpus, start models and questions: what a second start finds done is not done again. */
+async function prepareData(
+  config: TandemConfig,
+  folder: string,
+  report: Report,
+  isGoingOn: boolean,
+): Promise<{ store: PassageStore; sets: QuestionSets }> {
+  const start = startFolders(folder);
+  if (!isGoingOn) guardFiles(config.data, report);
+  report({ type: "stage", name: "models", detail: "tokenizers and first weights" });
+  let texts: Promise<string[]> | undefined;
+  await prepareStart(
+    config,
+    start,
+    () => (texts ??= corpusTexts(config.data)),
+    () => questionTexts(config.data),
+    report,
+  );
+  const encoder = Encoder.load(start.retriever, encoderOverrides(config.retriever));
+  const { maxTokens: longest } = encoder.settings;
+  encoder.dispose();
+  // Before hours are spent on a corpus.
+  requireIndexSettings(config.index, encoder.dimension);
+  report({ type: "stage", name: "corpus", detail: config.data.corpus.path ?? "" });
+  const store = await prepareStore(config.data, path.join(folder, "corpus"), start.retriever, longest, report);
+  return { store, sets: await prepareQuestions(config.data, store, report, isGoingOn) };
+}
+
+function openGenerator(config: TandemConfig, folder: string, device: string): Generator {
+  const { max_tokens: maxTokens, dropout } = config.generator;
+  const opened = Generator.load(folder, generatorFormat(config.prompt), { device, dropout, ...(maxTokens === null ? {} : { maxTokens }) });
+  if (opened.maxTokens <= opened.model.config.nPositions) return opened;
+  throw new UserError({
+    where: "generator.max_tokens",
+    what: "is more than the model's positions",
+    expected: `at most ${opened.model.config.nPositions}`,
+    got: String(opened.maxTokens),
+  });
+}
+
+function trainables(config: TandemConfig, encoder: Encoder, generator: Generator, closedBook: Gpt2 | undefined): Trainable[] {
+  const { generator: forGenerator, contrastive } = config.train;
+  const made = (
+    name: string,
+    parameters: Parameters<typeof parameterGroups>[0],
+    options: typeof forGenerator | typeof contrastive,
+  ): Trainable =>
+    trainable(name, parameterGroups(parameters, options.weight_decay), {
+      betas: [options.betas[0], options.betas[1]],
+      eps: options.eps,
+    });
+  const pair = [made("retriever", encoder.parameters, contrastive), made("generator", generator.model.parameters, forGenerator)];
+  return closedBook === undefined ? pair : [...pair, made(CLOSED_BOOK, closedBook.parameters, forGenerator)];
+}
+
+function restore(state: RunState, places: RunDirectory, schedule: readonly ScheduledPhase[], report: Report): void {
+  const newest = listCheckpoints(places.checkpoints).at(-1);
+  if (newest === undefined) return;
+  const saved = loadCheckpoint(newest.folder, state);
+  const total = totalSteps(schedule, state.progress.transitions);
+  report({ type: "note", text: `resumed at step ${newest.step}${total === Infinity ? "" : ` of ${total}`}` });
+  const differences = fingerprintDifferences(saved, state.fingerprint);
+  if (differences.length > 0)
+    report({
+      type: "warning",
+      text: `the run goes on elsewhere than it began (${differences.join("; ")}): its figures will not equal the uninterrupted run's bit for bit`,
+    });
+}
+
+/** One phase of each kind, and one more for each entry with settings of its own. */
+function audited(phases: PhaseMaker, config: TandemConfig, schedule: readonly ScheduledPhase[]): Phase[] {
+  const kinds = new Map<string, { phase: string; maker: PhaseMaker }>();
+  for (const [index, entry] of config.train.schedule.entries()) {
+    const key = JSON.stringify([entry.phase, entry.with]);
+    if (!kinds.has(key)) kinds.set(key, { phase: entry.phase, maker: phases.ofEntry(index) });
+  }
+  const inOrder = ["generator", "contrastive", "reader-distillation", "joint"];
+  return [...kinds.values()]
+    .sort((a, b) => inOrder.indexOf(a.phase) - inOrder.indexOf(b.phase))
+    .flatMap(({ phase, maker }) => {
+      const samples = maker.samples();
+      if (phase === "generator") return [samples.generator(Math.max(1, generatorSteps(schedule)))];
+      if (phase === "contrastive") return [samples.contrastive()];
+      if (phase === "reader-distillation") return [samples.reader()];
+      return phase === "joint" ? [samples.joint()] : [];
+    });
+}
+
+function generatorSteps(schedule: readonly ScheduledPhase[]): number {
+  return plannedSteps(schedule.filter(({ phase }) => phase === "generator"));
+}
+
+/** Makes the probe's batch once: gold contexts at their full length, whatever the curriculum shows meanwhile. */
+function prober(config: TandemConfig, phases: PhaseMaker, generator: Generator, schedule: readonly ScheduledPhase[]): () => ProbeOptions {
+  let made: Pick<ProbeOptions, "phase" | "batch"> | undefined;
+  return () => {
+    if (made === undefined) {
+      const steps = Math.max(1, generatorSteps(schedule));
+      const phase = phases.samples().generator(steps) as Phase<GeneratorBatch>;
+      made = { phase, batch: phase.batch(steps - 1) };
+    }
+    const { train, eval: evaluation } = config;
+    return {
+      ...made,
+      model: generator.model,
+      eosId: generator.eosId,
+      examples: train.audit.examples,
+      maxNewTokens: evaluation.max_new_tokens,
+      n: train.penalties.ngram_repeat.n,
+    };
+  };
+}

@@ -1,0 +1,118 @@
+/**
+ * What is checked of the training section once data and models are there: courses of the learning rates over the real number of steps, the schedule, and how many gold answers the short-answer penalty's
+ * minimum is above. Checks that need no data are the config's own. The trap: a minimum above the gold length would fight the cross-entropy, so it is capped for each answer, and the share that is hit is said.
+ */
+import { isValidationMetric, metricsIn, parseCondition } from "../../config/condition.js";
+import { configOfEntry } from "../../config/phase-settings.js";
+import type { TandemConfig } from "../../config/schema.js";
+import { COURSES } from "../../config/schema-train.js";
+import type { Question } from "../../corpus/questions.js";
+import { UserError } from "../../errors.js";
+import type { Tokenizer } from "../../text/tokenizer.js";
+import { validateRateCourse } from "../../training/optimiser.js";
+import { shareCapped } from "../../training/penalties/short-answer.js";
+import { plannedSteps, positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../../training/schedule.js";
+import { unknownWarnings } from "../data/check-unknown.js";
+
+/** Answers whose lengths are looked at; more change the share by nothing that matters. */
+const ANSWERS = 5000;
+
+/**
+ * Warnings, one line each.
+ *
+ * @param goldCount training questions with a gold passage in the corpus
+ * @throws UserError for what can't run
+ */
+export function checkTraining(
+  config: TandemConfig,
+  schedule: readonly ScheduledPhase[],
+  known: readonly string[],
+  questions: readonly Question[],
+  tokenizer: Tokenizer,
+  goldCount: number,
+): string[] {
+  const warnings = validateSchedule(schedule, known, config.train.reader.fixed_index);
+  requireGold(config, schedule, goldCount);
+  checkCourses(config, schedule);
+  const { weight, min_tokens: least } = config.train.penalties.short_answer;
+  if (weight > 0) {
+    const answers = questions.slice(0, ANSWERS).map(({ answers: [first] }) => ` ${first ?? ""}`);
+    const lengths = tokenizer.encodeBatch(answers, { specialTokens: false }).map((ids) => ids.length);
+    const share = shareCapped(least, lengths);
+    if (share > 0)
+      warnings.push(
+        `train.penalties.short_answer.min_tokens is ${least}, above ${(100 * share).toFixed(0)} % of the gold answers; for those the gold length counts`,
+      );
+  }
+  return [...warnings, ...unknownWarnings(config, questions)];
+}
+
+/** Every course over the steps that it has: one a kind, and one for each entry with its own. One without an end has none to check. */
+function checkCourses(config: TandemConfig, schedule: readonly ScheduledPhase[]): void {
+  for (const [phase, section] of COURSES) {
+    const check = ({ train }: TandemConfig, steps: number, where: string): void => {
+      const { lr: peak, warmup, flat, decay, floor } = train[section];
+      validateRateCourse({ peak, warmup, flat, decay, floor }, steps, where);
+    };
+    const shared = schedule.filter((entry) => entry.phase === phase && entry.isOwnCourse !== true);
+    const total = shared.some(({ steps }) => steps === Infinity) ? Infinity : plannedSteps(shared);
+    if (total > 0) check(config, total, `train.${section}`);
+    for (const [index, entry] of schedule.entries())
+      if (entry.phase === phase && entry.isOwnCourse === true)
+        check(configOfEntry(config, index), entry.steps, `train.schedule.${index}.with`);
+  }
+}
+
+/** Metrics that decide something must be measured: there must be validation questions, and for retrieval's metrics some that name a gold passage. @throws UserError */
+export function checkMetrics(config: TandemConfig, valid: readonly Question[]): void {
+  const { schedule, early_stopping: stopping, checkpoint } = config.train;
+  const named = schedule.flatMap(({ until, when }, index) =>
+    [until, when].flatMap((text) =>
+      text === null ? [] : metricsIn(parseCondition(text)).map((metric) => ({ metric, where: `train.schedule.${index}` })),
+    ),
+  );
+  if (stopping.metric !== null) named.push({ metric: stopping.metric, where: "train.early_stopping.metric" });
+  if (checkpoint.load_best) named.push({ metric: checkpoint.metric, where: "train.checkpoint.load_best" });
+  for (const { metric, where } of named.filter((own) => isValidationMetric(own.metric))) {
+    if (valid.length === 0)
+      throw new UserError({
+        where,
+        what: `asks for ${metric}, and there are no validation questions`,
+        remedy: "give data.questions.valid or data.questions.split.valid",
+      });
+    if (/^(mrr|recall@)/.test(metric) && valid.every(({ passageIds }) => passageIds.length === 0))
+      throw new UserError({
+        where,
+        what: `asks for ${metric}, and no validation question names a gold passage`,
+        remedy: "ask for em, f1 or rouge_l",
+      });
+  }
+}
+
+/** A phase that needs gold passages must not be met after hours of others. */
+function requireGold(config: TandemConfig, schedule: readonly ScheduledPhase[], goldCount: number): void {
+  const finite = schedule.map((entry) => (entry.steps === Infinity ? { ...entry, steps: 1 } : entry));
+  const positions = Array.from(finite.keys(), (i) => positionAt(finite, totalSteps(finite.slice(0, i)))).filter((at) => at !== undefined);
+  const fault = (what: string, remedy: string): UserError =>
+    new UserError({
+      where: "train.schedule",
+      what,
+      expected: "passage_ids in data.questions.train",
+      got: `${goldCount} questions with one`,
+      remedy,
+    });
+  if (goldCount === 0 && positions.some(({ phase, contexts }) => phase === "generator" && contexts === "gold"))
+    throw fault(
+      "a generator phase wants gold passages, and no training question has one in the corpus",
+      "begin the schedule with {phase: refresh} and give its generator phases contexts: retrieved",
+    );
+  const contrastive = positions.find(({ phase }) => phase === "contrastive");
+  if (contrastive === undefined || goldCount > 1) return;
+  if (config.train.contrastive.positives !== "answer")
+    throw fault("a contrastive phase wants gold passages as positives", "set train.contrastive.positives=answer");
+  if (contrastive.refreshes === 0)
+    throw fault(
+      "a contrastive phase takes passages that hold the answer as positives, but no index was built before",
+      "put a refresh phase before it",
+    );
+}

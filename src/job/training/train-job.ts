@@ -1,0 +1,230 @@
+/**
+ * The main job, in the worker process: corpus, models, index, training, evaluation, report, all in one run directory and from any point on again. It may block; the driver (driver.ts) never
+ * does. The trap: every file is written here, in an order that survives a kill: log lines before the checkpoint that counts them, artefacts before the state that names them.
+ */
+import path from "node:path";
+import type { TandemConfig } from "../../config/schema.js";
+import { AlarmError } from "../../training/alarms.js";
+import { auditGradients, auditTable } from "../../training/gradient-audit.js";
+import { measuredText, unmeasuredLosses } from "../../training/conditions.js";
+import type { RunState } from "../../training/run-state.js";
+import { decideStopping, endTraining } from "../../training/decisions.js";
+import type { SchedulePosition } from "../../training/schedule.js";
+import { train } from "../../training/trainer.js";
+import { span } from "../../engine/profiler.js";
+import { writeFileAtomic } from "../../storage/atomic-write.js";
+import { checkMetrics, checkTraining } from "./check-training.js";
+import { heldOutDocuments } from "../data/data.js";
+import { evaluateRun } from "../report/evaluate-run.js";
+import { IndexUpkeep } from "../index/index-upkeep.js";
+import { loadBest } from "./load-best.js";
+import { lostHistory } from "../data/lost-history.js";
+import { exportPair } from "../models/models.js";
+import { PHASES } from "../phases/phase-maker.js";
+import { CLOSED_BOOK } from "../phases/phase-parts.js";
+import { profileRun } from "./profile-run.js";
+import type { Report } from "../reporter.js";
+import { closeRun, openRun, type OpenRun } from "../run/open-run.js";
+import { rollBack } from "./roll-back.js";
+import { RunLog } from "../run/run-log.js";
+import { validateRun } from "../report/validate-run.js";
+import { watchStep } from "./watch-collapse.js";
+
+const FIXED_INDEX =
+  "train.reader.fixed_index: only the questions' side of the retriever is trained; passages stay as start/retriever embeds them, and the index is never refreshed";
+
+export interface TrainJobOptions {
+  readonly config: TandemConfig;
+  /** The run directory, which exists. */
+  readonly run: string;
+  readonly report: Report;
+  readonly stopRequested: () => boolean;
+  /** Writes a trace of where the time goes into the run directory. */
+  readonly profile?: boolean;
+  /** Told when there is something that leaving at once would lose, and when there no longer is. */
+  readonly unsaved: (is: boolean) => void;
+}
+
+/** Runs what is left of the job. `stopped`: saved and left early, to be resumed. */
+export async function trainJob(options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const endProfile = options.profile === true ? profileRun(options.run, options.report) : undefined;
+  try {
+    return await openAndWork(options);
+  } finally {
+    endProfile?.();
+  }
+}
+
+async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const { config, report } = options;
+  const run = await span("open the run", () => openRun(config, options.run, report));
+  try {
+    return await workOn(run, options);
+  } finally {
+    closeRun(run);
+  }
+}
+
+async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const { config, report } = run;
+  const log = new RunLog(run, report);
+  try {
+    const warnings = checkTraining(
+      config,
+      run.schedule,
+      [...PHASES, CLOSED_BOOK],
+      run.sets.train,
+      run.generator.tokenizer,
+      run.phases.goldCount,
+    );
+    checkMetrics(config, run.sets.valid);
+    const { train: learned, valid, test } = run.sets;
+    const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
+    for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
+    if (config.train.reader.fixed_index) report({ type: "note", text: FIXED_INDEX });
+    if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
+    const outcome = await trainRun(run, log, options);
+    if (outcome === "stopped") return outcome;
+  } finally {
+    log.close();
+  }
+  const pair = loadBest(run);
+  report({ type: "stage", name: "saving", detail: "retriever/ and generator/ as Hugging Face folders" });
+  span("export", () => exportPair(run));
+  await span("evaluation", () => evaluateRun(run, pair));
+  return "finished";
+}
+
+/** Trains, and goes on after each alarm that takes the run back. */
+async function trainRun(run: OpenRun, log: RunLog, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  for (;;) {
+    try {
+      return await trainOn(run, log, options);
+    } catch (error) {
+      if (!(error instanceof AlarmError) || error.action !== "roll_back") throw error;
+      rollBack(run, error);
+      log.cutBack(run.state.progress.step);
+    }
+  }
+}
+
+async function trainOn(run: OpenRun, log: RunLog, { stopRequested, unsaved }: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const { config, report, schedule } = run;
+  report({ type: "stage", name: "training", detail: schedule.map(described).join(", ") });
+  const { train: settings } = config;
+  const save = (state: RunState): void => {
+    log.save(state);
+    unsaved(false);
+  };
+  const upkeep = new IndexUpkeep(run, heldOut(run), save);
+  const validating = async (position: SchedulePosition, state: RunState): Promise<void> => {
+    if ((await upkeep.beforeValidation(position, state)) === "validate") await validated(run, position, state);
+  };
+  try {
+    upkeep.resume(run.state);
+    return await train(
+      {
+        schedule,
+        checkpointEvery: settings.checkpoint.every ?? undefined,
+        validateEvery: settings.validate.every ?? undefined,
+        window: settings.conditions.window,
+        notANumber: settings.alarms.not_a_number.action,
+      },
+      {
+        phaseAt: (position, state) => {
+          noteStart(run, position, state);
+          return run.phases.at(position, state);
+        },
+        refresh: (state) => upkeep.refresh(state),
+        between: (position, state) => upkeep.between(position, state),
+        stepped: async (record, position, state) => {
+          unsaved(true);
+          warnUnmeasured(run, position, state);
+          await log.stepped(record, position, await upkeep.stepped(record.step, position, state));
+          Object.assign(state.progress.metrics, upkeep.figures(state));
+          watchStep(run, record, position, state);
+        },
+        save,
+        phaseEnded: async (position, state) => {
+          if (isValidated(run, position, state)) await validating(position, state);
+        },
+        validate: validating,
+        left: ({ entry, step, reason }, { phase }) =>
+          report({ type: "note", text: `schedule: entry ${entry}, ${phase}, is over at step ${step}: ${reason}` }),
+        stopRequested,
+      },
+      run.state,
+    );
+  } finally {
+    upkeep.close();
+  }
+}
+
+/** That a phase is run is a decision too, where it had a condition. */
+function noteStart({ schedule, report }: OpenRun, { phaseIndex, phase, stepInPhase }: SchedulePosition, { progress }: RunState): void {
+  const when = schedule[phaseIndex]?.when;
+  if (when === undefined || stepInPhase > 0) return;
+  report({
+    type: "note",
+    text: `schedule: entry ${phaseIndex}, ${phase}, begins at step ${progress.step}: ${when.text} holds: ${measuredText(when, progress.metrics)}`,
+  });
+}
+
+/** A loss that the phase doesn't have never ends it: said as soon as that can be known. */
+function warnUnmeasured(
+  { config, schedule, report }: OpenRun,
+  { phaseIndex, stepInPhase }: SchedulePosition,
+  { progress }: RunState,
+): void {
+  if (stepInPhase + 1 !== config.train.conditions.window) return;
+  for (const metric of unmeasuredLosses(schedule[phaseIndex]?.until, progress.metrics))
+    report({ type: "warning", text: `train.schedule.${phaseIndex}.until waits for ${metric}, which no step of this phase measures` });
+}
+
+function described({ phase, steps, minutes, until, when }: OpenRun["schedule"][number]): string {
+  const parts = [
+    ...(phase === "refresh" || steps === Infinity ? [] : [String(steps)]),
+    ...(minutes === undefined ? [] : [`${minutes} min`]),
+    ...(until === undefined ? [] : [`until ${until.text}`]),
+    ...(when === undefined ? [] : [`when ${when.text}`]),
+  ];
+  return [phase, ...parts].join(" ");
+}
+
+/** Whether a phase's end has a validation: where each has one, or where one of those inside the phase would have come. */
+function isValidated(run: OpenRun, position: SchedulePosition, state: RunState): boolean {
+  const { after_each_phase: each, every } = run.config.train.validate;
+  if (position.phase === CLOSED_BOOK) return false;
+  return each || (every !== null && position.phase !== "refresh" && state.progress.step % every === 0);
+}
+
+/** Validates, and ends training where that brought nothing more. A refresh trains nothing, so its validation decides nothing. */
+async function validated(run: OpenRun, position: SchedulePosition, state: RunState): Promise<void> {
+  await validateRun(run, position, state);
+  const { metric, patience, min_delta: minDelta } = run.config.train.early_stopping;
+  if (metric === null || position.phase === "refresh") return;
+  const reason = decideStopping({ metric, patience, minDelta }, state.progress);
+  if (reason === undefined) return;
+  const left = endTraining(run.schedule, position, state.progress, reason);
+  if (left.length > 0) run.report({ type: "note", text: `${reason}; ${left.length} entries of the schedule are left out` });
+}
+
+/** Documents that training never sees. */
+function heldOut({ config, sets, store }: OpenRun): Set<string> {
+  return config.data.questions.hold_out_passages ? heldOutDocuments(sets, store) : new Set();
+}
+
+function heldOutWarnings(run: OpenRun): string[] {
+  if (!run.config.data.questions.hold_out_passages || heldOut(run).size > 0) return [];
+  return [
+    "data.questions.hold_out_passages holds nothing out: no validation or test question names its document or a gold passage, so training may see the passages that answer them",
+  ];
+}
+
+/** The gradient audit before step 1: every term reaches every parameter, or the run doesn't start. */
+function auditRun(run: OpenRun, report: Report): void {
+  report({ type: "stage", name: "gradient audit", detail: "every loss term reaches every parameter" });
+  const table = auditTable(run.auditedPhases().flatMap((phase) => auditGradients(phase, { batches: run.config.train.audit.batches })));
+  writeFileAtomic(path.join(run.places.path, "audit.txt"), `${table}\n`);
+  report({ type: "note", text: table });
+}
