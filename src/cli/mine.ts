@@ -87,10 +87,10 @@ export const command: CommandModule<object, MineArguments> = {
     isTabSeparated(given.output, given.format);
     const display = jobDisplay({ quiet: given.quiet });
     try {
-      const { config, folders, own } = await sourcesOf(given);
+      const { config, folders } = await sourcesOf(given);
       if (config.threads !== null) (await import("../engine/info.js")).setThreads(config.threads);
       const { search, store } = await opened(config, folders);
-      const { questions, heldOut } = await asked(given, config, store, own, display.report);
+      const { questions, heldOut } = await asked(given, config, store, display.report);
       const { mineQuestions } = await import("../job/mining/mine-questions.js");
       const { output, format } = given;
       const template = folders.template ?? store.manifest.chunking.titleTemplate;
@@ -121,8 +121,8 @@ export const command: CommandModule<object, MineArguments> = {
 
 type Folders = Pick<SearchFolders, "corpus" | "template" | "device"> & { readonly search: SearchFolders | undefined };
 
-/** The configuration and the folders; `own`: a run's own questions are there to be mined. */
-async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; folders: Folders; own: boolean }> {
+/** The configuration and the folders. */
+async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; folders: Folders }> {
   const { runDevice } = await import("../job/hardware.js");
   const overrides = [...given.overrides, `train.contrastive.hard_negatives=${given.negatives}`];
   if (given.run !== undefined) {
@@ -132,9 +132,9 @@ async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; 
     const run = findTrainedRun(given.run, overrides);
     refuseSettledKeys(run.sources, OPEN);
     const search = searchFolders(run, runDevice(run.config.device));
-    return { config: run.config, folders: { ...search, search }, own: true };
+    return { config: run.config, folders: { ...search, search } };
   }
-  const { config } = configOf({ ...given, overrides }, { needed: OPEN });
+  const { config } = configOf({ ...given, overrides }, { needed: [...OPEN, "data.questions.gold_passages"] });
   const { retriever, corpus, index } = given;
   const isLexical = config.train.contrastive.mining.source === "bm25";
   if (corpus === undefined || given.questions === undefined || (!isLexical && (retriever === undefined || index === undefined)))
@@ -150,7 +150,7 @@ async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; 
     isLexical || retriever === undefined || index === undefined
       ? undefined
       : { retriever, corpus, index: { folder: index }, device, command };
-  return { config, folders: { corpus, device, search }, own: false };
+  return { config, folders: { corpus, device, search } };
 }
 
 /** Store and, unless BM25 is asked alone, retriever and index. */
@@ -167,16 +167,15 @@ async function opened(
   return { search, store: search.store };
 }
 
-/** The questions, aligned to the store, and the documents that give no negatives. */
+/** The questions, aligned to the store by the run's gold passages or those that the command line names, and the documents that give no negatives. */
 async function asked(
   { questions: file, holdOut }: MineArguments,
   config: TandemConfig,
   store: OpenSearch["store"],
-  own: boolean,
   report: Report,
 ): Promise<{ questions: readonly Question[]; heldOut: Set<string> }> {
   const { aligned, heldOutDocuments, namedGold, prepareQuestions, readReported } = await import("../job/data/data.js");
-  const gold = own ? await namedGold(config.data) : new Map<string, never>();
+  const gold = await namedGold(config.data);
   const read = (from: string): Question[] => aligned(readReported(from, report), gold, store, from, report);
   const others = heldOutDocuments({ valid: holdOut.flatMap(read), test: [] }, store);
   if (file !== undefined) return { questions: read(file), heldOut: others };

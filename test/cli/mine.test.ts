@@ -135,6 +135,22 @@ describe("tandem mine", () => {
     expect(linesOf("bm25.jsonl").length).toBe(report.written);
   }, 60_000);
 
+  it("finds gold passages by the texts of a file that the command line names, where ids are another collection's", () => {
+    const [article] = ARTICLES;
+    const { title, text } = article!;
+    writeFileSync(at("gold.jsonl"), `${JSON.stringify({ id: "elsewhere-7", title, text })}\n`);
+    const question = { id: "q", question: `Who is the mayor of ${title}?`, answers: ["nobody"], passage_ids: ["elsewhere-7"] };
+    writeFileSync(at("elsewhere.jsonl"), `${JSON.stringify(question)}\n`);
+    const words = ["--corpus", path.join(world.run, "corpus"), "--questions", at("elsewhere.jsonl"), "--output", at("found.jsonl")];
+    const bm25 = "train.contrastive.mining.source=bm25";
+    expect(mine(...words, bm25)).toMatchObject({ status: 2 });
+    expect(reported(...words, bm25, `data.questions.gold_passages=${at("gold.jsonl")}`)).toMatchObject({
+      questions: 1,
+      withoutPositives: 0,
+    });
+    expect(linesOf("found.jsonl").map(({ positive }) => positive)).toEqual(Array(3).fill(shown(article!)));
+  }, 60_000);
+
   it.each<[string, () => string[], RegExp]>([
     ["no source", () => ["--output", "x.jsonl"], /doesn't say whose negatives.*see tandem mine --help/],
     ["no output", () => ["--run", world.run], /output/],
