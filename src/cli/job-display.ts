@@ -68,7 +68,7 @@ class PhaseTimes {
     this.#seconds.set(phase, { sum: sum + seconds, steps: steps + 1 });
   }
 
-  /** Seconds for so many steps of each phase; one that wasn't met yet is taken to be as quick as the others, and a refresh as free. */
+  /** Seconds for so many steps of each phase; one that wasn't met yet is taken to be as quick as the others, and a refresh or mine as free. */
   left(steps: Readonly<Record<string, number>>): number {
     const all = [...this.#seconds.values()];
     const mean =
@@ -78,7 +78,7 @@ class PhaseTimes {
         all.reduce((sum, own) => sum + own.steps, 0),
       );
     return Object.entries(steps)
-      .filter(([phase]) => phase !== "refresh")
+      .filter(([phase]) => phase !== "refresh" && phase !== "mine")
       .reduce((sum, [phase, count]) => {
         const own = this.#seconds.get(phase);
         return sum + count * (own === undefined ? mean : own.sum / own.steps);

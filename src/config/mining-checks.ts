@@ -3,6 +3,7 @@
  * nobody gives would drop nothing and say nothing.
  */
 import type { Check } from "./check-context.js";
+import { soundConfigOfEntry } from "./phase-settings.js";
 
 const THRESHOLDS = ["absolute_margin", "relative_margin", "max_score", "min_score"] as const;
 const SECTION = "train.contrastive.mining";
@@ -29,7 +30,11 @@ export function checkMining({ config, refuse, warn }: Check): void {
   if (teacher.path !== null && set.length === 0)
     refuse(`${SECTION}.teacher.path`, "is set, but no rule reads its scores", `set ${SECTION}.relative_margin=0.05, say, or take it out`);
   const [first] = set;
-  if (first !== undefined && wanted === 0) warn(`${SECTION}.${first}`, "has no effect without train.contrastive.hard_negatives");
+  const isWanted = config.train.schedule.some(
+    ({ phase }, entry) => phase === "mine" || soundConfigOfEntry(config, entry).train.contrastive.hard_negatives > 0,
+  );
+  if (first !== undefined && wanted === 0 && !isWanted)
+    warn(`${SECTION}.${first}`, "has no effect without train.contrastive.hard_negatives");
   if (teacher.path !== null) return;
   if (first !== undefined && source !== "bm25" && config.index.metric === "l2")
     refuse(

@@ -20,6 +20,8 @@ const OF_THE_RUN: Readonly<Record<string, string>> = {
   weight_decay: "belongs to the optimiser, which lasts the whole run",
   contexts: "is a key of the entry itself",
 };
+/** What a mine chooses negatives by. */
+const MINING = /^(mining\.|positives$)/;
 
 const TEACHER = "contrastive.mining.teacher.";
 
@@ -57,6 +59,12 @@ export function configOfEntry<Config extends { readonly train: TrainConfig }>(co
   return { ...config, train: train as TrainConfig };
 }
 
+/** {@link configOfEntry} for checks that look at other entries too: one whose settings are wrong, which is said elsewhere, has none. */
+export function soundConfigOfEntry<Config extends { readonly train: TrainConfig }>(config: Config, index: number): Config {
+  const entry = config.train.schedule[index];
+  return entry === undefined || settingFaults(entry).length > 0 ? config : configOfEntry(config, index);
+}
+
 /** Everything that is wrong with an entry's `with`. */
 export function settingFaults(entry: Pick<Entry, "phase" | "with">): SettingFault[] {
   return [...written(entry)].flatMap(([key, value]) => {
@@ -68,7 +76,8 @@ export function settingFaults(entry: Pick<Entry, "phase" | "with">): SettingFaul
 function faultOf(phase: string, key: string, value: unknown): { what: string; remedy: string } | undefined {
   const place = keyOf(phase, key);
   const leaf = place === undefined ? undefined : leaves().get(place);
-  if (place === undefined || leaf === undefined) return { what: `is no key of a ${phase} phase`, remedy: nearest(phase, key) };
+  const isForeign = phase === "mine" && !MINING.test(key);
+  if (place === undefined || leaf === undefined || isForeign) return { what: `is no key of a ${phase} phase`, remedy: nearest(phase, key) };
   const last = place.slice(place.lastIndexOf(".") + 1);
   // Its folder is made an absolute path, and its content noted, once a run.
   const ofRun = place.startsWith(TEACHER) ? "belongs to the whole run" : OF_THE_RUN[last];
@@ -91,6 +100,7 @@ function keyOf(phase: string, key: string): string | undefined {
 }
 
 function sectionOf(phase: string): string | undefined {
+  if (phase === "mine") return "contrastive";
   return COURSES.find(([kind]) => kind === phase)?.[1];
 }
 
@@ -104,7 +114,9 @@ function nearest(phase: string, key: string): string {
   const section = sectionOf(phase);
   const own = section === undefined ? [] : schemaKeys((trainSchema as Section)[section] as Section);
   const others = othersOf(phase).flatMap((name) => schemaKeys((trainSchema as Section)[name] as Section, `${name}.`));
-  const names = [...own, ...others].filter((name) => OF_THE_RUN[name.slice(name.lastIndexOf(".") + 1)] === undefined);
+  const names = [...own, ...others].filter(
+    (name) => OF_THE_RUN[name.slice(name.lastIndexOf(".") + 1)] === undefined && (phase !== "mine" || MINING.test(name)),
+  );
   return didYouMean(
     nearestNames(key, names).length > 0 ? nearestNames(key, names) : nearestKeys(key, names),
     section === undefined ? "take it out" : `see train.${section}`,

@@ -87,7 +87,7 @@ function checkAsynchronous({ config, refuse, warn }: Check, isAsked: boolean): v
   });
   if (refreshes.length < 2 && !isAsked)
     warn("train.refresh.asynchronous", "has no effect: the schedule's first refresh is made at once, and nothing asks for another");
-  if (validate.after_each_phase && schedule.some(({ phase }) => phase !== "generator" && phase !== "refresh"))
+  if (validate.after_each_phase && schedule.some(({ phase }) => !["generator", "refresh", "mine"].includes(phase)))
     warn(
       "train.validate.after_each_phase",
       "is true, so that training waits at each phase's end until the corpus is embedded, whoever makes the next index",

@@ -8,11 +8,16 @@ import { choice, integer, number, records, section, settings, text } from "./lea
 const VALIDATION_METRIC = /^(em|f1|rouge_l|recall@\d+|mrr)$/;
 
 const phaseFields = section("One phase of the schedule.", {
-  phase: choice(["generator", "contrastive", "reader-distillation", "joint", "refresh"], {
-    doc: "generator trains the generator, contrastive the retriever by gold passages, reader-distillation the retriever by what the generator makes of its passages, joint both at once; refresh embeds the corpus anew.",
+  phase: choice(["generator", "contrastive", "reader-distillation", "joint", "refresh", "mine"], {
+    doc: "generator trains the generator, contrastive the retriever by gold passages, reader-distillation the retriever by what the generator makes of its passages, joint both at once; refresh embeds the corpus anew; mine chooses the hard negatives of the contrastive phases until the next mine, which without one choose their own as they begin.",
     default: "generator",
   }),
-  steps: integer({ doc: "Updates in this phase, at most; a refresh takes none. 0: not given.", default: 0, minimum: 0, unit: "steps" }),
+  steps: integer({
+    doc: "Updates in this phase, at most; a refresh or mine takes none. 0: not given.",
+    default: 0,
+    minimum: 0,
+    unit: "steps",
+  }),
   epochs: number({
     doc: "In place of steps: times that each usable example is met, made steps before training begins.",
     default: null,

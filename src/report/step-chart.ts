@@ -10,8 +10,8 @@ import { svgPlot } from "./svg-plot.js";
 const WIDTH = 560;
 const HEIGHT = 190;
 const MARGIN = { left: 52, right: 12, top: 24, bottom: 34 };
-/** The phase without a loss: one step, in which the index follows the retriever. */
-const REFRESH = "refresh";
+/** The phases without a loss: one step, in which the index follows the retriever or negatives are chosen. */
+const STANDING = ["refresh", "mine"];
 /** About what a character of a label takes. */
 const LABEL_WIDTH = 6.2;
 
@@ -49,7 +49,7 @@ function notes({ merged, unfinite }: Curve): string {
 function drawing({ stretches }: Curve, spans: readonly PhaseSpan[], dots: boolean, share: boolean): Plot.PlotOptions {
   const points = stretches.flatMap((stretch, piece) => stretch.map((point) => ({ ...point, piece })));
   const last = Math.max(1, ...spans.map(({ to }) => to), ...points.map(({ step }) => step));
-  const bands = spans.filter(({ phase }) => phase !== REFRESH);
+  const bands = spans.filter(({ phase }) => !STANDING.includes(phase));
   const at = { x: "step", y: "value" };
   return {
     width: WIDTH,
@@ -66,7 +66,7 @@ function drawing({ stretches }: Curve, spans: readonly PhaseSpan[], dots: boolea
         { x1: "from", x2: "to", fill: "var(--band)" },
       ),
       Plot.ruleX(
-        spans.filter(({ phase }) => phase === REFRESH),
+        spans.filter(({ phase }) => phase === "refresh"),
         { x: "to", stroke: "var(--refresh)", strokeDasharray: "2,3" },
       ),
       Plot.text(labels(spans, last), { x: "middle", text: "label", frameAnchor: "top", dy: -14, fill: "var(--quiet)" }),
@@ -81,7 +81,7 @@ function drawing({ stretches }: Curve, spans: readonly PhaseSpan[], dots: boolea
 function labels(spans: readonly PhaseSpan[], last: number): { middle: number; label: string }[] {
   const pixels = (WIDTH - MARGIN.left - MARGIN.right) / last;
   return spans.flatMap(({ phase, from, to }, i) => {
-    if (phase === REFRESH) return [];
+    if (STANDING.includes(phase)) return [];
     const label = [`${i + 1} ${phase}`, `${i + 1}`].find(({ length }) => (to - from) * pixels >= length * LABEL_WIDTH);
     return label === undefined ? [] : [{ middle: (from + to) / 2, label }];
   });

@@ -18,6 +18,8 @@ export interface MiningArtefacts {
   readonly teacher?: string;
   /** The hard negatives of each question. */
   readonly mined?: string;
+  /** A `mine` of the schedule chose them: they stay, whatever index comes, until it mines again. */
+  readonly isKept?: true;
 }
 
 /** The artefacts that the current phase works with, by folder name; undefined before the first refresh. */

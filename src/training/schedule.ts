@@ -1,6 +1,6 @@
 /**
- * The order of training as data: a list of phases with lengths, and pure functions from the transitions taken and the global step to the place in it. What a phase does and what ends it early is not here. A `refresh`
- * updates nothing, so its entry has 0 steps, but it takes one place in the global count: every moment of a run has one number, and a checkpoint needs no second counter.
+ * The order of training as data: a list of phases with lengths, and pure functions from the transitions taken and the global step to the place in it. What a phase does and what ends it early is not here. A `refresh` or a
+ * `mine` updates nothing, so its entry has 0 steps, but it takes one place in the global count: every moment of a run has one number, and a checkpoint needs no second counter.
  * The trap: nothing of a place may depend on transitions that come after it, or a resumed run would see another one. So the rate's course runs over the steps as they were planned (`courseStep`), batches over the steps
  * that were taken (`stepOfKind`): both over all occurrences of a kind, not over one.
  */
@@ -12,9 +12,9 @@ export type Contexts = "gold" | "retrieved" | "copying";
 
 /** One entry of the schedule. */
 export interface ScheduledPhase {
-  /** Name of the phase: `generator`, `contrastive`, `reader-distillation`, `joint`, `refresh`. */
+  /** Name of the phase: `generator`, `contrastive`, `reader-distillation`, `joint`, `refresh`, `mine`. */
   readonly phase: string;
-  /** Most updates of the optimiser. 0 or 1 for `refresh`; Infinity: as many as its minutes allow. */
+  /** Most updates of the optimiser. 0 or 1 for what updates nothing; Infinity: as many as its minutes allow. */
   readonly steps: number;
   /** Where a generator phase takes its contexts from. Default: gold in the first generator phase that reads questions, retrieved afterwards. */
   readonly contexts?: Contexts | null;
@@ -45,7 +45,7 @@ export interface SchedulePosition {
   readonly phase: string;
   /** 0-based step in this entry of the schedule. */
   readonly stepInPhase: number;
-  /** Places this entry was planned to take: its updates, or 1 for a refresh. */
+  /** Places this entry was planned to take: its updates, or 1 where it updates nothing. */
   readonly steps: number;
   /** 0-based step among the steps of this kind of phase that were taken: which batch comes. */
   readonly stepOfKind: number;
@@ -114,7 +114,7 @@ export function stepsLeft(
 }
 
 function placesOf(entry: ScheduledPhase): number {
-  return entry.phase === "refresh" ? 1 : entry.steps;
+  return updatesNothing(entry.phase) ? 1 : entry.steps;
 }
 
 function finite(steps: number): number {
@@ -197,6 +197,11 @@ export function plannedSteps(entries: readonly ScheduledPhase[]): number {
   return entries.reduce((sum, entry) => sum + finite(placesOf(entry)), 0);
 }
 
+/** Whether a phase makes something that others read, an index or negatives, and trains no model. */
+export function updatesNothing(phase: string): boolean {
+  return phase === "refresh" || phase === "mine";
+}
+
 /** Whether the reader teaches the retriever in a phase, by the passages that an index found. */
 export function readsIndex(phase: string): boolean {
   return phase === "reader-distillation" || phase === "joint";
@@ -217,8 +222,10 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
   for (const [index, entry] of schedule.entries()) {
     const where = `train.schedule[${index}]`;
     if (!known.includes(entry.phase)) throw fault(where, "no such phase", `one of ${known.join(", ")}`, JSON.stringify(entry.phase));
-    if (entry.phase === "refresh") {
-      if (entry.steps !== 0 && entry.steps !== 1) throw fault(where, "a refresh updates nothing", "steps: 0", `steps: ${entry.steps}`);
+    if (updatesNothing(entry.phase)) {
+      if (entry.steps !== 0 && entry.steps !== 1)
+        throw fault(where, `a ${entry.phase} updates nothing`, "steps: 0", `steps: ${entry.steps}`);
+      if (entry.phase === "mine") continue;
       // One that may be passed over builds nothing that others can rely on.
       if (entry.when === undefined) refreshes += 1;
       stale = false;

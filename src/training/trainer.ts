@@ -10,7 +10,7 @@ import { AlarmError } from "./alarms.js";
 import { decideEnd, decideStart, decideStep } from "./decisions.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
 import { rateScale, type RunState, type Trainable } from "./run-state.js";
-import { positionAt, spansOf, type ScheduledPhase, type SchedulePosition, type Transition } from "./schedule.js";
+import { positionAt, spansOf, updatesNothing, type ScheduledPhase, type SchedulePosition, type Transition } from "./schedule.js";
 
 /** A phase with what its updates need: one a model that it trains. */
 export interface TrainedPhase {
@@ -53,6 +53,8 @@ export interface TrainerHooks {
   readonly phaseAt: (position: SchedulePosition, state: RunState) => TrainedPhase;
   /** Embeds and indexes with the current retriever and sets the state's artefacts. */
   readonly refresh: (state: RunState) => Promise<void>;
+  /** Chooses the negatives of the contrastive phases that follow. Needed where the schedule mines. */
+  readonly mine?: (position: SchedulePosition, state: RunState) => void;
   /** After every step, before checkpoints: log lines, progress. */
   readonly stepped: (record: StepRecord, position: SchedulePosition, state: RunState) => Promise<void>;
   /**
@@ -100,6 +102,7 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
     if ((await hooks.between?.(position, state)) === "changed") entered = undefined;
     if (position === undefined) return "finished";
     if (position.phase === "refresh") await span("refresh", () => hooks.refresh(state));
+    else if (position.phase === "mine") span("mine", () => hooks.mine?.(position, state));
     else {
       if (entered?.phaseIndex !== position.phaseIndex)
         entered = { phaseIndex: position.phaseIndex, trained: span("phase begins", () => hooks.phaseAt(position, state)) };
@@ -146,7 +149,7 @@ function decisionsOf({ schedule, window = 1 }: TrainerOptions): { schedule: read
 /** What follows the step that was just counted: a phase's end, or a validation inside the phase. */
 function noteDue({ schedule, validateEvery }: TrainerOptions, { phaseIndex, phase }: SchedulePosition, { progress }: RunState): void {
   progress.isPhaseEndDue = spansOf(schedule, progress.transitions)[phaseIndex]?.end === progress.step;
-  const isTraining = phase !== "refresh" && schedule[phaseIndex]?.isBeside !== true;
+  const isTraining = !updatesNothing(phase) && schedule[phaseIndex]?.isBeside !== true;
   progress.isValidationDue = !progress.isPhaseEndDue && isTraining && validateEvery !== undefined && progress.step % validateEvery === 0;
 }
 

@@ -219,6 +219,65 @@ describe("settings of one phase", () => {
   });
 });
 
+describe("mine", () => {
+  const R = "{phase: refresh}";
+  const M = "{phase: mine}";
+  const C = "{phase: contrastive, steps: 30}";
+  const negatives = "train.contrastive.hard_negatives=2";
+  const warnings = (entries: string, ...more: string[]): string => load("", `train.schedule=[${entries}]`, ...more).warnings.join("\n");
+
+  it.each<[string, string[], RegExp]>([
+    [
+      "before there is an index",
+      [`${M}, ${C}`, negatives],
+      /'train.schedule.0.phase' is mine with mining.source dense, but there may be no index before it/,
+    ],
+    [
+      "behind a refresh that may be passed over",
+      [`${C}, {phase: refresh, when: em < 1}, ${M}, ${C}`, negatives],
+      /there may be no index before it/,
+    ],
+    ["with steps", [`${R}, {phase: mine, steps: 3}, ${C}`, negatives], /'train.schedule.1.steps' is set, but a mine takes no steps/],
+    [
+      "until something",
+      [`${R}, {phase: mine, until: loss < 1}, ${C}`, negatives],
+      /'train.schedule.1.until' is set, but a mine takes no steps/,
+    ],
+    ["with a rate", [`${R}, {phase: mine, with: {lr: 1e-3}}, ${C}`, negatives], /'train.schedule.1.with.lr' is no key of a mine phase/],
+    ["with a batch, which is the phase's", [`${R}, {phase: mine, with: {batch: 8}}, ${C}`, negatives], /is no key of a mine phase/],
+    [
+      "with a mistyped rule",
+      [`${R}, {phase: mine, with: {mining: {max_scor: 1}}}, ${C}`, negatives],
+      /'train.schedule.1.with.mining.max_scor' is no key of a mine phase; did you mean mining.max_score/,
+    ],
+    [
+      "among too few ranks",
+      [`${R}, {phase: mine, with: {mining: {to: 2}}}, {phase: contrastive, steps: 30, with: {hard_negatives: 3}}`],
+      /is mine among ranks 1 to 2, but the phase 2 wants 3 hard negatives; set its mining.to to at least 3/,
+    ],
+    ["alone", [`${R}, ${M}`], /trains nothing/],
+  ])("%s is refused", (_, [entries = "", ...more], message) => {
+    expect(refused(entries, ...more)).toMatch(message);
+  });
+
+  it("by BM25 needs no index, and an entry's own rules are its own", () => {
+    const { train } = load("", `train.schedule=[{phase: mine, with: {mining: {source: bm25, to: 9}}}, ${C}]`, negatives).config;
+    expect(configOfEntry({ train }, 0).train.contrastive.mining).toMatchObject({ source: "bm25", to: 9 });
+    expect(configOfEntry({ train }, 1).train.contrastive.mining).toMatchObject({ source: "dense", to: 50 });
+  });
+
+  it("that nobody reads is warned about, and its rules count as used where a phase has negatives", () => {
+    expect(warnings(`${R}, ${M}, ${C}`)).toMatch(
+      /train.schedule.1.phase.*no contrastive phase with train.contrastive.hard_negatives above 0/,
+    );
+    expect(warnings(`${R}, ${M}, ${M}, ${C}`, negatives)).toMatch(/train.schedule.1.phase/);
+    expect(warnings(`${R}, ${M}, ${C}`, negatives)).not.toMatch(/mine/);
+    const some = "{phase: contrastive, steps: 30, with: {hard_negatives: 1}}";
+    expect(warnings(`${R}, ${some}`, "train.contrastive.mining.max_score=0.5")).not.toMatch(/has no effect/);
+    expect(warnings(`${R}, ${C}`, "train.contrastive.mining.max_score=0.5")).toMatch(/mining.max_score.*has no effect/);
+  });
+});
+
 describe("the end of training", () => {
   it.each([
     [

@@ -1,6 +1,6 @@
 /**
- * Proves that a run that mines by the index and by BM25, with margins by its own scores or by a teacher's, equals the uninterrupted one after SIGKILL: in the middle of a contrastive phase before and after a
- * refresh; that BM25 is searched once; and that a start with leaks is refused by the real program. Needs the compiled program (npm run build). Alone: npx vitest run test/job/resume-mining.test.ts
+ * Proves that a run that mines by the index and by BM25, with margins by its own scores or by a teacher's, as contrastive phases begin or by an entry of its own, equals the uninterrupted one after SIGKILL: in the middle of a
+ * contrastive phase before and after a refresh; that BM25 is searched once; that what a `mine` chose outlives a refresh; and that a start with leaks is refused by the real program. Needs the compiled program (npm run build). Alone: npx vitest run test/job/resume-mining.test.ts
  */
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -65,6 +65,44 @@ describe("a run that mines hard negatives", () => {
     },
     300_000,
   );
+
+  it("by entries of its own keeps what each chose until the next, whatever index comes, through two kills", async () => {
+    const schedule =
+      "[{phase: mine, with: {mining: {source: bm25, to: 9}}}, {phase: contrastive, steps: 3}, {phase: refresh}, {phase: contrastive, steps: 2}, {phase: mine}, {phase: contrastive, steps: 2}, {phase: refresh}, {phase: contrastive, steps: 2}]";
+    const start = (runs: string): string[] => [
+      ...words("to=12")(runs),
+      `train.schedule=${schedule}`,
+      "train.validate.after_each_phase=true",
+    ];
+    const runs = mkdtempSync(path.join(tmpdir(), "tandem-whole-"));
+    const result = await trainFully(start(runs).filter((word) => word !== "--quiet"));
+    expect(result.code, result.stderr).toBe(0);
+    // Once each: no contrastive phase mines beside them.
+    expect(result.stderr.match(/hard negatives: \d+ for/g)).toHaveLength(2);
+    const whole = runFolder(runs) ?? "";
+    const validated = readFileSync(path.join(whole, "validation", "summary.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n");
+    expect(validated.map((line) => (JSON.parse(line) as Line).phase)).toEqual([
+      "contrastive",
+      "refresh",
+      "contrastive",
+      "contrastive",
+      "refresh",
+      "contrastive",
+    ]);
+    const { run, killed } = await killAndResume(start, 2, (folder, kill) => {
+      const file = path.join(folder, "metrics.jsonl");
+      return existsSync(file) && readFileSync(file, "utf8").split("\n").length - 1 >= 3 + 3 * kill;
+    });
+    expect(killed).toBe(2);
+    expectEqualRuns(run, whole);
+    const { isKept, ...names } = newestState(whole) as Record<string, unknown>;
+    expect(isKept).toBe(true);
+    // Two sets of negatives stood: by BM25's and by the first index; the second index brought no third.
+    expect(Object.keys(names)).toEqual(["mined"]);
+    expect(newestState(run)).toEqual({ ...names, isKept });
+  }, 300_000);
 
   it("is refused when the teacher's folder changed under it", async () => {
     const runs = mkdtempSync(path.join(tmpdir(), "tandem-taught-"));

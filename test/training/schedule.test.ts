@@ -27,6 +27,22 @@ describe("positions", () => {
     expect(positionAt(twice, 12)).toBeUndefined();
   });
 
+  it("a mine takes one place too, is no refresh, and neither ends nor begins a lag of the index", () => {
+    const mined: ScheduledPhase[] = [
+      { phase: "refresh", steps: 0 },
+      { phase: "mine", steps: 0 },
+      { phase: "contrastive", steps: 2 },
+    ];
+    expect(totalSteps(mined)).toBe(4);
+    expect(positionAt(mined, 1)).toMatchObject({ phase: "mine", steps: 1, refreshes: 1, stepsOfKind: 1 });
+    expect(positionAt(mined, 2)).toMatchObject({ phase: "contrastive", stepOfKind: 0, refreshes: 1 });
+    const known = [...KNOWN, "mine"];
+    expect(validateSchedule(mined, known)).toHaveLength(1);
+    expect(validateSchedule([...mined, { phase: "mine", steps: 1 }], known)).toHaveLength(1);
+    expect(validateSchedule([...mined, { phase: "refresh", steps: 0 }, { phase: "mine", steps: 0 }], known)).toEqual([]);
+    expect(() => validateSchedule([{ phase: "mine", steps: 2 }], known)).toThrow(/a mine updates nothing.*steps: 0.*steps: 2/);
+  });
+
   it("a phase's own steps go on over its occurrences", () => {
     expect(positionAt(twice, 7)).toMatchObject({
       phase: "generator",

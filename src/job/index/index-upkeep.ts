@@ -76,13 +76,13 @@ export class IndexUpkeep {
     this.#figures = {};
     if (position.phase === CLOSED_BOOK || artefacts.retrieval === undefined) return figures;
     const { drift, refresh } = this.#run.config.train;
-    const isMeasured = drift.every !== null && step % drift.every === 0 && concernsIndex(position, this.#run.config);
+    const isMeasured = drift.every !== null && step % drift.every === 0 && concernsIndex(position, this.#run.config, artefacts);
     const measured: Record<string, number> = isMeasured
       ? { ...(await this.#meter.measure(state)), [DRIFT_AGE]: step - upkeep.refreshedAt }
       : {};
     const finite = Object.entries(measured).filter(([, value]) => Number.isFinite(value));
     upkeep.measured = { ...upkeep.measured, ...Object.fromEntries(finite) };
-    upkeep.isDue = readsArtefacts(position, this.#run.config) && isRefreshDue(policyOf(refresh), upkeep, step, measured);
+    upkeep.isDue = readsArtefacts(position, this.#run.config, artefacts) && isRefreshDue(policyOf(refresh), upkeep, step, measured);
     return { ...figures, ...measured };
   }
 
@@ -97,7 +97,7 @@ export class IndexUpkeep {
     }
     if (!progress.upkeep.isDue) return "same";
     // A phase that doesn't read the index has no use for a new one, and a refresh of the schedule makes its own.
-    if (position === undefined || !readsArtefacts(position, this.#run.config)) {
+    if (position === undefined || !readsArtefacts(position, this.#run.config, progress.artefacts)) {
       progress.upkeep.isDue = false;
       return "same";
     }
@@ -238,12 +238,13 @@ export class IndexUpkeep {
     return { questions: sets.train, heldOut: this.#heldOut, k: depth, positives };
   }
 
-  /** Whether some contrastive phase's margins compare with the scores of the positives. */
+  /** Whether the margins of some contrastive phase or mine compare with the scores of the positives. */
   #comparesPositives(): boolean {
     const { config } = this.#run;
     return config.train.schedule.some(({ phase }, entry) => {
       const { hard_negatives: wanted, mining } = configOfEntry(config, entry).train.contrastive;
-      return phase === "contrastive" && wanted > 0 && config.index.metric !== "l2" && comparesPositives(mining);
+      const isMined = phase === "mine" || (phase === "contrastive" && wanted > 0);
+      return isMined && config.index.metric !== "l2" && comparesPositives(mining);
     });
   }
 
@@ -259,6 +260,7 @@ export class IndexUpkeep {
 
 /** The artefacts after a refresh: what BM25 found stands, the negatives chosen from the last index don't. */
 function renewed({ mining }: CurrentArtefacts, found: { index: string; retrieval: string }): CurrentArtefacts {
+  if (mining?.isKept === true) return { ...found, mining };
   return mining?.lexical === undefined ? found : { ...found, mining: { lexical: mining.lexical } };
 }
 
@@ -277,17 +279,22 @@ export function retainSnapshots(
 
 /** Whether a phase is made of what the index found for the training questions. */
 function readsArtefacts(
-  { phase, contexts }: Pick<SchedulePosition, "phase" | "contexts">,
-  { train }: Pick<TandemConfig, "train">,
+  { phase, phaseIndex, contexts }: Pick<SchedulePosition, "phase" | "phaseIndex" | "contexts">,
+  config: TandemConfig,
+  artefacts: CurrentArtefacts,
 ): boolean {
-  const { hard_negatives: negatives, mining, positives } = train.contrastive;
-  if (phase === "contrastive") return positives === "answer" || (negatives > 0 && mining.source !== "bm25");
+  const { hard_negatives: negatives, mining, positives } = configOfEntry(config, phaseIndex).train.contrastive;
+  const asksIndex = mining.source !== "bm25";
+  if (phase === "mine") return positives === "answer" || asksIndex;
+  // Negatives that a mine chose stay, whatever index comes.
+  const isMined = negatives > 0 && asksIndex && artefacts.mining?.isKept !== true;
+  if (phase === "contrastive") return positives === "answer" || isMined;
   return readsIndex(phase) || contexts === "retrieved";
 }
 
 /** Drift is worth a measurement where the retriever is trained or its index read. */
-function concernsIndex(position: SchedulePosition, config: TandemConfig): boolean {
-  return position.phase === "contrastive" || readsArtefacts(position, config);
+function concernsIndex(position: SchedulePosition, config: TandemConfig, artefacts: CurrentArtefacts): boolean {
+  return position.phase === "contrastive" || readsArtefacts(position, config, artefacts);
 }
 
 function policyOf({

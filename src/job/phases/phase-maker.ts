@@ -18,7 +18,7 @@ import { CLOSED_BOOK, type PhaseParts } from "./phase-parts.js";
 import { RetrieverPhases } from "./retriever-phases.js";
 
 /** Phases that the schedule may name. */
-export const PHASES = ["generator", "contrastive", "reader-distillation", "joint", "refresh"] as const;
+export const PHASES = ["generator", "contrastive", "reader-distillation", "joint", "refresh", "mine"] as const;
 
 /** Chooses the phase for a place in the schedule. */
 export class PhaseMaker {
@@ -67,19 +67,26 @@ export class PhaseMaker {
       const own = trained(phase, "generator", { ...reader, lr: reader.generator_lr ?? generator.lr, clip: generator.clip });
       return { phase, updates: [...updates, ...own.updates] };
     }
-    if (position.phase === "contrastive")
-      return trained(
-        this.retriever.contrastive({
-          retrieved: artefacts.retrieval === undefined ? undefined : { name: artefacts.retrieval, rows: this.#retrieved(artefacts) },
-          mined: (mining) => (state.progress.artefacts = { ...artefacts, mining }),
-        }),
-        "retriever",
-        contrastive,
-      );
+    if (position.phase === "contrastive") {
+      const kept = artefacts.mining?.isKept === true ? artefacts.mining.mined : undefined;
+      const phase = this.retriever.contrastive({
+        retrieved: this.#named(artefacts),
+        ...(kept === undefined ? {} : { kept: this.#open(kept) }),
+        mined: (mining) => (state.progress.artefacts = { ...artefacts, mining }),
+      });
+      return trained(phase, "retriever", contrastive);
+    }
     if (position.phase === CLOSED_BOOK) return trained(this.generator.closedBook(), CLOSED_BOOK, generator);
     if (position.contexts === "copying") return trained(this.generator.copying(position.stepsOfKind), "generator", generator);
     const retrieved = position.contexts === "retrieved" ? this.#retrieved(artefacts) : undefined;
     return trained(this.generator.reading(retrieved, position.stepsOfKind), "generator", generator);
+  }
+
+  /** A `mine` of the schedule: the negatives that contrastive phases have from here on, noted in the state. @throws UserError when no question has a positive */
+  mine({ phaseIndex }: SchedulePosition, state: RunState): void {
+    const { artefacts } = state.progress;
+    const mining = this.ofEntry(phaseIndex).retriever.mine(this.#named(artefacts));
+    state.progress.artefacts = { ...artefacts, mining: { ...mining, isKept: true } };
   }
 
   /** A phase of each kind without an index, for audit and probe: gold passages, or any where no question has one. What is measured there doesn't depend on a passage being right. */
@@ -148,6 +155,10 @@ export class PhaseMaker {
     const { loss } = this.#parts.config.train.reader;
     if (teachesReader(loss)) return jointPhase(this.retriever.reader(retrieved, true), undefined);
     return jointPhase(this.retriever.reader(retrieved, false), this.generator.reading(retrieved, totalSteps) as Phase<GeneratorBatch>);
+  }
+
+  #named(artefacts: CurrentArtefacts): { name: string; rows: RetrievedRows } | undefined {
+    return artefacts.retrieval === undefined ? undefined : { name: artefacts.retrieval, rows: this.#retrieved(artefacts) };
   }
 
   #retrieved(artefacts: CurrentArtefacts): RetrievedRows {

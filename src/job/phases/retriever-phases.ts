@@ -16,6 +16,8 @@ import { answeredQuestion, type PhaseParts } from "./phase-parts.js";
 export interface ContrastiveSources {
   /** What the index found, with the artefact's name; undefined before there is one. */
   readonly retrieved?: { readonly name: string; readonly rows: RetrievedRows } | undefined;
+  /** Negatives that a `mine` of the schedule chose: then none are mined here. */
+  readonly kept?: RetrievedRows;
   /** Told which artefacts mining made. */
   readonly mined?: (artefacts: MiningArtefacts) => void;
   /** Where only gradients are looked at: any rows as negatives, and, where no question has a gold passage, as positives. */
@@ -34,19 +36,14 @@ export class RetrieverPhases {
   }
 
   /** The retriever on gold passages, with negatives. */
-  contrastive({ retrieved, mined: noteMined, anyRows }: ContrastiveSources): Phase {
+  contrastive({ retrieved, kept, mined: noteMined, anyRows }: ContrastiveSources): Phase {
     const { config, store, questions, encoder, renaming, precision, device } = this.#parts;
     const { contrastive } = config.train;
-    const textOf = (row: number): string => passageText(store.get(row), config.data.corpus.title_template);
-    const mined = questions.map(({ answers }, i): MinedQuestion => ({ goldRows: this.#goldRows[i] ?? [], answers }));
-    const positives = mined.map(
-      (question, i) =>
-        anyRows?.positives?.rowsOf(i) ??
-        choosePositives(question, retrieved?.rows.rowsOf(i) ?? [], textOf, contrastive.positives === "answer"),
-    );
+    const textOf = this.#textOf;
+    const positives = this.#positives(retrieved, anyRows?.positives);
     const usable = [...questions.keys()].filter((question) => (positives[question]?.length ?? 0) > 0);
-    const withPositives = mined.map(({ answers }, i): MinedQuestion => ({ goldRows: positives[i] ?? [], answers }));
-    const negatives = anyRows?.negatives ?? this.#negatives(withPositives, textOf, retrieved);
+    const wanted = contrastive.hard_negatives > 0;
+    const negatives = anyRows?.negatives ?? (wanted ? (kept ?? this.#mined(positives, retrieved)) : undefined);
     if (negatives !== undefined && "artefacts" in negatives) noteMined?.(negatives.artefacts);
     return contrastivePhase({
       encoder,
@@ -65,7 +62,8 @@ export class RetrieverPhases {
       matryoshka: contrastive.matryoshka,
       hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,
       sampling: contrastive.mining.sampling,
-      negativesOf: (example) => negatives?.rowsOf(usable[example] ?? 0) ?? [],
+      // Artefacts of one width fill up with −1.
+      negativesOf: (example) => negatives?.rowsOf(usable[example] ?? 0).filter((row) => row >= 0) ?? [],
       accumulate: contrastive.accumulate,
       dropout: config.retriever.dropout > 0,
       ...(renaming === undefined
@@ -82,20 +80,34 @@ export class RetrieverPhases {
     });
   }
 
-  #negatives(
-    mined: readonly MinedQuestion[],
-    textOf: (row: number) => string,
-    retrieved: ContrastiveSources["retrieved"],
-  ): RunNegatives | undefined {
+  /** Hard negatives by the config as it is here. @throws Error without an index, where more than BM25 is asked */
+  mine(retrieved: ContrastiveSources["retrieved"]): MiningArtefacts {
+    const negatives = this.#mined(this.#positives(retrieved), retrieved);
+    if (negatives === undefined) throw new Error("a mine needs an index, and there is none");
+    return negatives.artefacts;
+  }
+
+  readonly #textOf = (row: number): string => passageText(this.#parts.store.get(row), this.#parts.config.data.corpus.title_template);
+
+  /** Rows of each question's positives: gold ones, or the best of what was found. */
+  #positives(retrieved: ContrastiveSources["retrieved"], any?: RetrievedRows): (readonly number[])[] {
+    const { config, questions } = this.#parts;
+    const isAnswer = config.train.contrastive.positives === "answer";
+    return questions.map(
+      ({ answers }, i) =>
+        any?.rowsOf(i) ??
+        choosePositives({ goldRows: this.#goldRows[i] ?? [], answers }, retrieved?.rows.rowsOf(i) ?? [], this.#textOf, isAnswer),
+    );
+  }
+
+  #mined(positives: readonly (readonly number[])[], retrieved: ContrastiveSources["retrieved"]): RunNegatives | undefined {
     const { config, store, questions, retrievalFolder, device, report } = this.#parts;
-    const { hard_negatives: wanted, mining } = config.train.contrastive;
-    if (wanted === 0) return undefined;
     return runMining({
-      settings: mining,
+      settings: config.train.contrastive.mining,
       questions: questions.map(({ question }) => question),
-      mined,
+      mined: questions.map(({ answers }, i): MinedQuestion => ({ goldRows: positives[i] ?? [], answers })),
       store,
-      textOf,
+      textOf: this.#textOf,
       template: config.data.corpus.title_template,
       heldOut: config.data.questions.hold_out_passages ? this.#parts.heldOut : new Set(),
       retrieved,

@@ -12,7 +12,7 @@ import { scope } from "../../engine/scope.js";
 import { createRunDirectory } from "../../tracking/run-directory.js";
 import { collectVersions } from "../../tracking/versions.js";
 import { newProgress } from "../../training/run-state.js";
-import { plannedSteps, positionAt, type ScheduledPhase, type SchedulePosition } from "../../training/schedule.js";
+import { plannedSteps, positionAt, updatesNothing, type ScheduledPhase, type SchedulePosition } from "../../training/schedule.js";
 import { train, type TrainedPhase } from "../../training/trainer.js";
 import { checkMetrics, checkTraining } from "./check-training.js";
 import { PHASES } from "../phases/phase-maker.js";
@@ -87,8 +87,8 @@ async function planOf(run: OpenRun, isMeasured: boolean): Promise<RunPlan> {
   for (const [index, entry] of schedule.entries()) {
     const place = positionAt([...finite, ...schedule.slice(index)], plannedSteps(finite));
     if (place === undefined) throw new Error(`the schedule has no entry ${index}`);
-    const kind = entry.phase === "refresh" ? undefined : times.kindOf(place);
-    const each = isMeasured ? await times.secondsOf(place, kind) : null;
+    const kind = updatesNothing(entry.phase) ? undefined : times.kindOf(place);
+    const each = isMeasured && entry.phase !== "mine" ? await times.secondsOf(place, kind) : null;
     const steps = stepsWithin(entry, each);
     entries.push(planned(run, { entry, place, start: plannedSteps(finite), kind, steps, each }));
     // What comes after an entry of unknown length is counted as if it had none.
@@ -112,7 +112,7 @@ interface Kind {
 
 /** Updates of an entry; where minutes limit them, as many as the measurement lets them be. */
 function stepsWithin({ phase, steps, minutes }: ScheduledPhase, each: number | null): number | null {
-  if (phase === "refresh") return 1;
+  if (updatesNothing(phase)) return 1;
   const within = minutes === undefined || each === null ? Infinity : Math.max(1, Math.ceil((60 * minutes) / each));
   const fewest = Math.min(steps, within);
   return fewest === Infinity ? null : fewest;
@@ -130,18 +130,18 @@ function planned(
   }: { entry: ScheduledPhase; place: SchedulePosition; start: number; kind: Kind | undefined; steps: number | null; each: number | null },
 ): PlannedEntry {
   const { checkpoint, validate } = config.train;
-  const isRefresh = entry.phase === "refresh";
+  const isStanding = updatesNothing(entry.phase);
   const within = (every: number | null): number =>
     steps === null || every === null ? 0 : Math.floor((start + steps - 1) / every) - Math.floor(start / every);
   const endsOn = (every: number | null): boolean => steps !== null && every !== null && (start + steps) % every === 0;
   const isValidated = sets.valid.length > 0 && entry.isBeside !== true;
-  const atEnd = validate.after_each_phase || (!isRefresh && endsOn(validate.every)) ? 1 : 0;
+  const atEnd = validate.after_each_phase || (!isStanding && endsOn(validate.every)) ? 1 : 0;
   const rate = kind?.trained.updates[0]?.rate;
   return {
     entry: place.phaseIndex,
     phase: entry.phase,
     contexts: place.contexts ?? null,
-    steps: isRefresh || entry.steps === Infinity ? null : entry.steps,
+    steps: isStanding || entry.steps === Infinity ? null : entry.steps,
     minutes: entry.minutes ?? null,
     until: entry.until?.text ?? null,
     when: entry.when?.text ?? null,
@@ -149,8 +149,8 @@ function planned(
     examples: kind?.examples ?? null,
     first_rate: rate?.(place.courseStep, place.courseSteps) ?? null,
     last_rate: steps === null ? null : (rate?.(place.courseStep + steps - 1, place.courseSteps) ?? null),
-    validations: isValidated ? (isRefresh ? 0 : within(validate.every)) + atEnd : 0,
-    checkpoints: within(isRefresh ? null : checkpoint.every) + 1,
+    validations: isValidated && entry.phase !== "mine" ? (isStanding ? 0 : within(validate.every)) + atEnd : 0,
+    checkpoints: within(isStanding ? null : checkpoint.every) + 1,
     seconds: each === null ? null : entry.steps === Infinity && entry.minutes !== undefined ? 60 * entry.minutes : each * (steps ?? 0),
   };
 }
@@ -248,6 +248,7 @@ function leftOut({ config, sets, schedule }: OpenRun, isMeasured: boolean): stri
     "writing checkpoints and the log",
     "building and searching the index of a refresh: its embeddings alone are counted",
     "the evaluation and the report",
+    ...(schedule.some(({ phase }) => phase === "mine") ? ["mining: searching by BM25, a teacher's scores, choosing negatives"] : []),
     ...(isConditional ? ["phases that a condition or early stopping ends or skips: each counts whole"] : []),
     ...(config.train.generator.curriculum.share > 0 ? ["shorter contexts at the start: steps were measured with whole ones"] : []),
     `chance: each kind of step was measured ${STEPS} times`,

@@ -13,7 +13,7 @@ import { expectObject, readJson } from "../../storage/json-file.js";
 import type { EpochSize } from "../../training/batches.js";
 import type { Condition } from "../../training/conditions.js";
 import type { Progress } from "../../training/run-state.js";
-import { takenPhases, type Contexts, type ScheduledPhase } from "../../training/schedule.js";
+import { takenPhases, updatesNothing, type Contexts, type ScheduledPhase } from "../../training/schedule.js";
 import { CLOSED_BOOK } from "../phases/phase-parts.js";
 
 /** How many updates an epoch of an entry of the config is. */
@@ -46,7 +46,7 @@ export function outlineOf(config: TandemConfig): ScheduledPhase[] {
 type Entry = TandemConfig["train"]["schedule"][number];
 
 function stepsOf({ phase, steps, epochs, minutes }: Entry, epoch: () => EpochSize): number {
-  if (phase === "refresh") return 1;
+  if (updatesNothing(phase)) return 1;
   if (epochs !== null) return Math.max(1, Math.round(epochs * epoch().batches));
   return steps === 0 && minutes !== null ? Infinity : steps;
 }

@@ -9,7 +9,7 @@ import { auditGradients, auditTable } from "../../training/gradient-audit.js";
 import { measuredText, unmeasuredLosses } from "../../training/conditions.js";
 import type { RunState } from "../../training/run-state.js";
 import { decideStopping, endTraining } from "../../training/decisions.js";
-import type { SchedulePosition } from "../../training/schedule.js";
+import { updatesNothing, type SchedulePosition } from "../../training/schedule.js";
 import { train } from "../../training/trainer.js";
 import { span } from "../../engine/profiler.js";
 import { writeFileAtomic } from "../../storage/atomic-write.js";
@@ -136,6 +136,10 @@ async function trainOn(run: OpenRun, log: RunLog, { stopRequested, unsaved }: Tr
           return run.phases.at(position, state);
         },
         refresh: (state) => upkeep.refresh(state),
+        mine: (position, state) => {
+          noteStart(run, position, state);
+          run.phases.mine(position, state);
+        },
         between: (position, state) => upkeep.between(position, state),
         stepped: async (record, position, state) => {
           unsaved(true);
@@ -183,7 +187,7 @@ function warnUnmeasured(
 
 function described({ phase, steps, minutes, until, when }: OpenRun["schedule"][number]): string {
   const parts = [
-    ...(phase === "refresh" || steps === Infinity ? [] : [String(steps)]),
+    ...(updatesNothing(phase) || steps === Infinity ? [] : [String(steps)]),
     ...(minutes === undefined ? [] : [`${minutes} min`]),
     ...(until === undefined ? [] : [`until ${until.text}`]),
     ...(when === undefined ? [] : [`when ${when.text}`]),
@@ -194,7 +198,7 @@ function described({ phase, steps, minutes, until, when }: OpenRun["schedule"][n
 /** Whether a phase's end has a validation: where each has one, or where one of those inside the phase would have come. */
 function isValidated(run: OpenRun, position: SchedulePosition, state: RunState): boolean {
   const { after_each_phase: each, every } = run.config.train.validate;
-  if (position.phase === CLOSED_BOOK) return false;
+  if (position.phase === CLOSED_BOOK || position.phase === "mine") return false;
   return each || (every !== null && position.phase !== "refresh" && state.progress.step % every === 0);
 }
 
