@@ -70,7 +70,7 @@ function childOf(pid: number): number {
 
 beforeAll(async () => {
   encoder.save(snapshot);
-  const file = path.join(path.dirname(compiled.tandem), "../dist/src/job/index-builder.js");
+  const file = path.join(path.dirname(compiled.tandem), "../dist/src/job/index/index-builder.js");
   const { IndexBuilder: Compiled } = (await import(file)) as { IndexBuilder: { start: typeof start } };
   start = (order, report) => Compiled.start(order, report);
 });
