@@ -55,7 +55,7 @@ export interface ContrastiveBatchOptions {
    * doesn't fill a batch is mixed. Topic-aware sampling: Hofstätter et al. 2021, arXiv 2104.06967, with documents instead of clusters.
    */
   readonly topicOf?: ((example: number) => string) | undefined;
-  /** All examples of one positive share a batch: a batch of as many questions then has a fraction of the passages, which are most of the work. Instead of `topicOf`. */
+  /** All examples of one positive share a batch: a batch of as many questions then has a fraction of the passages, which are most of the work. With `topicOf` too, neighbouring groups are of one topic. */
   readonly together?: boolean | undefined;
 }
 
@@ -163,7 +163,12 @@ function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan 
   const keysOf: KeysOf = (example) => (wordingOf === undefined ? [positiveOf(example)] : [positiveOf(example), wordingOf(example)]);
   const at = permutation(size, [seed, epoch, 0x636f6e]);
   const order = Array.from({ length: size }, (_, place) => at(place));
-  if (together === true) return mergeSingletons(wholeGroups(groupedBy(order, positiveOf), batch), positiveOf);
+  if (together === true) {
+    const topics = topicOf === undefined ? [order] : [...groupedBy(order, topicOf).values()];
+    const groups = topics.flatMap((members) => [...groupedBy(members, positiveOf).values()]);
+    const whole = wholeGroups(groups, batch);
+    return mergeSingletons(topicOf === undefined ? whole : shuffled(whole, [seed, epoch, 0x746f70]), positiveOf);
+  }
   if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, keysOf), positiveOf);
   const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, keysOf, "full"));
   const full = planned.flat();
@@ -176,11 +181,11 @@ function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan 
 type KeysOf = (example: number) => readonly (number | string)[];
 
 /** Batches of whole groups, in their order, of at most `size` members. A group above half a batch is cut, and what is cut off comes after all others, so that a batch has at least two groups. */
-function wholeGroups(groups: ReadonlyMap<unknown, readonly number[]>, size: number): number[][] {
+function wholeGroups(groups: readonly (readonly number[])[], size: number): number[][] {
   const most = Math.max(1, Math.floor(size / 2));
   const batches: number[][] = [];
   let current: number[] = [];
-  let waiting = [...groups.values()];
+  let waiting = [...groups];
   while (waiting.length > 0) {
     for (const members of waiting.map((group) => group.slice(0, most))) {
       if (current.length + members.length > size) {

@@ -200,6 +200,23 @@ describe("contrastive batches", () => {
     expect(epochOf(source, 1)).not.toEqual(epochOf(source, 0));
   });
 
+  it("of passages with all their questions take neighbours from one document where that is asked, in another order each epoch", () => {
+    // Four documents of six passages, which have five questions each.
+    const positiveOf = (example: number): number => Math.floor(example / 5);
+    const topicOf = (example: number): string => String(Math.floor(example / 30));
+    const source = contrastiveBatches({ seed: 3, size: 120, batch: 15, positiveOf, topicOf, together: true });
+    const epoch = epochOf(source, 0);
+    expect(sorted(epoch.flat())).toEqual(range(120));
+    for (const members of epoch) {
+      expect(new Set(members.map(topicOf)).size).toBe(1);
+      expect(new Set(members.map(positiveOf)).size).toBe(3);
+      expect(members).toHaveLength(15);
+    }
+    const order = epoch.map(([first = 0]) => topicOf(first));
+    expect(order.filter((topic, i) => topic === order[i - 1]).length).toBeLessThan(4);
+    expect(epochOf(source, 1)).not.toEqual(epoch);
+  });
+
   it("hold one topic each as far as topics fill them, every question once an epoch", () => {
     const option = {
       size: fc.integer({ min: 2, max: 120 }),

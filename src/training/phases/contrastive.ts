@@ -44,8 +44,8 @@ export interface ContrastivePhaseOptions extends EmbeddingOptions {
   readonly textOf: (row: number) => string;
   /** Questions in a batch. */
   readonly batch: number;
-  /** Which questions share a batch: any, those about one document as far as that fills batches, or all that one passage answers. Default mixed. */
-  readonly batches?: "mixed" | "document" | "passage";
+  /** Which questions share a batch: any, those about one document as far as that fills batches, all that one passage answers, or both of these. Default mixed. */
+  readonly batches?: "mixed" | "document" | "passage" | "document-passages";
   readonly temperature: number;
   readonly symmetric?: boolean;
   /** First dimensions that are trained to stand alone, beside the whole. Default none. */
@@ -95,8 +95,10 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     batch: options.batch,
     positiveOf: (example) => questions[example]?.positives[0] ?? -1,
     wordingOf: (example) => wordings[example] ?? "",
-    together: options.batches === "passage",
-    ...(options.batches === "document" ? { topicOf: (example: number) => questions[example]?.document ?? "" } : {}),
+    together: options.batches === "passage" || options.batches === "document-passages",
+    ...(options.batches === "document" || options.batches === "document-passages"
+      ? { topicOf: (example: number) => questions[example]?.document ?? "" }
+      : {}),
   });
   return {
     name: "contrastive",
