@@ -1,6 +1,6 @@
 /**
  * The penalties' experiment on sentence-long answers: `npx tsx tools/penalty-experiment.ts questions runs/long-answers` writes the quickstart's questions whose answer is a sentence, with faults in the training answers, and
- * `npx tsx tools/penalty-experiment.ts compare <base run> <run> …` lets the runs' generators answer their test questions from gold passages, counts what they write, token by token as the penalties count it, and holds each run against the first. It trains nothing; conf/experiment/penalties-quickstart.yaml
+ * `npx tsx tools/penalty-experiment.ts compare <base run>,… <run>,… …` lets the runs' generators answer their test questions from gold passages, counts what they write, token by token as the penalties count it, and holds each setting against the first; runs joined by commas are one setting's seeds, whose mean is a question's value. It trains nothing; conf/experiment/penalties-quickstart.yaml
  * does. The traps: counts are of the written text, encoded again, and an answer that is cut at its greatest length looks as if it had ended; runs are compared only on the same questions.
  *
  * Why faults: a generator that learned the answers as they are repeats nothing, leaves nothing out and is never too short, so there is nothing to lower. Two of the three wordings of a question are answered badly in 13 of 20
@@ -115,8 +115,7 @@ export function countsOf(
 
 /** One line a count: both means, the difference with its interval, p. @throws UserError when the questions differ */
 export function comparison(base: readonly Answered[], run: readonly Answered[], counts: { base: Counts; run: Counts }): string[] {
-  if (base.length !== run.length || base.some(({ id }, i) => id !== run[i]?.id))
-    throw new UserError({ where: "compare", what: "the runs answered other questions", expected: "one test file for all" });
+  requireSame(base, run);
   const documents = base.map(({ document }) => document);
   return Object.entries(counts.base).flatMap(([name, before]) => {
     const after = counts.run[name];
@@ -128,6 +127,11 @@ export function comparison(base: readonly Answered[], run: readonly Answered[], 
       `  ${name.padEnd(28)} ${average(before).toFixed(3)} -> ${average(after).toFixed(3)}  ${signed(mean)} (${signed(low)} to ${signed(high)}), p ${p.toPrecision(2)}`,
     ];
   });
+}
+
+function requireSame(base: readonly Answered[], run: readonly Answered[]): void {
+  if (base.length !== run.length || base.some(({ id }, i) => id !== run[i]?.id))
+    throw new UserError({ where: "compare", what: "the runs answered other questions", expected: "one test file for all" });
 }
 
 function average(values: readonly number[]): number {
@@ -159,14 +163,43 @@ function counted(run: TrainedRun, answered: readonly Answered[], of: TrainedRun)
   return countsOf(Tokenizer.fromFolder(run.places.generator), answered, passages, { n: ngram.n, least: short.min_tokens });
 }
 
-async function compare(first: string, others: readonly string[]): Promise<void> {
-  const base = findTrainedRun(first);
-  const before = await answersOf(base);
-  for (const name of others) {
+/** The mean of each question's counts over runs that answered the same questions. @throws UserError when they didn't */
+export function meanCounts(answered: readonly (readonly Answered[])[], counts: readonly Counts[]): Counts {
+  for (const other of answered) requireSame(answered[0] ?? [], other);
+  const [first = {}] = counts;
+  const mean = (name: string, i: number): number => counts.reduce((sum, own) => sum + (own[name]?.[i] ?? 0), 0) / counts.length;
+  return Object.fromEntries(Object.entries(first).map(([name, values]) => [name, values.map((_, i) => mean(name, i))]));
+}
+
+interface Seed {
+  readonly run: TrainedRun;
+  readonly answered: Answered[];
+}
+
+async function seedsOf(names: string): Promise<Seed[]> {
+  const seeds: Seed[] = [];
+  for (const name of names.split(",")) {
     const run = findTrainedRun(name);
-    const after = await answersOf(run);
-    const counts = { base: counted(base, before, run), run: counted(run, after, run) };
-    process.stdout.write(`${[`${run.config.name} against ${base.config.name}`, ...comparison(before, after, counts)].join("\n")}\n`);
+    seeds.push({ run, answered: await answersOf(run) });
+  }
+  return seeds;
+}
+
+async function compare(first: string, others: readonly string[]): Promise<void> {
+  const base = await seedsOf(first);
+  for (const names of others) {
+    const own = await seedsOf(names);
+    const [{ run, answered } = {}] = own;
+    const before = base[0]?.answered;
+    if (run === undefined || answered === undefined || before === undefined) continue;
+    const of = (seeds: readonly Seed[]): Counts =>
+      meanCounts(
+        seeds.map((seed) => seed.answered),
+        seeds.map((seed) => counted(seed.run, seed.answered, run)),
+      );
+    const called = (seeds: readonly Seed[]): string => seeds.map((seed) => seed.run.config.name).join(", ");
+    const lines = comparison(before, answered, { base: of(base), run: of(own) });
+    process.stdout.write(`${[`${called(own)} against ${called(base)}`, ...lines].join("\n")}\n`);
   }
 }
 
@@ -181,7 +214,7 @@ async function main(words: readonly string[]): Promise<void> {
     throw new UserError({
       where: "penalty-experiment",
       what: "doesn't know what to do",
-      expected: "questions FOLDER, or compare BASE RUN …",
+      expected: "questions FOLDER, or compare BASE,… RUN,… …",
       got: words.join(" "),
     });
   await compare(first, others);

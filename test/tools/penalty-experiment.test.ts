@@ -8,7 +8,7 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { scoreAnswer, type Answered } from "../../src/evaluation/answered.js";
 import { Tokenizer } from "../../src/text/tokenizer.js";
-import { comparison, countsOf, writeLongAnswers } from "../../tools/penalty-experiment.js";
+import { comparison, countsOf, meanCounts, writeLongAnswers } from "../../tools/penalty-experiment.js";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "tandem-long-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -93,6 +93,10 @@ describe("counts", () => {
     const lines = comparison(before, after, { base: base!, run: run! });
     expect(lines).toHaveLength(6);
     expect(lines[0]).toMatch(/^ {2}repeated 1-grams +\d+\.\d+ -> 0\.000 {2}-\d/);
+    const both = meanCounts([before, after], [base!, run!]);
+    expect(both["F1"]).toEqual(base!["F1"]!.map((value, i) => (value + run!["F1"]![i]!) / 2));
+    expect(both["repeated 1-grams"]![0]).toBe(base!["repeated 1-grams"]![0]! / 2);
+    expect(() => meanCounts([before, after.toReversed()], [base!, run!])).toThrow(/answered other questions/);
     expect(() => comparison(before, after.toReversed(), { base: base!, run: run! })).toThrow(/answered other questions/);
   });
 });
