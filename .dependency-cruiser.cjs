@@ -31,6 +31,15 @@ const layers = {
   ],
 };
 
+// The folders of src/job, from the ground up: each may import those before it, and what stands beside them (driver.ts, reporter.ts …) where that imports none of them.
+const jobFolders = ["models", "index", "tracking", "data", "mining", "phases", "run", "refresh", "training", "report"];
+const jobRules = jobFolders.map((folder, floor) => ({
+  name: `job-${folder}`,
+  severity: "error",
+  from: { path: `^src/job/${folder}/` },
+  to: { path: `^src/job/(${[...jobFolders.slice(floor + 1), "train-job\\.ts", "worker\\.ts"].join("|")})` },
+}));
+
 const rules = Object.entries(layers).map(([folder, below]) => ({
   name: `layer-${folder}`,
   severity: "error",
@@ -41,6 +50,7 @@ const rules = Object.entries(layers).map(([folder, below]) => ({
 module.exports = {
   forbidden: [
     ...rules,
+    ...jobRules,
     { name: "errors-is-a-leaf", severity: "error", from: { path: "^src/errors\\.ts$" }, to: { path: "^src/" } },
     { name: "no-circles", severity: "error", from: {}, to: { circular: true } },
     { name: "source-never-imports-tests", severity: "error", from: { path: "^src/" }, to: { path: "^(test|bench|tools)/" } },

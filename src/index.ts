@@ -4,7 +4,7 @@
  */
 
 // A trained pair: search and answer. `findTrainedRun` says which run a name means.
-export { openPair, Pair, type AskOptions, type PairAnswer, type PairFolders, type PairQuestion } from "./job/models/open-pair.js";
+export { openPair, Pair, type AskOptions, type PairAnswer, type PairFolders, type PairQuestion } from "./job/run/open-pair.js";
 export { findTrainedRun, type TrainedRun } from "./job/run/find-run.js";
 export { openSearch, type IndexPlace, type OpenSearch, type SearchFolders } from "./job/index/open-search.js";
 export { makeIndex, type MadeIndex, type MakeIndexOptions } from "./job/index/make-index.js";
@@ -12,7 +12,7 @@ export { evaluateTrained, type TrainedEvaluation } from "./job/report/evaluate-t
 export { auditConfig } from "./job/training/audit-config.js";
 
 // The whole job, and its configuration.
-export { trainJob, type TrainJobOptions } from "./job/training/train-job.js";
+export { trainJob, type TrainJobOptions } from "./job/train-job.js";
 export { createRunDirectory, openRunDirectory, type RunDirectory } from "./tracking/run-directory.js";
 export { collectVersions } from "./tracking/versions.js";
 export { loadConfig, type LoadedConfig, type LoadOptions } from "./config/load-config.js";

@@ -6,7 +6,7 @@ import type { CommandModule } from "yargs";
 import type { AskedQuestion } from "../corpus/asked-questions.js";
 import { UserError } from "../errors.js";
 import type { TrainedRun } from "../job/run/find-run.js";
-import type { AskOptions, Pair, PairAnswer } from "../job/models/open-pair.js";
+import type { AskOptions, Pair, PairAnswer } from "../job/run/open-pair.js";
 import { converse } from "./conversation.js";
 import { decodingOverrides, inOptions, withDecoding, type DecodingArguments } from "./decoding-words.js";
 import { hitJson, hitLines, plain } from "./hit-text.js";
@@ -78,7 +78,7 @@ export const command: CommandModule<object, AskArguments> = {
     const { startEncoding } = await import("../text/encoding-thread.js");
     startEncoding();
     const { findTrainedRun } = await import("../job/run/find-run.js");
-    const { openPair } = await import("../job/models/open-pair.js");
+    const { openPair } = await import("../job/run/open-pair.js");
     const pair = openPair(runOf(given, findTrainedRun));
     try {
       if (given.retrieval && asked.length > 0) warnOfLimits(pair, asked, k ?? pair.folders.prompt.passages);

@@ -80,7 +80,7 @@ async function chosen(given: IndexArguments, report: Report): Promise<{ folders:
   const { setThreads } = await import("../engine/info.js");
   if (name !== undefined) {
     const { findTrainedRun } = await import("../job/run/find-run.js");
-    const { searchFolders } = await import("../job/models/open-pair.js");
+    const { searchFolders } = await import("../job/run/open-pair.js");
     const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
     const run = findTrainedRun(name, given.overrides);
     refuseSettledKeys(run.sources, ["index", "device", "threads"]);

@@ -127,7 +127,7 @@ async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; 
   const overrides = [...given.overrides, `train.contrastive.hard_negatives=${given.negatives}`];
   if (given.run !== undefined) {
     const { findTrainedRun } = await import("../job/run/find-run.js");
-    const { searchFolders } = await import("../job/models/open-pair.js");
+    const { searchFolders } = await import("../job/run/open-pair.js");
     const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
     const run = findTrainedRun(given.run, overrides);
     refuseSettledKeys(run.sources, OPEN);

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
 import { askedQuestionsOf, readAskedQuestions, type AskedQuestion } from "../corpus/asked-questions.js";
 import { UserError } from "../errors.js";
-import type { Pair } from "../job/models/open-pair.js";
+import type { Pair } from "../job/run/open-pair.js";
 
 /** What {@link withQuestions} adds to a command's arguments. */
 export interface QuestionArguments {

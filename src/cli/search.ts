@@ -37,7 +37,7 @@ export const command: CommandModule<object, SearchArguments> = {
     const k = checkedK(given.k) ?? DEFAULT_K;
     const asked = await askedQuestions(given);
     await beginLoading(given.run);
-    const { openPair } = await import("../job/models/open-pair.js");
+    const { openPair } = await import("../job/run/open-pair.js");
     const pair = openPair(given.run);
     warnOfLimits(pair, asked, k);
     for (let start = 0; start < asked.length; start += AT_ONCE) {

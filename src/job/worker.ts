@@ -10,7 +10,7 @@ import { isFinished, noteEnd, noteStatus } from "../tracking/run-status.js";
 import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
 import { lockRun } from "./run/run-lock.js";
-import { trainJob } from "./training/train-job.js";
+import { trainJob } from "./train-job.js";
 
 /** The word after the run directory that asks for a trace. */
 const PROFILE = "profile";

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { command as ask } from "../../src/cli/ask.js";
 import type { HistoryTurn } from "../../src/corpus/question.js";
 import { findTrainedRun } from "../../src/job/run/find-run.js";
-import { openPair } from "../../src/job/models/open-pair.js";
+import { openPair } from "../../src/job/run/open-pair.js";
 import { repository } from "../docs/tracked-files.js";
 import { faultOf } from "../job/fault-of.js";
 import { jsonLines, trainedWorld, type World } from "../job/trained-run.js";

@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
-import { outlineOf } from "../../src/job/training/run-schedule.js";
+import { outlineOf } from "../../src/job/run/run-schedule.js";
 import { PHASES } from "../../src/job/phases/phase-maker.js";
 import { validateSchedule } from "../../src/training/schedule.js";
 import { userErrorOf } from "./user-error.js";

@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { schema } from "../../src/config/schema.js";
 import { schemaKeys } from "../../src/config/schema-keys.js";
 import { loadConfig } from "../../src/config/load-config.js";
-import { outlineOf } from "../../src/job/training/run-schedule.js";
+import { outlineOf } from "../../src/job/run/run-schedule.js";
 import { validateSchedule } from "../../src/training/schedule.js";
 import { configFolder } from "../config/config-folder.js";
 import { PHASES } from "../../src/job/phases/phase-maker.js";

@@ -19,7 +19,7 @@ import {
   type ArtefactParts,
   type TrainingSearch,
 } from "../../src/job/index/artefacts.js";
-import { retainSnapshots } from "../../src/job/index/index-upkeep.js";
+import { retainSnapshots } from "../../src/job/refresh/index-upkeep.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import type { PendingRefresh } from "../../src/training/refresh-policy.js";
 import { hashFile } from "../../src/storage/content-hash.js";

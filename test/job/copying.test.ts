@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { heldOutDocuments } from "../../src/job/data/data.js";
 import { closeRun, openRun } from "../../src/job/run/open-run.js";
-import { trainJob } from "../../src/job/training/train-job.js";
+import { trainJob } from "../../src/job/train-job.js";
 import type { GeneratorBatch } from "../../src/training/phases/generator.js";
 import { makeFiles, tinyWords, trainTiny } from "./trained-run.js";
 

@@ -11,7 +11,7 @@ import { passageText } from "../../src/corpus/passage.js";
 import { noGrad } from "../../src/engine/grad-mode.js";
 import { liveTensors, scope } from "../../src/engine/scope.js";
 import { toFloat32Array } from "../../src/engine/tensor.js";
-import { DriftMeter } from "../../src/job/index/drift.js";
+import { DriftMeter } from "../../src/job/refresh/drift.js";
 import { closeRun, openRun, type OpenRun } from "../../src/job/run/open-run.js";
 import { readNpy } from "../../src/storage/npy.js";
 import { faultOf } from "./fault-of.js";

@@ -14,7 +14,7 @@ import { toFloat32Array } from "../../src/engine/tensor.js";
 import { evaluateTrained } from "../../src/job/report/evaluate-trained.js";
 import { findTrainedRun } from "../../src/job/run/find-run.js";
 import { makeIndex } from "../../src/job/index/make-index.js";
-import { openPair, searchFolders } from "../../src/job/models/open-pair.js";
+import { openPair, searchFolders } from "../../src/job/run/open-pair.js";
 import { Encoder } from "../../src/retrieval/encoder.js";
 import { readProvenance } from "../../src/retrieval/provenance.js";
 import { hashFile } from "../../src/storage/content-hash.js";

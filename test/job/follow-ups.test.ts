@@ -14,7 +14,7 @@ import { closeRun, openRun, type OpenRun } from "../../src/job/run/open-run.js";
 import type { GeneratorBatch } from "../../src/training/phases/generator.js";
 import type { Phase } from "../../src/training/phase.js";
 import type { Report } from "../../src/job/reporter.js";
-import { trainJob } from "../../src/job/training/train-job.js";
+import { trainJob } from "../../src/job/train-job.js";
 import { createRunDirectory } from "../../src/tracking/run-directory.js";
 import { collectVersions } from "../../src/tracking/versions.js";
 import { ARTICLES, idOf, jsonLines, makeFiles, tinyWords } from "./trained-run.js";

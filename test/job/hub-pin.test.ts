@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { evaluateTrained } from "../../src/job/report/evaluate-trained.js";
 import { findTrainedRun } from "../../src/job/run/find-run.js";
-import { openPair } from "../../src/job/models/open-pair.js";
+import { openPair } from "../../src/job/run/open-pair.js";
 import { pretrainedFolder } from "../../src/job/models/pretrained.js";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { sha256, type HubServer } from "../storage/hub-server.js";

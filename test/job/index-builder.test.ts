@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { setThreads } from "../../src/engine/info.js";
 import { currentRetriever, indexNameOf, retrievalName, searchTraining, type ArtefactParts } from "../../src/job/index/artefacts.js";
-import type { BuildOrder } from "../../src/job/index/build-order.js";
-import type { IndexBuilder } from "../../src/job/index/index-builder.js";
+import type { BuildOrder } from "../../src/job/refresh/build-order.js";
+import type { IndexBuilder } from "../../src/job/refresh/index-builder.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { writtenStore } from "../corpus/written-store.js";
@@ -70,7 +70,7 @@ function childOf(pid: number): number {
 
 beforeAll(async () => {
   encoder.save(snapshot);
-  const file = path.join(path.dirname(compiled.tandem), "../dist/src/job/index/index-builder.js");
+  const file = path.join(path.dirname(compiled.tandem), "../dist/src/job/refresh/index-builder.js");
   const { IndexBuilder: Compiled } = (await import(file)) as { IndexBuilder: { start: typeof start } };
   start = (order, report) => Compiled.start(order, report);
 });

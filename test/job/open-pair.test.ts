@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { liveTensors } from "../../src/engine/scope.js";
 import { findTrainedRun } from "../../src/job/run/find-run.js";
 import { makeIndex } from "../../src/job/index/make-index.js";
-import { openPair, searchFolders } from "../../src/job/models/open-pair.js";
+import { openPair, searchFolders } from "../../src/job/run/open-pair.js";
 import { openEncodedStore } from "../../src/job/index/open-search.js";
 import { PartialVectors } from "../../src/retrieval/partial-vectors.js";
 import { indexName } from "../../src/retrieval/provenance.js";

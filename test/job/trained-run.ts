@@ -6,7 +6,7 @@ import { loadConfig } from "../../src/config/load-config.js";
 import { renderYaml } from "../../src/config/render.js";
 import { passageId } from "../../src/corpus/passage.js";
 import type { JobMessage } from "../../src/job/reporter.js";
-import { trainJob } from "../../src/job/training/train-job.js";
+import { trainJob } from "../../src/job/train-job.js";
 import { createRunDirectory } from "../../src/tracking/run-directory.js";
 import { collectVersions } from "../../src/tracking/versions.js";
 

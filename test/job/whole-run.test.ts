@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startProfiling, stopProfiling, type TraceEvent } from "../../src/engine/profiler.js";
-import { openPair } from "../../src/job/models/open-pair.js";
+import { openPair } from "../../src/job/run/open-pair.js";
 import { Encoder } from "../../src/retrieval/encoder.js";
 import { readProvenance } from "../../src/retrieval/provenance.js";
 import { checkpointArtefacts, listCheckpoints } from "../../src/training/checkpoint.js";

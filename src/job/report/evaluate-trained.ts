@@ -28,7 +28,7 @@ import type { TrainedRun } from "../run/find-run.js";
 import { runDevice } from "../hardware.js";
 import { lostHistory } from "../data/lost-history.js";
 import { generatorFormat } from "../models/models.js";
-import { readSchedule } from "../training/run-schedule.js";
+import { readSchedule } from "../run/run-schedule.js";
 import type { PageRun } from "./report-page.js";
 import type { Report } from "../reporter.js";
 

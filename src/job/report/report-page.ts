@@ -14,7 +14,7 @@ import { expectObject, readJson } from "../../storage/json-file.js";
 import { readJsonLines } from "../../storage/json-lines.js";
 import { readMetrics } from "../../tracking/metrics-log.js";
 import { readOverrides, type RunDirectory } from "../../tracking/run-directory.js";
-import type { TakenPhase } from "../training/run-schedule.js";
+import type { TakenPhase } from "../run/run-schedule.js";
 
 /** The run that a page is about. */
 export interface PageRun {

@@ -37,7 +37,7 @@ import { miningDepth } from "../mining/choose-negatives.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "../models/models.js";
 import { PhaseMaker } from "../phases/phase-maker.js";
 import { CLOSED_BOOK } from "../phases/phase-parts.js";
-import { outlineOf, scheduleOf } from "../training/run-schedule.js";
+import { outlineOf, scheduleOf } from "./run-schedule.js";
 import { renaming } from "../data/rename.js";
 import type { Report } from "../reporter.js";
 import { noteInputs, requireSameInputs } from "./run-inputs.js";

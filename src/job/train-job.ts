@@ -3,32 +3,32 @@
  * does. The trap: every file is written here, in an order that survives a kill: log lines before the checkpoint that counts them, artefacts before the state that names them.
  */
 import path from "node:path";
-import type { TandemConfig } from "../../config/schema.js";
-import { AlarmError } from "../../training/alarms.js";
-import { auditGradients, auditTable } from "../../training/gradient-audit.js";
-import { measuredText, unmeasuredLosses } from "../../training/conditions.js";
-import type { RunState } from "../../training/run-state.js";
-import { decideStopping, endTraining } from "../../training/decisions.js";
-import { updatesNothing, type SchedulePosition } from "../../training/schedule.js";
-import { train } from "../../training/trainer.js";
-import { span } from "../../engine/profiler.js";
-import { writeFileAtomic } from "../../storage/atomic-write.js";
-import { checkMetrics, checkTraining } from "./check-training.js";
-import { heldOutDocuments } from "../data/data.js";
-import { evaluateRun } from "../report/evaluate-run.js";
-import { IndexUpkeep } from "../index/index-upkeep.js";
-import { loadBest } from "./load-best.js";
-import { lostHistory } from "../data/lost-history.js";
-import { exportPair } from "../models/models.js";
-import { PHASES } from "../phases/phase-maker.js";
-import { CLOSED_BOOK } from "../phases/phase-parts.js";
-import { profileRun } from "./profile-run.js";
-import type { Report } from "../reporter.js";
-import { closeRun, openRun, type OpenRun } from "../run/open-run.js";
-import { rollBack } from "./roll-back.js";
-import { RunLog } from "../run/run-log.js";
-import { validateRun } from "../report/validate-run.js";
-import { watchStep } from "./watch-collapse.js";
+import type { TandemConfig } from "../config/schema.js";
+import { AlarmError } from "../training/alarms.js";
+import { auditGradients, auditTable } from "../training/gradient-audit.js";
+import { measuredText, unmeasuredLosses } from "../training/conditions.js";
+import type { RunState } from "../training/run-state.js";
+import { decideStopping, endTraining } from "../training/decisions.js";
+import { updatesNothing, type SchedulePosition } from "../training/schedule.js";
+import { train } from "../training/trainer.js";
+import { span } from "../engine/profiler.js";
+import { writeFileAtomic } from "../storage/atomic-write.js";
+import { checkMetrics, checkTraining } from "./training/check-training.js";
+import { heldOutDocuments } from "./data/data.js";
+import { evaluateRun } from "./report/evaluate-run.js";
+import { IndexUpkeep } from "./refresh/index-upkeep.js";
+import { loadBest } from "./training/load-best.js";
+import { lostHistory } from "./data/lost-history.js";
+import { exportPair } from "./models/models.js";
+import { PHASES } from "./phases/phase-maker.js";
+import { CLOSED_BOOK } from "./phases/phase-parts.js";
+import { profileRun } from "./training/profile-run.js";
+import type { Report } from "./reporter.js";
+import { closeRun, openRun, type OpenRun } from "./run/open-run.js";
+import { rollBack } from "./training/roll-back.js";
+import { RunLog } from "./training/run-log.js";
+import { validateRun } from "./report/validate-run.js";
+import { watchStep } from "./training/watch-collapse.js";
 
 const FIXED_INDEX =
   "train.reader.fixed_index: only the questions' side of the retriever is trained; passages stay as start/retriever embeds them, and the index is never refreshed";

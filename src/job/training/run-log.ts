@@ -10,11 +10,11 @@ import { stepsLeft, type SchedulePosition } from "../../training/schedule.js";
 import type { StepRecord, UpdateRecord } from "../../training/trainer.js";
 import { Encoder } from "../../retrieval/encoder.js";
 import { indexNameOf, retainArtefacts } from "../index/artefacts.js";
-import { retainSnapshots } from "../index/index-upkeep.js";
+import { retainSnapshots } from "../refresh/index-upkeep.js";
 import { encoderOverrides, startFolders } from "../models/models.js";
-import type { OpenRun } from "./open-run.js";
+import type { OpenRun } from "../run/open-run.js";
 import type { Report } from "../reporter.js";
-import { writeSchedule } from "../training/run-schedule.js";
+import { writeSchedule } from "../run/run-schedule.js";
 
 export class RunLog {
   readonly #run: OpenRun;

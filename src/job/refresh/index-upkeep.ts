@@ -21,7 +21,7 @@ import {
   searchTraining,
   type ArtefactParts,
   type TrainingSearch,
-} from "./artefacts.js";
+} from "../index/artefacts.js";
 import { DriftMeter } from "./drift.js";
 import { IndexBuilder } from "./index-builder.js";
 import { comparesPositives } from "../mining/choose-negatives.js";

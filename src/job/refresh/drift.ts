@@ -20,7 +20,7 @@ import { drawDriftProbe, type DriftProbe } from "../../training/drift-probe.js";
 import { answerLengths, answerLikelihoods } from "../../training/phases/reader-likelihood.js";
 import { DRIFT_COSINE, DRIFT_OVERLAP, DRIFT_REGRET } from "../../training/refresh-policy.js";
 import type { RunState } from "../../training/run-state.js";
-import { openRetrieved, type RetrievedRows } from "./artefacts.js";
+import { openRetrieved, type RetrievedRows } from "../index/artefacts.js";
 import { runPrecision } from "../hardware.js";
 import type { OpenRun } from "../run/open-run.js";
 import { answeredQuestion } from "../phases/phase-parts.js";

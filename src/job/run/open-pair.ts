@@ -11,12 +11,12 @@ import type { Decoding } from "../../generation/decoding.js";
 import { Generator } from "../../generation/generator.js";
 import type { Encoder } from "../../retrieval/encoder.js";
 import type { Hit, Retriever } from "../../retrieval/retriever.js";
-import { sentenceFilterOf, shownHits } from "./context-filter.js";
-import { decodingOf } from "./decoding-config.js";
-import { findTrainedRun, type TrainedRun } from "../run/find-run.js";
+import { sentenceFilterOf, shownHits } from "../models/context-filter.js";
+import { decodingOf } from "../models/decoding-config.js";
+import { findTrainedRun, type TrainedRun } from "./find-run.js";
 import { runDevice } from "../hardware.js";
 import { faissSettings } from "../index/index-settings.js";
-import { generatorFormat } from "./models.js";
+import { generatorFormat } from "../models/models.js";
 import { openSearch, type OpenSearch, type SearchFolders } from "../index/open-search.js";
 
 /** What a pair is made of. */

@@ -7,7 +7,7 @@ import { setThreads } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
 import { PassageStore } from "../../corpus/passage-store.js";
 import { Encoder } from "../../retrieval/encoder.js";
-import { currentRetriever, searchTraining } from "./artefacts.js";
+import { currentRetriever, searchTraining } from "../index/artefacts.js";
 import type { BuildMessage, BuildOrder } from "./build-order.js";
 import { EXIT } from "../exit-codes.js";
 import { positivesOf } from "../mining/positive-scores.js";
