@@ -37,7 +37,7 @@ const jobRules = jobFolders.map((folder, floor) => ({
   name: `job-${folder}`,
   severity: "error",
   from: { path: `^src/job/${folder}/` },
-  to: { path: `^src/job/(${[...jobFolders.slice(floor + 1), "train-job\\.ts", "worker\\.ts"].join("|")})` },
+  to: { path: `^src/job/(${[...jobFolders.slice(floor + 1).map((above) => `${above}/`), "train-job\\.ts", "worker\\.ts"].join("|")})` },
 }));
 
 const rules = Object.entries(layers).map(([folder, below]) => ({
