@@ -189,6 +189,13 @@ async function compare(first: string, others: readonly string[]): Promise<void> 
   const base = await seedsOf(first);
   for (const names of others) {
     const own = await seedsOf(names);
+    if (own.length !== base.length)
+      throw new UserError({
+        where: "compare",
+        what: "the settings have other numbers of runs",
+        expected: String(base.length),
+        got: String(own.length),
+      });
     const [{ run, answered } = {}] = own;
     const before = base[0]?.answered;
     if (run === undefined || answered === undefined || before === undefined) continue;

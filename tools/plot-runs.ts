@@ -2,7 +2,7 @@
  * Validation metrics of several runs over the global step, as one SVG file for the documents: `npx tsx tools/plot-runs.ts docs/figures/stale-index.svg recall@1,em never=<run>,<run> drift=<run>,<run>`. A setting has one colour and
  * its runs, one a seed, a line each. It reads `validation/summary.jsonl` and trains nothing. The trap: an SVG in a page sees nothing of the page's style, so colours for light and dark stand in the file itself.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import * as Plot from "@observablehq/plot";
@@ -77,6 +77,7 @@ export function plotRuns(settings: readonly Setting[], metrics: readonly string[
 
 function pointsOf(setting: string, run: string, metrics: readonly string[]): Point[] {
   const file = path.join(run, "validation", "summary.jsonl");
+  if (!existsSync(file)) throw new UserError({ where: file, what: "is missing", expected: "a run directory with validations", got: run });
   const lines = readFileSync(file, "utf8").trimEnd().split("\n");
   const points = lines.flatMap((line) => {
     const { step, ...figures } = JSON.parse(line) as { step: number } & Record<string, unknown>;
@@ -102,7 +103,7 @@ function main(words: readonly string[]): void {
   const [file, metrics, ...named] = words;
   const settings = named.map((word): Setting => {
     const at = word.indexOf("=");
-    return { label: word.slice(0, at), runs: word.slice(at + 1).split(",") };
+    return { label: word.slice(0, Math.max(0, at)), runs: word.slice(at + 1).split(",") };
   });
   if (file === undefined || metrics === undefined || settings.length === 0 || settings.some(({ label }) => label === ""))
     throw new UserError({

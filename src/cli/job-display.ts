@@ -3,6 +3,7 @@
  * `finish` belongs into a `finally`.
  */
 import type { JobMessage, Report } from "../job/reporter.js";
+import { updatesNothing } from "../training/schedule.js";
 import { startProgress, type Progress } from "./progress.js";
 
 export interface JobDisplay {
@@ -78,7 +79,7 @@ class PhaseTimes {
         all.reduce((sum, own) => sum + own.steps, 0),
       );
     return Object.entries(steps)
-      .filter(([phase]) => phase !== "refresh" && phase !== "mine")
+      .filter(([phase]) => !updatesNothing(phase))
       .reduce((sum, [phase, count]) => {
         const own = this.#seconds.get(phase);
         return sum + count * (own === undefined ? mean : own.sum / own.steps);

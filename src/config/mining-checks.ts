@@ -1,9 +1,10 @@
 /**
- * What the keys of `train.contrastive.mining` mean together: ranks enough for what is wanted, bounds that don't shut each other out, scores that are of one scale. It reads no file. The trap: a rule whose scores
+ * What the keys of `train.contrastive.mining` and the schedule's `mine` mean together: ranks enough for what is wanted, bounds that don't shut each other out, scores that are of one scale, an index to mine from. It reads no file. The trap: a rule whose scores
  * nobody gives would drop nothing and say nothing.
  */
 import type { Check } from "./check-context.js";
 import { soundConfigOfEntry } from "./phase-settings.js";
+import type { TandemConfig } from "./schema.js";
 
 const THRESHOLDS = ["absolute_margin", "relative_margin", "max_score", "min_score"] as const;
 const SECTION = "train.contrastive.mining";
@@ -16,7 +17,8 @@ export function readsScores(mining: Readonly<Record<(typeof THRESHOLDS)[number],
 export function checkMining({ config, refuse, warn }: Check): void {
   const { hard_negatives: wanted, mining } = config.train.contrastive;
   const offered = mining.to - mining.from + 1;
-  if (wanted > 0 && offered < wanted) {
+  const isOwn = config.train.schedule.some((_, entry) => minesAsItBegins(config, entry));
+  if (wanted > 0 && offered < wanted && isOwn) {
     refuse(
       `${SECTION}.to`,
       `leaves ${Math.max(0, offered)} ranks for ${wanted} hard negatives`,
@@ -48,5 +50,57 @@ export function checkMining({ config, refuse, warn }: Check): void {
       `${SECTION}.${scaled}`,
       "is one number for the scores of the index and of BM25, whose scales differ",
       `give a teacher (${SECTION}.teacher.path), or use relative_margin`,
+    );
+}
+
+/** Whether an entry is a contrastive phase that chooses its hard negatives as it begins: no `mine` that is always run stands before it. */
+function minesAsItBegins(config: TandemConfig, entry: number): boolean {
+  const { schedule } = config.train;
+  const { hard_negatives: wanted } = soundConfigOfEntry(config, entry).train.contrastive;
+  return schedule[entry]?.phase === "contrastive" && wanted > 0 && !schedule.slice(0, entry).some(isCertainMine);
+}
+
+function isCertainMine({ phase, when }: TandemConfig["train"]["schedule"][number]): boolean {
+  return phase === "mine" && when === null;
+}
+
+/** A mine needs an index, unless BM25 and gold passages are all it asks, and a contrastive phase that has its negatives in its batches. */
+export function checkMines(check: Check): void {
+  const { config, warn } = check;
+  const { schedule } = config.train;
+  for (const [index, { phase, with: own }] of schedule.entries()) {
+    if (phase === "mine") checkMine(check, index);
+    const rules = Object.keys((own?.["mining"] ?? {}) as object).filter((rule) => rule !== "sampling");
+    const [rule] = phase === "contrastive" ? rules : [];
+    if (rule !== undefined && schedule.slice(0, index).some(isCertainMine))
+      warn(`train.schedule.${index}.with.mining.${rule}`, "has no effect: a mine before it chose the phase's negatives by its own rules");
+  }
+}
+
+function checkMine({ config, refuse, warn }: Check, index: number): void {
+  const { schedule } = config.train;
+  const settingsOf = (entry: number): TandemConfig["train"]["contrastive"] => soundConfigOfEntry(config, entry).train.contrastive;
+  const key = `train.schedule.${index}.phase`;
+  const isIndexed = schedule.slice(0, index).some(({ phase, when }) => phase === "refresh" && when === null);
+  const { mining, positives } = settingsOf(index);
+  const asks = mining.source === "bm25" ? "positives answer" : `mining.source ${mining.source}`;
+  if (!isIndexed && (mining.source !== "bm25" || positives === "answer"))
+    refuse(
+      key,
+      `is mine with ${asks}, but there may be no index before it`,
+      "put a refresh without when before it, or mine by bm25 with positives gold",
+    );
+  const next = schedule.findIndex((entry, place) => place > index && isCertainMine(entry));
+  const until = next === -1 ? schedule.length : next;
+  const wanted = schedule.map(({ phase }, place) =>
+    place > index && place < until && phase === "contrastive" ? settingsOf(place).hard_negatives : 0,
+  );
+  const most = Math.max(...wanted);
+  if (most === 0) warn(key, "is mine, but no contrastive phase with train.contrastive.hard_negatives above 0 has what it chooses");
+  else if (mining.to - mining.from + 1 < most)
+    refuse(
+      key,
+      `is mine among ranks ${mining.from} to ${mining.to}, but the phase ${wanted.indexOf(most)} wants ${most} hard negatives`,
+      `set its mining.to to at least ${mining.from + most - 1}`,
     );
 }

@@ -20,8 +20,8 @@ const OF_THE_RUN: Readonly<Record<string, string>> = {
   weight_decay: "belongs to the optimiser, which lasts the whole run",
   contexts: "is a key of the entry itself",
 };
-/** What a mine chooses negatives by. */
-const MINING = /^(mining\.|positives$)/;
+/** What a mine chooses negatives by; which of them a batch has is the contrastive phase's. */
+const MINING = /^(mining\.(?!sampling$)|positives$)/;
 
 const TEACHER = "contrastive.mining.teacher.";
 

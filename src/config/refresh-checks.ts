@@ -2,6 +2,7 @@
  * What `train.drift` and `train.refresh` must not say together, and what would never have an effect. It is a part of cross-checks.ts, which lists it. The trap: a threshold without a measurement is silent, so it is refused rather
  * than left without effect.
  */
+import { soundConfigOfEntry } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 
 interface Check {
@@ -104,11 +105,11 @@ export function checkFixedIndex({ config, refuse }: Check): void {
   if (first === -1) refuse(key, "is set, but no phase of the schedule teaches the retriever by the reader", `${key}=false`);
   if (reader.train_passages)
     refuse("train.reader.train_passages", `is true, but with ${key} passages stay as they are`, "train.reader.train_passages=false");
-  const contrastive = schedule.findIndex(({ phase }) => phase === "contrastive");
+  const contrastive = schedule.findIndex(({ phase }) => phase === "contrastive" || phase === "mine");
   if (contrastive !== -1)
     refuse(
       `train.schedule.${contrastive}.phase`,
-      `is contrastive, which trains passages too, but ${key} is set`,
+      `is ${schedule[contrastive]?.phase ?? ""}, and contrastive training moves passages too, but ${key} is set`,
       `take it out, or ${key}=false`,
     );
   const later = schedule.findIndex(({ phase }, place) => phase === "refresh" && first !== -1 && place > first);
@@ -130,17 +131,18 @@ export function checkFixedIndex({ config, refuse }: Check): void {
 }
 
 /** Whether a phase is made of what the index found for the training questions. */
-function readsSome({ train }: TandemConfig): boolean {
-  const { hard_negatives: negatives, mining, positives } = train.contrastive;
-  const isMined = positives === "answer" || (negatives > 0 && mining.source !== "bm25");
+function readsSome(config: TandemConfig): boolean {
+  const { train } = config;
   let generators = 0;
-  return train.schedule.some(({ phase, contexts }) => {
+  return train.schedule.some(({ phase, contexts }, entry) => {
+    const { hard_negatives: negatives, mining, positives } = soundConfigOfEntry(config, entry).train.contrastive;
+    const isMined = positives === "answer" || ((phase === "mine" || negatives > 0) && mining.source !== "bm25");
     if (phase === "generator" && contexts !== "copying") generators += 1;
     const read = contexts ?? (train.generator.contexts === "auto" ? (generators > 1 ? "retrieved" : "gold") : train.generator.contexts);
     return (
       phase === "joint" ||
       phase === "reader-distillation" ||
-      (phase === "contrastive" ? isMined : phase === "generator" && read === "retrieved")
+      (phase === "contrastive" || phase === "mine" ? isMined : phase === "generator" && read === "retrieved")
     );
   });
 }

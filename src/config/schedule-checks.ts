@@ -4,7 +4,8 @@
  */
 import type { Check } from "./check-context.js";
 import { isDriftMetric, isStepMetric, isValidationMetric, metricsIn, parseCondition } from "./condition.js";
-import { configOfEntry, hasOwnCourse, settingFaults, soundConfigOfEntry } from "./phase-settings.js";
+import { checkMines } from "./mining-checks.js";
+import { configOfEntry, hasOwnCourse, settingFaults } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
 
@@ -41,38 +42,6 @@ function checkStanding({ refuse }: Check, entry: Entry, index: number): void {
   if (entry.steps !== 0) say("steps");
   for (const key of ["epochs", "minutes", "until"] as const) if (entry[key] !== null) say(key);
   if (entry.phase === "refresh" && entry.with !== null) say("with");
-}
-
-/** A mine needs an index, unless BM25 alone is asked, and a contrastive phase that has its negatives in its batches. */
-function checkMines({ config, refuse, warn }: Check): void {
-  const { schedule } = config.train;
-  const negatives = (entry: number): TandemConfig["train"]["contrastive"] => soundConfigOfEntry(config, entry).train.contrastive;
-  for (const [index, { phase }] of schedule.entries()) {
-    if (phase !== "mine") continue;
-    const key = `train.schedule.${index}.phase`;
-    const isIndexed = schedule.slice(0, index).some((entry) => entry.phase === "refresh" && entry.when === null);
-    const { source } = negatives(index).mining;
-    if (source !== "bm25" && !isIndexed)
-      refuse(
-        key,
-        `is mine with mining.source ${source}, but there may be no index before it`,
-        "put a refresh without when before it, or mine by bm25",
-      );
-    const next = schedule.findIndex((entry, place) => place > index && entry.phase === "mine" && entry.when === null);
-    const until = next === -1 ? schedule.length : next;
-    const wanted = schedule.map((entry, place) =>
-      place > index && place < until && entry.phase === "contrastive" ? negatives(place).hard_negatives : 0,
-    );
-    const most = Math.max(...wanted);
-    const { from, to } = negatives(index).mining;
-    if (most === 0) warn(key, "is mine, but no contrastive phase with train.contrastive.hard_negatives above 0 has what it chooses");
-    else if (to - from + 1 < most)
-      refuse(
-        key,
-        `is mine among ranks ${from} to ${to}, but the phase ${wanted.indexOf(most)} wants ${most} hard negatives`,
-        `set its mining.to to at least ${from + most - 1}`,
-      );
-  }
 }
 
 function checkLength({ config, refuse }: Check, { phase, steps, epochs, minutes }: Entry, index: number): void {
@@ -137,7 +106,8 @@ function isValidatedBefore({ train }: TandemConfig, index: number): boolean {
   const before = train.schedule.slice(0, index);
   const { after_each_phase: each, every } = train.validate;
   const steps = before.reduce((sum, entry) => sum + (entry.epochs !== null || entry.minutes !== null ? Infinity : entry.steps), 0);
-  return (each && before.length > 0) || (every !== null && steps >= every);
+  // What a mine chooses isn't validated.
+  return (each && before.some(({ phase }) => phase !== "mine")) || (every !== null && steps >= every);
 }
 
 function requireRecall(

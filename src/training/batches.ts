@@ -55,7 +55,7 @@ export interface ContrastiveBatchOptions {
    * doesn't fill a batch is mixed. Topic-aware sampling: Hofstätter et al. 2021, arXiv 2104.06967, with documents instead of clusters.
    */
   readonly topicOf?: ((example: number) => string) | undefined;
-  /** All examples of one positive share a batch: a batch of as many questions then has a fraction of the passages, which are most of the work. With `topicOf` too, neighbouring groups are of one topic. */
+  /** All examples of one positive share a batch: a batch of as many questions then has a fraction of the passages, which are most of the work. With `topicOf` too they are of one topic, as far as topics fill batches. */
   readonly together?: boolean | undefined;
 }
 
@@ -164,10 +164,15 @@ function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan 
   const at = permutation(size, [seed, epoch, 0x636f6e]);
   const order = Array.from({ length: size }, (_, place) => at(place));
   if (together === true) {
-    const topics = topicOf === undefined ? [order] : [...groupedBy(order, topicOf).values()];
-    const groups = topics.flatMap((members) => [...groupedBy(members, positiveOf).values()]);
-    const whole = wholeGroups(groups, batch);
-    return mergeSingletons(topicOf === undefined ? whole : shuffled(whole, [seed, epoch, 0x746f70]), positiveOf);
+    const grouped = (members: readonly number[]): number[][] => [...groupedBy(members, positiveOf).values()];
+    if (topicOf === undefined) return mergeSingletons(wholeGroups(grouped(order), batch), positiveOf);
+    const planned = [...groupedBy(order, topicOf).values()].map((members) => wholeGroups(grouped(members), batch));
+    // A topic's last batch stands alone where it is more than half full; what is less is mixed.
+    const isFull = (members: readonly number[]): boolean => 2 * members.length > batch;
+    const full = planned.flatMap((own) => own.filter(isFull));
+    const rest = planned.flatMap((own) => own.filter((members) => !isFull(members)).flat());
+    const mixed = wholeGroups(grouped(rest), batch);
+    return mergeSingletons(shuffled([...full, ...mixed], [seed, epoch, 0x746f70]), positiveOf);
   }
   if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, keysOf), positiveOf);
   const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, keysOf, "full"));

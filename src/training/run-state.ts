@@ -76,7 +76,7 @@ export interface Improvement {
 
 /** The part of the state that isn't tensors: the JSON of a checkpoint. */
 export interface Progress {
-  /** Optimiser steps and refreshes done, over the whole schedule. */
+  /** Optimiser steps, refreshes and mines done, over the whole schedule. */
   step: number;
   artefacts: CurrentArtefacts;
   best: BestValidation | undefined;

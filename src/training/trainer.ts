@@ -102,7 +102,7 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
     if ((await hooks.between?.(position, state)) === "changed") entered = undefined;
     if (position === undefined) return "finished";
     if (position.phase === "refresh") await span("refresh", () => hooks.refresh(state));
-    else if (position.phase === "mine") span("mine", () => hooks.mine?.(position, state));
+    else if (position.phase === "mine") span("mine", () => mined(hooks, position, state));
     else {
       if (entered?.phaseIndex !== position.phaseIndex)
         entered = { phaseIndex: position.phaseIndex, trained: span("phase begins", () => hooks.phaseAt(position, state)) };
@@ -117,6 +117,11 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
     await followUp(options, hooks, state);
     await yieldToEvents();
   }
+}
+
+function mined({ mine }: TrainerHooks, position: SchedulePosition, state: RunState): void {
+  if (mine === undefined) throw new Error("trainer: the schedule mines, and there is no hook for it");
+  mine(position, state);
 }
 
 /** Decides where an entry would begin; one that is passed over is saved so at once. */

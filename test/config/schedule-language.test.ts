@@ -256,6 +256,17 @@ describe("mine", () => {
       /is mine among ranks 1 to 2, but the phase 2 wants 3 hard negatives; set its mining.to to at least 3/,
     ],
     ["alone", [`${R}, ${M}`], /trains nothing/],
+    ["with what a batch takes", [`${R}, {phase: mine, with: {mining: {sampling: top}}}, ${C}`, negatives], /is no key of a mine phase/],
+    [
+      "by BM25 for positives that an index finds",
+      [`{phase: mine, with: {mining: {source: bm25}}}, ${R}, ${C}`, negatives, "train.contrastive.positives=answer"],
+      /is mine with positives answer, but there may be no index before it/,
+    ],
+    [
+      "as the validation that a phase waits for",
+      [`{phase: mine, with: {mining: {source: bm25}}}, {phase: contrastive, steps: 30, when: em < 0.9}`, negatives],
+      /asks for a validation, and none comes before it/,
+    ],
   ])("%s is refused", (_, [entries = "", ...more], message) => {
     expect(refused(entries, ...more)).toMatch(message);
   });
@@ -264,6 +275,24 @@ describe("mine", () => {
     const { train } = load("", `train.schedule=[{phase: mine, with: {mining: {source: bm25, to: 9}}}, ${C}]`, negatives).config;
     expect(configOfEntry({ train }, 0).train.contrastive.mining).toMatchObject({ source: "bm25", to: 9 });
     expect(configOfEntry({ train }, 1).train.contrastive.mining).toMatchObject({ source: "dense", to: 50 });
+  });
+
+  it("has the window that its own readers want, whatever the run's is", () => {
+    const two = "{phase: contrastive, steps: 30, with: {hard_negatives: 2}}";
+    const own = `${R}, {phase: mine, with: {mining: {to: 2}}}, ${two}`;
+    expect(() => load("", `train.schedule=[${own}]`, "train.contrastive.hard_negatives=3")).not.toThrow();
+    const wide = `${R}, {phase: mine, with: {mining: {to: 50}}}, ${C}`;
+    expect(() => load("", `train.schedule=[${wide}]`, "train.contrastive.hard_negatives=3", "train.contrastive.mining.to=1")).not.toThrow();
+    expect(refused(`${R}, ${C}`, "train.contrastive.hard_negatives=3", "train.contrastive.mining.to=1")).toMatch(/leaves 1 ranks for 3/);
+  });
+
+  it("makes the rules of the phases behind it void, which is said, and counts as a reader of the index", () => {
+    const own = "{phase: contrastive, steps: 30, with: {mining: {max_score: 0.5}}}";
+    expect(warnings(`${R}, ${M}, ${own}`, negatives)).toMatch(/train.schedule.2.with.mining.max_score.*a mine before it chose/);
+    expect(warnings(`${R}, ${own}`, negatives)).not.toMatch(/a mine before it/);
+    const age = "train.refresh.at_least_every=5";
+    expect(warnings(`${R}, ${M}, {phase: contrastive, steps: 30, with: {hard_negatives: 1}}`, age)).not.toMatch(/at_least_every/);
+    expect(warnings(`${R}, ${C}`, age)).toMatch(/at_least_every.*has no effect/);
   });
 
   it("that nobody reads is warned about, and its rules count as used where a phase has negatives", () => {

@@ -55,14 +55,21 @@ describe("a figure of runs", () => {
     expect(strokes.filter((colour) => colour === "#0072b2")).toHaveLength(4);
     expect(strokes.filter((colour) => colour === "#d55e00")).toHaveLength(2);
     expect(document.querySelectorAll("circle")).toHaveLength(12);
-    // A higher value stands higher: the recalls of step 10, 0.5 and 0.9.
-    const heights = [...document.querySelectorAll("circle")].map((dot) => Number(dot.getAttribute("cy")));
-    expect(Math.min(...heights)).toBeLessThan(Math.max(...heights) - 100);
+    // A higher value stands higher: 0.9 and 0.8 of the second setting above 0.5 to 0.2 of the first, at the same step.
+    const dots = [...document.querySelectorAll("circle")].map((dot) => ({
+      x: Number(dot.getAttribute("cx")),
+      y: Number(dot.getAttribute("cy")),
+      colour: dot.getAttribute("fill"),
+    }));
+    const right = Math.max(...dots.map(({ x }) => x));
+    const last = (colour: string): number[] => dots.filter((dot) => dot.colour === colour && dot.x === right).map(({ y }) => y);
+    expect(Math.max(...last("#d55e00"))).toBeLessThan(Math.min(...last("#0072b2")));
     expect(document.querySelector("style")!.textContent).toMatch(/prefers-color-scheme: dark/);
   });
 
   it("refuses a metric that wasn't measured, and more settings than colours", () => {
     expect(() => plotRuns([{ label: "never", runs: never }], ["recall@7"])).toThrow(/summary\.jsonl: has no recall@7/);
+    expect(() => plotRuns([{ label: "gone", runs: [path.join(folder, "gone")] }], ["em"])).toThrow(/summary\.jsonl: is missing/);
     expect(() =>
       plotRuns(
         Array.from({ length: 7 }, (_, i) => ({ label: String(i), runs: never })),

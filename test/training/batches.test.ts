@@ -213,6 +213,13 @@ describe("contrastive batches", () => {
       expect(members).toHaveLength(15);
     }
     const order = epoch.map(([first = 0]) => topicOf(first));
+    // Seven passages of five questions don't divide into batches of 32: at most the rests of documents are mixed.
+    const uneven = { size: 50 * 35, positiveOf, topicOf: (example: number): string => String(Math.floor(example / 35)) };
+    const mixed = epochOf(contrastiveBatches({ seed: 4, batch: 32, together: true, ...uneven }), 0);
+    expect(sorted(mixed.flat())).toEqual(range(uneven.size));
+    const several = mixed.filter((members) => new Set(members.map(uneven.topicOf)).size > 1);
+    expect(mixed.length - several.length).toBe(50);
+    for (const members of several) expect(new Set(members.map(positiveOf)).size).toBe(new Set(members.map(uneven.topicOf)).size);
     expect(order.filter((topic, i) => topic === order[i - 1]).length).toBeLessThan(4);
     expect(epochOf(source, 1)).not.toEqual(epoch);
   });

@@ -9,7 +9,7 @@ import type { Phase } from "../../training/phase.js";
 import type { GeneratorBatch } from "../../training/phases/generator.js";
 import { jointPhase } from "../../training/phases/joint.js";
 import { teachesReader } from "../../training/phases/reader-distillation.js";
-import type { CurrentArtefacts, Progress, RunState } from "../../training/run-state.js";
+import type { CurrentArtefacts, MiningArtefacts, Progress, RunState } from "../../training/run-state.js";
 import type { SchedulePosition } from "../../training/schedule.js";
 import type { TrainedPhase } from "../../training/trainer.js";
 import { openRetrieved, type RetrievedRows } from "../index/artefacts.js";
@@ -72,7 +72,7 @@ export class PhaseMaker {
       const phase = this.retriever.contrastive({
         retrieved: this.#named(artefacts),
         ...(kept === undefined ? {} : { kept: this.#open(kept) }),
-        mined: (mining) => (state.progress.artefacts = { ...artefacts, mining }),
+        mined: (mining) => (state.progress.artefacts = { ...artefacts, mining: { ...searchedOf(artefacts), ...mining } }),
       });
       return trained(phase, "retriever", contrastive);
     }
@@ -82,11 +82,11 @@ export class PhaseMaker {
     return trained(this.generator.reading(retrieved, position.stepsOfKind), "generator", generator);
   }
 
-  /** A `mine` of the schedule: the negatives that contrastive phases have from here on, noted in the state. @throws UserError when no question has a positive */
+  /** A `mine` of the schedule: the negatives that contrastive phases have from here on, noted in the state. */
   mine({ phaseIndex }: SchedulePosition, state: RunState): void {
     const { artefacts } = state.progress;
     const mining = this.ofEntry(phaseIndex).retriever.mine(this.#named(artefacts));
-    state.progress.artefacts = { ...artefacts, mining: { ...mining, isKept: true } };
+    state.progress.artefacts = { ...artefacts, mining: { ...searchedOf(artefacts), ...mining, isKept: true } };
   }
 
   /** A phase of each kind without an index, for audit and probe: gold passages, or any where no question has one. What is measured there doesn't depend on a passage being right. */
@@ -165,6 +165,11 @@ export class PhaseMaker {
     if (artefacts.retrieval === undefined) throw new Error("a phase needs retrieved contexts before the first refresh");
     return this.#open(artefacts.retrieval);
   }
+}
+
+/** What BM25 found last: it may be asked again, and would be searched anew. */
+function searchedOf({ mining }: CurrentArtefacts): Pick<MiningArtefacts, "lexical"> {
+  return mining?.lexical === undefined ? {} : { lexical: mining.lexical };
 }
 
 type CourseConfig = Pick<TandemConfig["train"]["generator"], "lr" | "warmup" | "flat" | "decay" | "floor" | "clip">;

@@ -29,6 +29,8 @@ export class RetrieverPhases {
   readonly #parts: PhaseParts;
   readonly #goldRows: readonly (readonly number[])[];
 
+  readonly #textOf = (row: number): string => passageText(this.#parts.store.get(row), this.#parts.config.data.corpus.title_template);
+
   /** @param goldRows rows of each training question's gold passages */
   constructor(parts: PhaseParts, goldRows: readonly (readonly number[])[]) {
     this.#parts = parts;
@@ -80,14 +82,12 @@ export class RetrieverPhases {
     });
   }
 
-  /** Hard negatives by the config as it is here. @throws Error without an index, where more than BM25 is asked */
+  /** Hard negatives by the config as it is here. @throws Error without an index, where it alone is asked */
   mine(retrieved: ContrastiveSources["retrieved"]): MiningArtefacts {
     const negatives = this.#mined(this.#positives(retrieved), retrieved);
     if (negatives === undefined) throw new Error("a mine needs an index, and there is none");
     return negatives.artefacts;
   }
-
-  readonly #textOf = (row: number): string => passageText(this.#parts.store.get(row), this.#parts.config.data.corpus.title_template);
 
   /** Rows of each question's positives: gold ones, or the best of what was found. */
   #positives(retrieved: ContrastiveSources["retrieved"], any?: RetrievedRows): (readonly number[])[] {

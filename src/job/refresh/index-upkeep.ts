@@ -82,7 +82,10 @@ export class IndexUpkeep {
       : {};
     const finite = Object.entries(measured).filter(([, value]) => Number.isFinite(value));
     upkeep.measured = { ...upkeep.measured, ...Object.fromEntries(finite) };
-    upkeep.isDue = readsArtefacts(position, this.#run.config, artefacts) && isRefreshDue(policyOf(refresh), upkeep, step, measured);
+    const isRead = readsArtefacts(position, this.#run.config, artefacts);
+    const isWaiting = waitsForMine(position, artefacts);
+    const rings = (isRead || isWaiting) && isRefreshDue(policyOf(refresh), upkeep, step, measured);
+    upkeep.isDue = rings || (isWaiting && upkeep.isDue);
     return { ...figures, ...measured };
   }
 
@@ -91,18 +94,21 @@ export class IndexUpkeep {
     const { progress } = state;
     this.#requireSound(state);
     const { pending } = progress.upkeep;
-    if (pending !== undefined && (position === undefined || progress.step >= pending.swapAt)) {
+    const isRead = position !== undefined && readsArtefacts(position, this.#run.config, progress.artefacts);
+    // What a mine chooses stays, so it doesn't choose from an index that is about to be replaced.
+    const isMine = isRead && position.phase === "mine";
+    if (pending !== undefined && (position === undefined || isMine || progress.step >= pending.swapAt)) {
       await this.#swap(pending, state);
       return "changed";
     }
     if (!progress.upkeep.isDue) return "same";
     // A phase that doesn't read the index has no use for a new one, and a refresh of the schedule makes its own.
-    if (position === undefined || !readsArtefacts(position, this.#run.config, progress.artefacts)) {
-      progress.upkeep.isDue = false;
+    if (position === undefined || !isRead) {
+      progress.upkeep.isDue = position !== undefined && waitsForMine(position, progress.artefacts);
       return "same";
     }
     this.#run.report({ type: "note", text: `refresh at step ${progress.step}: ${reason(progress.upkeep.measured)}` });
-    return this.#begin(state, progress.step);
+    return this.#begin(state, progress.step, isMine);
   }
 
   /**
@@ -136,11 +142,13 @@ export class IndexUpkeep {
     restoreFolder(path.join(retrievalFolder, retrieval));
   }
 
-  async #begin(state: RunState, step: number): Promise<"same" | "changed"> {
+  /** @param isAtOnce not beside training, whatever the config says */
+  async #begin(state: RunState, step: number, isAtOnce = false): Promise<"same" | "changed"> {
     const { progress } = state;
     const { artefacts, config } = this.#run;
     if (progress.upkeep.pending !== undefined) await this.#abandon(progress.upkeep.pending);
-    const swapAt = swapStep(swapAfterOf(config), progress.artefacts.index !== undefined, step, this.#end());
+    const after = isAtOnce ? undefined : swapAfterOf(config);
+    const swapAt = swapStep(after, progress.artefacts.index !== undefined, step, this.#end());
     if (swapAt !== undefined) {
       const pending = this.#snapshot(step, swapAt);
       if (!areBuilt(artefacts, pending.artefacts)) this.#startBuilder(pending);
@@ -290,6 +298,11 @@ function readsArtefacts(
   const isMined = negatives > 0 && asksIndex && artefacts.mining?.isKept !== true;
   if (phase === "contrastive") return positives === "answer" || isMined;
   return readsIndex(phase) || contexts === "retrieved";
+}
+
+/** Whether a phase trains on negatives that stay: a refresh that is due is of no use to it, but to the next mine. */
+function waitsForMine({ phase }: Pick<SchedulePosition, "phase">, { mining }: CurrentArtefacts): boolean {
+  return phase === "contrastive" && mining?.isKept === true;
 }
 
 /** Drift is worth a measurement where the retriever is trained or its index read. */
