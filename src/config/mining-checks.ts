@@ -70,7 +70,7 @@ export function checkMines(check: Check): void {
   const { schedule } = config.train;
   for (const [index, { phase, with: own }] of schedule.entries()) {
     if (phase === "mine") checkMine(check, index);
-    const rules = Object.keys((own?.["mining"] ?? {}) as object).filter((rule) => rule !== "sampling");
+    const rules = Object.keys(own?.["mining"] ?? {}).filter((rule) => rule !== "sampling");
     const [rule] = phase === "contrastive" ? rules : [];
     if (rule !== undefined && schedule.slice(0, index).some(isCertainMine))
       warn(`train.schedule.${index}.with.mining.${rule}`, "has no effect: a mine before it chose the phase's negatives by its own rules");

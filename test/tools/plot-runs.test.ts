@@ -9,6 +9,14 @@ import { parseHTML } from "linkedom";
 import { afterAll, describe, expect, it } from "vitest";
 import { plotRuns } from "../../tools/plot-runs.js";
 
+/** What is looked at of a document; linkedom's own type names a browser's. */
+interface Drawing {
+  querySelector(selector: string): Drawing | null;
+  querySelectorAll(selector: string): Iterable<Drawing>;
+  getAttribute(name: string): string | null;
+  readonly textContent: string;
+}
+
 const folder = mkdtempSync(path.join(os.tmpdir(), "tandem-plot-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -44,7 +52,7 @@ describe("a figure of runs", () => {
       ],
       ["recall@1", "em"],
     );
-    const { document } = parseHTML(text);
+    const { document } = parseHTML(text) as unknown as { document: Drawing };
     const svg = document.querySelector("svg")!;
     expect(svg.getAttribute("xmlns")).toBe("http://www.w3.org/2000/svg");
     expect(document.querySelector("#title")!.textContent).toBe(
@@ -54,7 +62,7 @@ describe("a figure of runs", () => {
     const strokes = [...document.querySelectorAll("path[stroke]")].map((line) => line.getAttribute("stroke"));
     expect(strokes.filter((colour) => colour === "#0072b2")).toHaveLength(4);
     expect(strokes.filter((colour) => colour === "#d55e00")).toHaveLength(2);
-    expect(document.querySelectorAll("circle")).toHaveLength(12);
+    expect([...document.querySelectorAll("circle")]).toHaveLength(12);
     // A higher value stands higher: 0.9 and 0.8 of the second setting above 0.5 to 0.2 of the first, at the same step.
     const dots = [...document.querySelectorAll("circle")].map((dot) => ({
       x: Number(dot.getAttribute("cx")),
