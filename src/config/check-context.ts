@@ -1,4 +1,4 @@
-/** What a check of several keys is given: the configuration, and where its findings go. The checks themselves are cross-checks.ts and the files that it names. The trap: a check goes on after a finding, so it mustn't rely on what it found. */
+/** What a check of several keys is given: the configuration, and where its findings go. The checks themselves are check-config.ts and the files that it names. The trap: a check goes on after a finding, so it mustn't rely on what it found. */
 import type { TandemConfig } from "./schema.js";
 
 export interface Check {

@@ -1,6 +1,6 @@
 /**
  * Checks a composed tree against the schema and makes a plain object of it: no unknown key, no wrong type, nothing out of range, no `???` left.
- * Every complaint names who set the key. What concerns several keys at once is in cross-checks.ts. The trap: an unknown key is reported before a
+ * Every complaint names who set the key. What concerns several keys at once is in check-config.ts. The trap: an unknown key is reported before a
  * wrong value, since the wrong value is often a default that the misspelt key meant to replace.
  */
 import { type Fault, UserError } from "../errors.js";

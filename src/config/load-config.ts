@@ -9,7 +9,7 @@ import convict from "convict";
 import { type Fault, UserError } from "../errors.js";
 import { checkTree, examineTree, gapFault } from "./check-tree.js";
 import { compose, composeFile, type Composition, schemaDefault } from "./compose.js";
-import { crossCheck, crossFaults } from "./cross-checks.js";
+import { crossCheck, crossFaults } from "./check-config.js";
 import { expandSchedule } from "./expand-schedule.js";
 import { type Environment, interpolate } from "./interpolate.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { type Fault, UserError } from "../errors.js";
 import { withMore } from "./check-tree.js";
-import type { Sources } from "./cross-checks.js";
+import type { Sources } from "./check-config.js";
 import type { TandemConfig } from "./schema.js";
 
 /** A model that a script of ours fetches. */

@@ -3,7 +3,7 @@
  * message into a half-typed line. bash is always there; zsh and fish are skipped where they aren't. Alone: npx vitest run test/cli/completion.test.ts
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -12,6 +12,12 @@ import { commands } from "../../src/cli/main.js";
 import { schema } from "../../src/config/schema.js";
 import { schemaLeaves } from "../../src/config/schema-keys.js";
 import { compileCommand, type CompiledCommand } from "./compiled-command.js";
+
+/** The shipped experiments that begin so, as the tab key offers them. */
+const squad = readdirSync(new URL("../../conf/experiment", import.meta.url))
+  .filter((file) => file.startsWith("sq"))
+  .map((file) => `experiment=${path.basename(file, ".yaml")}`)
+  .sort();
 
 let command: CompiledCommand;
 let folder: string;
@@ -52,7 +58,7 @@ describe("what is offered", () => {
     ["a key with its =", ["train", "train.generator.l"], ["train.generator.lr=", "train.generator.label_smoothing="]],
     ["a choice's values", ["train", "index.metric=i"], ["index.metric=inner-product"]],
     ["a switch's values", ["train", "index.faiss="], ["index.faiss=true", "index.faiss=false"]],
-    ["a group's choices", ["train", "experiment=sq"], ["experiment=squad"]],
+    ["a group's choices", ["train", "experiment=sq"], squad],
     ["an added key with its sign", ["train", "+train.gen"], ["+train.generator."]],
     [
       "runs, the newest first",
@@ -139,6 +145,6 @@ ask() { words=("$@"); CURRENT=$#; _tandem; }
 ask tandem tra; ask tandem train train.generator.lr; ask tandem train experiment=sq; ask tandem eval latest eval.questions=`;
     const { stdout, stderr } = spawnSync("zsh", ["-f", "-c", script], { cwd: folder, encoding: "utf8", env });
     expect(stderr).toBe("");
-    expect(stdout.trimEnd().split("\n")).toEqual(["-- train", "-S  -- train.generator.lr=", "-- experiment=squad", "files"]);
+    expect(stdout.trimEnd().split("\n")).toEqual(["-- train", "-S  -- train.generator.lr=", `-- ${squad.join(" ")}`, "files"]);
   });
 });

@@ -16,6 +16,7 @@ import {
   pinned,
   retainArtefacts,
   searchTraining,
+  writeRetrieved,
   type ArtefactParts,
   type TrainingSearch,
 } from "../../src/job/index/artefacts.js";
@@ -172,6 +173,23 @@ describe("what an index found for the training questions", () => {
       const order = free.rowsOf(i).filter((row) => row === 1 || row === 3);
       expect(kept.rowsOf(i).slice(0, order.length)).toEqual(order);
     });
+  });
+
+  it("hands out nothing that was not found, with as many scores", () => {
+    writeRetrieved(path.join(parts.retrievalFolder, "short"), {
+      k: 3,
+      rows_QK: Int32Array.of(2, 0, -1, 1, 3, 0),
+      scores_QK: Float32Array.of(0.75, 0.5, -Infinity, 0.5, 0.25, 0.125),
+    });
+    const rows = openRetrieved(parts, "short", 2);
+    expect([rows.rowsOf(0), rows.rowsOf(1)]).toEqual([
+      [2, 0],
+      [1, 3, 0],
+    ]);
+    expect([rows.scoresOf?.(0), rows.scoresOf?.(1)]).toEqual([
+      [0.75, 0.5],
+      [0.5, 0.25, 0.125],
+    ]);
   });
 
   it("is refused when it is of other questions, cut short or gone", async () => {

@@ -243,6 +243,28 @@ describe("a run that is killed while an index is under way", () => {
     expect(isAlive(builder)).toBe(false);
   }, 120_000);
 
+  it("and one that is asked to stop while it waits for it: stops at once, waits again once resumed, and equals it too", async () => {
+    const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
+    const { process: driver, ended } = startTraining(words(runs));
+    const builder = await until(() => builderBelow(driver), ended);
+    process.kill(builder, "SIGSTOP");
+    await until(() => stateAt(runFolder(runs) ?? runs, SWAPPED), ended);
+    // By now it waits: there is nothing else to do before the next step.
+    await sleep(1000);
+    const asked = performance.now();
+    driver.kill("SIGTERM");
+    const result = await ended;
+    expect(performance.now() - asked).toBeLessThan(20_000);
+    expect(result.code, result.stderr).toBe(75);
+    expect(isAlive(builder)).toBe(false);
+    const run = runFolder(runs) ?? "";
+    expect(stateAt(run, SWAPPED)?.upkeep.pending).toMatchObject({ startedAt: STARTED, swapAt: SWAPPED });
+    expect(stateAt(run, SWAPPED + 1)).toBeUndefined();
+    const resumed = await trainFully(["--resume", run, "--quiet"]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expectEqualRuns(run, whole);
+  }, 300_000);
+
   it("ends with one line when the second process alone is killed, saves, and goes on from there as if nothing had been", async () => {
     const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
     const { process: driver, ended } = startTraining(words(runs));

@@ -37,10 +37,10 @@ export interface ArtefactParts {
   readonly passages?: Encoder | undefined;
 }
 
-/** Rows that a search found for each question, best first. */
+/** Rows that a search found for each question, best first; fewer than `k` where there were no more. */
 export interface RetrievedRows {
   readonly k: number;
-  rowsOf(question: number): readonly number[];
+  readonly rowsOf: (question: number) => readonly number[];
   /** Their scores, one a row, higher for what is more alike; undefined in an artefact that was written without. */
   readonly scoresOf?: (question: number) => readonly number[];
   /** The lowest score of a question's gold passages, NaN where it has none; undefined where nobody asked for it. */
@@ -178,10 +178,20 @@ export function openRetrieved(parts: Pick<ArtefactParts, "retrievalFolder">, nam
   const values = new Int32Array(rows.data.buffer, rows.data.byteOffset, rows.data.byteLength / 4);
   const scores = existsSync(path.join(folder, SCORES)) ? floatColumns(path.join(folder, SCORES), questions, k) : undefined;
   const positives = existsSync(path.join(folder, POSITIVES)) ? floatColumns(path.join(folder, POSITIVES), questions, 1) : undefined;
+  return retrievedOf({ k, rows_QK: values, scores_QK: scores, positives });
+}
+
+/** {@link FoundRows} a question at a time, without the −1 that fill a question's places up where fewer passages were found. */
+export function retrievedOf(found: Omit<FoundRows, "scores_QK"> & { readonly scores_QK?: Float32Array | undefined }): RetrievedRows {
+  const { k, rows_QK, scores_QK, positives } = found;
+  const rowsOf = (question: number): number[] => Array.from(rows_QK.subarray(question * k, (question + 1) * k)).filter((row) => row >= 0);
   return {
     k,
-    rowsOf: (question) => Array.from(values.subarray(question * k, (question + 1) * k)),
-    ...(scores === undefined ? {} : { scoresOf: (question: number) => Array.from(scores.subarray(question * k, (question + 1) * k)) }),
+    rowsOf,
+    // The fill stands last, so that rows and scores go on belonging together.
+    ...(scores_QK === undefined
+      ? {}
+      : { scoresOf: (question: number) => Array.from(scores_QK.subarray(question * k, question * k + rowsOf(question).length)) }),
     ...(positives === undefined ? {} : { positiveOf: (question: number) => positives[question] ?? NaN }),
   };
 }

@@ -3,7 +3,7 @@
  * scores. The traps: margins by the index's scores need an artefact that has them; and a teacher's order replaces the search's.
  */
 import type { TandemConfig } from "../../config/schema.js";
-import { readsScores } from "../../config/mining-checks.js";
+import { readsScores } from "../../config/check-mining.js";
 import { UserError } from "../../errors.js";
 import {
   mineHardNegatives,
@@ -60,7 +60,7 @@ export function rowsToJudge({ settings, mined, dense, lexical }: Omit<ChoicePart
   const to = depthOf(settings, mined);
   return mined.map((_, question) => {
     const rows = [dense, lexical].flatMap((found) => found?.rowsOf(question).slice(from, to) ?? []);
-    return [...new Set(rows.filter((row) => row >= 0))];
+    return [...new Set(rows)];
   });
 }
 
@@ -77,7 +77,6 @@ export function chooseByTeacher(
     const sorted = judged
       .rowsOf(question)
       .map((row, place) => ({ row, score: scores[place] ?? NaN }))
-      .filter(({ row }) => row >= 0)
       .sort((a, b) => b.score - a.score);
     return { rows: sorted.map(({ row }) => row), scores: sorted.map(({ score }) => score), positive: judged.positiveOf?.(question) };
   };

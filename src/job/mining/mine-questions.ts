@@ -11,7 +11,7 @@ import { searchAllowed } from "../../retrieval/allowed-search.js";
 import type { Metric } from "../../retrieval/index-contract.js";
 import { shuffled } from "../../training/counter-random.js";
 import { choosePositives, type MinedNegatives, type MinedQuestion } from "../../training/hard-negatives.js";
-import type { FoundRows, RetrievedRows } from "../index/artefacts.js";
+import { retrievedOf } from "../index/artefacts.js";
 import type { OpenSearch } from "../index/open-search.js";
 import type { Report } from "../reporter.js";
 import { chooseBySearch, chooseByTeacher, miningDepth, rowsToJudge, type ChoiceParts } from "./choose-negatives.js";
@@ -104,7 +104,8 @@ async function candidatesOf(options: MineOptions, textOf: (row: number) => strin
       ? undefined
       : await searchAllowed(search.retriever, texts, k, (row) => !heldOut.has(store.field(row, "document")));
   const lexical = settings.source === "dense" ? undefined : lexicalRows({ questions: texts, goldRows: gold, store, textOf, heldOut, k });
-  const first = retrievedOf(found ?? lexical);
+  const searched = found ?? lexical;
+  const first = searched === undefined ? undefined : retrievedOf(searched);
   const mined = questions.map(({ answers }, i): MinedQuestion => {
     const own = { goldRows: gold[i] ?? [], answers };
     return { goldRows: choosePositives(own, first?.rowsOf(i) ?? [], textOf, kind === "answer"), answers };
@@ -121,7 +122,7 @@ async function candidatesOf(options: MineOptions, textOf: (row: number) => strin
     mined,
     textOf,
     dense: found === undefined ? undefined : retrievedOf({ ...found, positives }),
-    lexical: retrievedOf(lexical),
+    lexical: lexical === undefined ? undefined : retrievedOf(lexical),
   };
 }
 
@@ -172,20 +173,5 @@ function scoresOf(rows: readonly MinedRow[], positiveOf: (question: number) => n
     positive: summary(positives),
     negative: summary(pairs.map(({ score }) => score)),
     difference: summary(pairs.map(({ score, positive }) => positive - score)),
-  };
-}
-
-function retrievedOf(found: FoundRows): RetrievedRows;
-function retrievedOf(found: FoundRows | undefined): RetrievedRows | undefined;
-function retrievedOf(found: FoundRows | undefined): RetrievedRows | undefined {
-  if (found === undefined) return undefined;
-  const { k, rows_QK, scores_QK, positives } = found;
-  const part = <T>(array: ArrayLike<T> & { subarray(from: number, to: number): Iterable<T> }, question: number): T[] =>
-    Array.from(array.subarray(question * k, (question + 1) * k));
-  return {
-    k,
-    rowsOf: (question) => part(rows_QK, question),
-    scoresOf: (question) => part(scores_QK, question),
-    ...(positives === undefined ? {} : { positiveOf: (question: number) => positives[question] ?? NaN }),
   };
 }

@@ -86,7 +86,7 @@ export function runMining(parts: RunMiningParts): RunNegatives | undefined {
   }
   const rows = openRetrieved(parts, name, questions.length);
   return {
-    rowsOf: (question) => rows.rowsOf(question).filter((row) => row >= 0),
+    rowsOf: rows.rowsOf,
     artefacts: {
       ...(lexical === undefined ? {} : { lexical }),
       ...(judged === undefined ? {} : { teacher: judged }),

@@ -64,8 +64,7 @@ export class RetrieverPhases {
       matryoshka: contrastive.matryoshka,
       hardNegatives: negatives === undefined ? 0 : contrastive.hard_negatives,
       sampling: contrastive.mining.sampling,
-      // Artefacts of one width fill up with −1.
-      negativesOf: (example) => negatives?.rowsOf(usable[example] ?? 0).filter((row) => row >= 0) ?? [],
+      negativesOf: (example) => negatives?.rowsOf(usable[example] ?? 0) ?? [],
       accumulate: contrastive.accumulate,
       dropout: config.retriever.dropout > 0,
       ...(renaming === undefined
@@ -135,11 +134,7 @@ export class RetrieverPhases {
       questions: questions.map((question, i) => ({
         ...answeredQuestion(question),
         history: question.history,
-        // An index of fewer passages fills up with −1.
-        candidates: retrieved
-          .rowsOf(i)
-          .filter((row) => row >= 0)
-          .slice(0, candidates),
+        candidates: retrieved.rowsOf(i).slice(0, candidates),
       })),
       passage: (row) => store.get(row),
       textOf: (row) => passageText(store.get(row), config.data.corpus.title_template),

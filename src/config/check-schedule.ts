@@ -4,7 +4,7 @@
  */
 import type { Check } from "./check-context.js";
 import { isDriftMetric, isStepMetric, isValidationMetric, metricsIn, parseCondition } from "./condition.js";
-import { checkMines } from "./mining-checks.js";
+import { checkMines } from "./check-mining.js";
 import { configOfEntry, hasOwnCourse, settingFaults } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";

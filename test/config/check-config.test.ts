@@ -1,6 +1,6 @@
 /**
  * Proves that keys which contradict each other are refused before anything runs, naming the key and who set it, and that doubtful ones warn.
- * Alone: npx vitest run test/config/cross-checks.test.ts
+ * Alone: npx vitest run test/config/check-config.test.ts
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";

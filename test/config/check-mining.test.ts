@@ -1,6 +1,6 @@
 /**
  * Proves that mining's keys are held against each other: bounds that shut each other out, thresholds over scores of two scales or of none, a teacher that nobody asks; and that the shipped schedules pass.
- * Alone: npx vitest run test/config/mining-checks.test.ts
+ * Alone: npx vitest run test/config/check-mining.test.ts
  */
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";

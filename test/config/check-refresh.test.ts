@@ -1,6 +1,6 @@
 /**
  * Proves that keys of drift and refresh that contradict each other are refused before anything runs, and that those without effect warn.
- * Alone: npx vitest run test/config/refresh-checks.test.ts
+ * Alone: npx vitest run test/config/check-refresh.test.ts
  */
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";

@@ -11,10 +11,10 @@ import { withMore } from "./check-tree.js";
 import { checkEvidence } from "./check-evidence.js";
 import { checkPenalties } from "./check-penalties.js";
 import { schemaDefault } from "./compose.js";
-import { checkMining } from "./mining-checks.js";
-import { checkDrift, checkFixedIndex, checkRefresh } from "./refresh-checks.js";
+import { checkMining } from "./check-mining.js";
+import { checkDrift, checkFixedIndex, checkRefresh } from "./check-refresh.js";
 import type { TandemConfig } from "./schema.js";
-import { checkSchedule } from "./schedule-checks.js";
+import { checkSchedule } from "./check-schedule.js";
 
 /** Who set a key, by its dotted name. */
 export type Sources = Readonly<Record<string, string>>;

@@ -1,5 +1,5 @@
 /**
- * What `train.drift` and `train.refresh` must not say together, and what would never have an effect. It is a part of cross-checks.ts, which lists it. The trap: a threshold without a measurement is silent, so it is refused rather
+ * What `train.drift` and `train.refresh` must not say together, and what would never have an effect. It is a part of check-config.ts, which lists it. The trap: a threshold without a measurement is silent, so it is refused rather
  * than left without effect.
  */
 import { soundConfigOfEntry } from "./phase-settings.js";
