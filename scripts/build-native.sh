@@ -41,7 +41,7 @@ build_bridge() {
   local found torch version
   found=$(bash scripts/find-libtorch.sh) || fail 1 "libtorch was not found" "bash scripts/setup.sh installs PyTorch; LIBTORCH=<folder> names another"
   IFS=$'\t' read -r torch version _ <<<"$found"
-  build bridge "2 min" "libtorch $version $torch" "native/bridge native/kernels" -DCMAKE_PREFIX_PATH="$torch"
+  build bridge "2 min" "libtorch $version $torch" "native/bridge native/kernels native/collectives" -DCMAKE_PREFIX_PATH="$torch"
 }
 
 build_faiss() {

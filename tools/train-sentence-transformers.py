@@ -1,6 +1,6 @@
 """The peer of the retrieval experiments: a retriever fine-tuned by sentence-transformers' own trainer, with MultipleNegativesRankingLoss and its defaults except what is named, on the pairs or tuples that `tandem mine` writes.
 
-usage: train-sentence-transformers.py PAIRS.jsonl MODEL OUTPUT [--epochs 1] [--rate 2e-5] [--batch 32] [--seed 0] [--threads 1] [--warmup 0.1]
+usage: train-sentence-transformers.py PAIRS.jsonl MODEL OUTPUT [--epochs 1] [--rate 2e-5] [--batch 32] [--seed 0] [--threads 1] [--warmup 0.1] [--bf16]
 
 The columns of PAIRS.jsonl are its anchors, positives and negatives, in that order. OUTPUT is a folder that Tandem opens: retriever.path=OUTPUT with a schedule of one refresh scores it as any retriever is scored.
 """
@@ -13,6 +13,7 @@ for name, value in (("epochs", 1.0), ("rate", 2e-5), ("warmup", 0.1)):
     options.add_argument(f"--{name}", type=float, default=value)
 for name, value in (("batch", 32), ("seed", 0), ("threads", 1)):
     options.add_argument(f"--{name}", type=int, default=value)
+options.add_argument("--bf16", action="store_true", help="autocast, as Tandem's precision=bf16")
 given = options.parse_args()
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", WANDB_DISABLED="true")
 
@@ -41,6 +42,7 @@ arguments = SentenceTransformerTrainingArguments(
     report_to="none",
     logging_steps=20,
     use_cpu=True,
+    bf16=given.bf16,
 )
 start = time.perf_counter()
 SentenceTransformerTrainer(model=model, args=arguments, train_dataset=data, loss=MultipleNegativesRankingLoss(model)).train()

@@ -109,6 +109,9 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   tandem::initAutograd(env, exports);
   tandem::initRuntime(env, exports);
   tandem::initProfiler(env, exports);
+  tandem::initStores(env, exports);
+  tandem::initGroups(env, exports);
+  tandem::initReducers(env, exports);
   return exports;
 }
 

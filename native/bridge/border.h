@@ -47,5 +47,8 @@ Napi::Object initDispatch(Napi::Env env, Napi::Object exports);
 Napi::Object initAutograd(Napi::Env env, Napi::Object exports);
 Napi::Object initRuntime(Napi::Env env, Napi::Object exports);
 Napi::Object initProfiler(Napi::Env env, Napi::Object exports);
+Napi::Object initStores(Napi::Env env, Napi::Object exports);
+Napi::Object initGroups(Napi::Env env, Napi::Object exports);
+Napi::Object initReducers(Napi::Env env, Napi::Object exports);
 
 }  // namespace tandem
