@@ -28,7 +28,22 @@ export interface EngineFacts {
   readonly mkl: boolean;
 }
 
-interface NativeEngine {
+/** libtorch's c10d by numbers: native/collectives. Every call blocks until the other processes make the same one. */
+export interface NativeCollectives {
+  openStore(host: string, port: number, isServer: boolean, timeoutMs: number): { store: number; port: number };
+  closeStore(store: number): void;
+  openGroup(store: number, name: string, rank: number, size: number, address: string, timeoutMs: number): number;
+  closeGroup(group: number): void;
+  allReduce(group: number, tensors: readonly Handle[]): void;
+  broadcast(group: number, tensors: readonly Handle[], root: number): void;
+  allGather(group: number, tensor: Handle): Handle[];
+  barrier(group: number): void;
+  openReducer(group: number, parameters: readonly Handle[], bucketBytes: number): number;
+  prepareReducer(reducer: number, outputs: readonly Handle[]): void;
+  closeReducer(reducer: number): void;
+}
+
+interface NativeEngine extends NativeCollectives {
   setErrorClass(errorClass: new (operator: string, message: string) => Error): void;
   resolve(name: string, overload: string): number;
   schema(name: string, overload: string): string | null;
@@ -132,6 +147,11 @@ export function native(): NativeEngine {
   }
   loaded.setErrorClass(OperatorError);
   return loaded;
+}
+
+/** The collectives of the add-on: for src/distributed alone. */
+export function nativeCollectives(): NativeCollectives {
+  return native();
 }
 
 /** Kineto prints a line for each start and stop of the profiler at every lower level, to everybody's stderr; it reads this while it is loaded. */

@@ -1,0 +1,140 @@
+// Process groups over gloo: what the members send each other. A group is a c10d::ProcessGroup with a backend, because
+// that is what Reducer wants; calls go to the backend. The trap: members match their calls by order alone, so every
+// member must make the same calls with the same shapes, whatever its data.
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+
+#include "../bridge/border.h"
+#include "../bridge/handle-table.h"
+#include "collectives.h"
+
+namespace tandem {
+
+Numbered<c10::intrusive_ptr<c10d::ProcessGroup>>& groups() {
+  static auto* table = new Numbered<c10::intrusive_ptr<c10d::ProcessGroup>>("process group");
+  return *table;
+}
+
+namespace {
+
+using Works = std::vector<c10::intrusive_ptr<c10d::Work>>;
+
+void waitFor(const Works& works) {
+  for (const auto& work : works) work->wait();
+}
+
+// Gloo takes dense tensors only; a copy that stands in for a strided one is copied back by `finish`.
+at::Tensor dense(const at::Tensor& tensor) { return tensor.detach().contiguous(); }
+
+std::vector<at::Tensor> tensorsArgument(const Napi::CallbackInfo& info, size_t index) {
+  std::vector<at::Tensor> tensors;
+  for (const double handle : handleListArgument(info, index, "tensors"))
+    tensors.push_back(HandleTable::instance().get(handle));
+  return tensors;
+}
+
+c10::intrusive_ptr<c10d::Backend> backendFor(const Napi::CallbackInfo& info, const at::Tensor& tensor) {
+  return groups().get(numberArgument(info, 0, "group"))->getBackend(tensor.device().type());
+}
+
+// openGroup(store, name, rank, size, address, timeoutMs) → group. `address` is this member's own, as the others reach
+// it.
+Napi::Value openGroup(const Napi::CallbackInfo& info) {
+  return guarded(info, "openGroup", [&]() -> Napi::Value {
+    const std::string name = stringArgument(info, 1, "name");
+    const int rank = static_cast<int>(numberArgument(info, 2, "rank"));
+    const int size = static_cast<int>(numberArgument(info, 3, "size"));
+    const auto timeout = std::chrono::milliseconds(static_cast<int64_t>(numberArgument(info, 5, "timeout")));
+    auto store = c10::make_intrusive<c10d::PrefixStore>(name, stores().get(numberArgument(info, 0, "store")));
+    auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(stringArgument(info, 4, "address")));
+    auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
+    auto group = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
+    group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
+    group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gloo);
+    group->setBackend(c10::DeviceType::CUDA, c10d::ProcessGroup::BackendType::GLOO, gloo);
+    group->setGroupName(name);
+    return Napi::Number::New(info.Env(), groups().add(std::move(group)));
+  });
+}
+
+Napi::Value closeGroup(const Napi::CallbackInfo& info) {
+  return guarded(info, "closeGroup", [&]() -> Napi::Value {
+    groups().remove(numberArgument(info, 0, "group"));
+    return info.Env().Undefined();
+  });
+}
+
+// allReduce(group, tensors): each becomes the sum of all members'.
+Napi::Value allReduce(const Napi::CallbackInfo& info) {
+  return guarded(info, "allReduce", [&]() -> Napi::Value {
+    const std::vector<at::Tensor> tensors = tensorsArgument(info, 1);
+    std::vector<std::vector<at::Tensor>> sent;
+    Works works;
+    for (const at::Tensor& tensor : tensors) {
+      sent.push_back({dense(tensor)});
+      works.push_back(backendFor(info, tensor)->allreduce(sent.back()));
+    }
+    waitFor(works);
+    for (size_t i = 0; i < tensors.size(); i++)
+      if (!tensors[i].is_contiguous()) tensors[i].detach().copy_(sent[i][0]);
+    return info.Env().Undefined();
+  });
+}
+
+// broadcast(group, tensors, root): each becomes the root's.
+Napi::Value broadcast(const Napi::CallbackInfo& info) {
+  return guarded(info, "broadcast", [&]() -> Napi::Value {
+    const std::vector<at::Tensor> tensors = tensorsArgument(info, 1);
+    c10d::BroadcastOptions options;
+    options.rootRank = static_cast<int64_t>(numberArgument(info, 2, "root"));
+    std::vector<std::vector<at::Tensor>> sent;
+    Works works;
+    for (const at::Tensor& tensor : tensors) {
+      sent.push_back({dense(tensor)});
+      works.push_back(backendFor(info, tensor)->broadcast(sent.back(), options));
+    }
+    waitFor(works);
+    for (size_t i = 0; i < tensors.size(); i++)
+      if (!tensors[i].is_contiguous()) tensors[i].detach().copy_(sent[i][0]);
+    return info.Env().Undefined();
+  });
+}
+
+// allGather(group, tensor) → every member's tensor, in the order of ranks; all have one shape and dtype.
+Napi::Value allGather(const Napi::CallbackInfo& info) {
+  return guarded(info, "allGather", [&]() -> Napi::Value {
+    const at::Tensor own = dense(tensorArgument(info, 1, "tensor"));
+    const auto backend = backendFor(info, own);
+    std::vector<std::vector<at::Tensor>> found(1);
+    for (int rank = 0; rank < backend->getSize(); rank++) found[0].push_back(at::empty_like(own));
+    std::vector<at::Tensor> sent{own};
+    backend->allgather(found, sent)->wait();
+    Napi::Array handles = Napi::Array::New(info.Env(), found[0].size());
+    for (size_t i = 0; i < found[0].size(); i++)
+      handles.Set(static_cast<uint32_t>(i), HandleTable::instance().add(found[0][i]));
+    reportMemory(info.Env());
+    return handles;
+  });
+}
+
+Napi::Value barrier(const Napi::CallbackInfo& info) {
+  return guarded(info, "barrier", [&]() -> Napi::Value {
+    groups().get(numberArgument(info, 0, "group"))->getBackend(c10::DeviceType::CPU)->barrier()->wait();
+    return info.Env().Undefined();
+  });
+}
+
+}  // namespace
+
+Napi::Object initGroups(Napi::Env env, Napi::Object exports) {
+  exports.Set("openGroup", Napi::Function::New(env, openGroup));
+  exports.Set("closeGroup", Napi::Function::New(env, closeGroup));
+  exports.Set("allReduce", Napi::Function::New(env, allReduce));
+  exports.Set("broadcast", Napi::Function::New(env, broadcast));
+  exports.Set("allGather", Napi::Function::New(env, allGather));
+  exports.Set("barrier", Napi::Function::New(env, barrier));
+  return exports;
+}
+
+}  // namespace tandem

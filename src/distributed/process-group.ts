@@ -1,0 +1,172 @@
+/**
+ * What worker processes do together, over libtorch's c10d: sums, copies and gatherings of tensors, and gradients that are summed while backward still runs (c10d::Reducer). The single process has the same contract and does nothing.
+ * It neither starts processes nor knows what is computed.
+ * The trap: a call blocks until every member makes the same one, in the same order, with the same shapes. A member that skips one leaves the others waiting: what decides whether to call must be the same
+ * everywhere. A member that dies doesn't wake the others surely; whoever started them ends them.
+ */
+import { nativeCollectives } from "../engine/native.js";
+import { fromBytes, indices, Tensor } from "../engine/tensor.js";
+import { scope } from "../engine/scope.js";
+
+/** Bytes of gradients that are sent together: as PyTorch's DistributedDataParallel. */
+const BUCKET_BYTES = 25 * 2 ** 20;
+
+/**
+ * Adds up one model's gradients over all members: those of the backward pass that follows {@link prepare}, with what earlier passes of the step left in them. Parameters that no member reached keep none. See {@link backwardSummed}.
+ */
+export interface GradientSum {
+  prepare(loss: Tensor): void;
+  /** A loss that reaches the parameters and adds 0. */
+  nothing(): Tensor;
+  close(): void;
+}
+
+export interface ProcessGroup {
+  readonly rank: number;
+  readonly size: number;
+  /** Each tensor becomes the sum of all members', in place. */
+  sum(tensors: readonly Tensor[]): void;
+  /** Each tensor becomes the first member's, in place. */
+  copyFromFirst(tensors: readonly Tensor[]): void;
+  /** Every member's tensor, in the order of ranks; all have one shape and dtype. Without a graph. */
+  gather(own: Tensor): Tensor[];
+  /** Every member's value, in the order of ranks: plain data, as JSON carries it. For a few numbers and names. */
+  gatherValues<Value>(own: Value): Value[];
+  /** Returns when all members have called it. */
+  barrier(): void;
+  gradientSum(parameters: readonly Tensor[]): GradientSum;
+  close(): void;
+}
+
+/** The one process that is all there is. */
+export const SINGLE_PROCESS: ProcessGroup = {
+  rank: 0,
+  size: 1,
+  sum: () => undefined,
+  copyFromFirst: () => undefined,
+  gather: (own) => [own.detach()],
+  gatherValues: (own) => [own],
+  barrier: () => undefined,
+  gradientSum: ([first]) => ({
+    prepare: () => undefined,
+    nothing: () => {
+      if (first === undefined) throw new Error("gradients of no parameters");
+      return first.reshape([-1]).narrow(0, 0, 1).mul(0).sum();
+    },
+    close: () => undefined,
+  }),
+  close: () => undefined,
+};
+
+/** Where the members of a group find each other: a server in one of their processes. */
+export interface Store {
+  readonly port: number;
+  /** What native calls know it by. */
+  readonly number: number;
+  close(): void;
+}
+
+export interface StorePlace {
+  readonly host: string;
+  /** 0 for a server: any free port. */
+  readonly port: number;
+  readonly isServer: boolean;
+  /** Milliseconds to wait for the server, or for a key. */
+  readonly timeout: number;
+}
+
+/** @throws OperatorError when there is no server at that place within the time */
+export function openStore({ host, port, isServer, timeout }: StorePlace): Store {
+  const opened = nativeCollectives().openStore(host, port, isServer, timeout);
+  return { port: opened.port, number: opened.store, close: () => nativeCollectives().closeStore(opened.store) };
+}
+
+export interface GroupPlace {
+  readonly store: Store;
+  /** Unique in the store. */
+  readonly name: string;
+  readonly rank: number;
+  readonly size: number;
+  /** This member's own address, as the others reach it: a host name or an IP address. */
+  readonly address: string;
+  /** Milliseconds that a call may wait for the others. */
+  readonly timeout: number;
+}
+
+/** Joins a group; returns when all members have. @throws OperatorError when one doesn't come within the time */
+export function openProcessGroup(place: GroupPlace): ProcessGroup {
+  const { rank, size } = place;
+  const native = nativeCollectives();
+  const group = openNumbered(place, "");
+  let sums = 0;
+  const gather = (own: Tensor): Tensor[] => native.allGather(group, own.handle).map((handle) => new Tensor(handle));
+  return {
+    rank,
+    size,
+    sum: (tensors) => native.allReduce(group, handlesOf(tensors)),
+    copyFromFirst: (tensors) => native.broadcast(group, handlesOf(tensors), 0),
+    gather,
+    gatherValues: <Value>(own: Value) => gatherValues(gather, own),
+    barrier: () => native.barrier(group),
+    gradientSum: (parameters) => gradientSum(openNumbered(place, `/gradients ${++sums}`), parameters),
+    close: () => native.closeGroup(group),
+  };
+}
+
+function openNumbered({ store, name, rank, size, address, timeout }: GroupPlace, suffix: string): number {
+  return nativeCollectives().openGroup(store.number, name + suffix, rank, size, address, timeout);
+}
+
+function handlesOf(tensors: readonly Tensor[]): number[] {
+  return tensors.map(({ handle }) => handle);
+}
+
+/** Lengths first, then the bytes of all, padded to the longest. */
+function gatherValues<Value>(gather: (own: Tensor) => Tensor[], own: Value): Value[] {
+  return scope(() => {
+    const bytes = new TextEncoder().encode(JSON.stringify(own));
+    const lengths = gather(indices([bytes.length])).map((length) => length.item());
+    const padded = new Uint8Array(Math.max(...lengths));
+    padded.set(bytes);
+    const texts = gather(fromBytes(padded, "u8", [padded.length])).map((text) => text.toBytes());
+    return texts.map((text, rank) => JSON.parse(new TextDecoder().decode(text.subarray(0, lengths[rank]))) as Value);
+  });
+}
+
+/** @param group of its own: buckets are sent when their gradients are ready, and how that falls between the sums of two models differs from member to member */
+function gradientSum(group: number, parameters: readonly Tensor[]): GradientSum {
+  const native = nativeCollectives();
+  const [first] = parameters;
+  if (first === undefined) throw new Error("gradients of no parameters");
+  const reducer = native.openReducer(group, handlesOf(parameters), BUCKET_BYTES);
+  return {
+    prepare: (loss) => native.prepareReducer(reducer, [loss.handle]),
+    // The reducer needs a pass that reaches some parameter.
+    nothing: () => first.reshape([-1]).narrow(0, 0, 1).mul(0).sum(),
+    close: () => {
+      native.closeReducer(reducer);
+      native.closeGroup(group);
+    },
+  };
+}
+
+/**
+ * Back-propagates the last loss of a step for some models at once. Every member calls it at the same place of a step.
+ *
+ * @param loss undefined: this member has nothing to add
+ * @param gradient of `loss`, where it is no scalar
+ */
+export function backwardSummed(sums: readonly GradientSum[], loss: Tensor | undefined, gradient?: Tensor): void {
+  scope(() => {
+    if (loss !== undefined) {
+      for (const sum of sums) sum.prepare(loss);
+      loss.backward(gradient);
+      return;
+    }
+    for (const sum of sums) {
+      const nothing = sum.nothing();
+      sum.prepare(nothing);
+      nothing.backward();
+    }
+  });
+}

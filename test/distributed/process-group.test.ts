@@ -1,0 +1,69 @@
+/**
+ * Proves that a process group does what it says among real processes, and that the single process has the same contract: sums, copies, gatherings, and gradients summed by libtorch's reducer, also for a
+ * member that has nothing to add and after passes of its own. Alone: npx vitest run test/distributed/process-group.test.ts
+ */
+import { describe, expect, it } from "vitest";
+import { openProcessGroup, openStore, SINGLE_PROCESS } from "../../src/distributed/process-group.js";
+import program, { type GroupFindings } from "./group-program.js";
+import { runRanks } from "./ranks.js";
+
+/** 1 + 2 + … + n: the sum over ranks of rank + 1. */
+const triangle = (n: number): number => (n * (n + 1)) / 2;
+
+function expectAll(findings: readonly GroupFindings[]): void {
+  const size = findings.length;
+  const total = triangle(size);
+  for (const found of findings) {
+    expect(found.sum).toEqual([total, 10 * total]);
+    expect(found.sumOfStrided).toEqual([total, 3 * total, 2 * total, 4 * total]);
+    expect(found.fromFirst).toEqual([1]);
+    expect(found.gathered).toEqual(findings.map((_, rank) => [rank + 1, -(rank + 1)]));
+    expect(found.values).toEqual(findings.map((_, rank) => ({ own: "\u00e9".repeat(rank) })));
+    const { gradients } = found;
+    expect(gradients["once"]).toEqual([total, 10 * total, undefined]);
+    expect(gradients["in two passes"]).toEqual([total, total, undefined]);
+    expect(gradients["with a gradient"]).toEqual([5 * total, undefined, undefined]);
+  }
+}
+
+describe("a process group", () => {
+  it.each([2, 3, 4])("of %i processes", async (size) => {
+    const findings = await runRanks<GroupFindings>("group-program.ts", size);
+    expect(findings).toHaveLength(size);
+    expectAll(findings);
+    for (const { gradients } of findings) {
+      expect(gradients["the first has nothing"]).toEqual([triangle(size) - 1, undefined, undefined]);
+      // The pass of weight zero reaches the first parameter.
+      expect(gradients["nobody has anything"]).toEqual([0, undefined, undefined]);
+    }
+  });
+
+  it("of one process", () => {
+    const found = program(SINGLE_PROCESS);
+    expectAll([found]);
+    expect(found.gradients["the first has nothing"]).toEqual([0, undefined, undefined]);
+  });
+
+  it("of one process that is alone in a real one", async () => {
+    expectAll(await runRanks<GroupFindings>("group-program.ts", 1));
+  });
+});
+
+describe("what can't be", () => {
+  it("names the place where there is no store", () => {
+    expect(() => openStore({ host: "127.0.0.1", port: 1, isServer: false, timeout: 500 })).toThrow(/openStore/);
+  });
+
+  it("says that a member didn't come", () => {
+    const store = openStore({ host: "127.0.0.1", port: 0, isServer: true, timeout: 500 });
+    expect(() => openProcessGroup({ store, name: "alone", rank: 0, size: 2, address: "127.0.0.1", timeout: 500 })).toThrow(/openGroup/);
+    store.close();
+    expect(() => openProcessGroup({ store, name: "closed", rank: 0, size: 1, address: "127.0.0.1", timeout: 500 })).toThrow(
+      "this store is closed",
+    );
+  });
+
+  it("tells which process failed", async () => {
+    await expect(runRanks("failing-program.ts", 2)).rejects.toThrow(/rank 1: .*on purpose/);
+  });
+});
