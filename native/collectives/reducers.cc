@@ -2,6 +2,8 @@
 // pass still runs it already averages the gradients that are ready, bucket by bucket. The trap: between two prepared
 // passes gradients add up locally, as under DDP's no_sync; the prepared pass then sends what has added up. A member
 // whose pass reaches no parameter at all would leave the others waiting: it must back-propagate a loss of weight zero.
+#include <c10/util/Exception.h>
+
 #include <algorithm>
 #include <memory>
 #include <torch/csrc/distributed/c10d/logger.hpp>
@@ -37,6 +39,11 @@ class SumHook : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::Proce
     std::vector<at::Tensor> sent{bucket.getBufferRef()};
     return state_->getBackend(sent[0].device().type())->allreduce(sent)->getFuture();
   }
+};
+
+class Silence : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning&) override {}
 };
 
 using Buckets = std::vector<std::vector<size_t>>;
@@ -99,6 +106,9 @@ Napi::Value prepareReducer(const Napi::CallbackInfo& info) {
     for (const double handle : handleListArgument(info, 1, "outputs"))
       outputs.push_back(HandleTable::instance().get(handle));
     reducer->prepare_for_forward();
+    // It would advise to look for no unused parameters; whether there are any differs from step to step.
+    Silence silence;
+    const c10::WarningUtils::WarningHandlerGuard guard(&silence);
     reducer->prepare_for_backward(outputs);
     return info.Env().Undefined();
   });

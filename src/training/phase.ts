@@ -7,6 +7,7 @@
  */
 import type { Tensor } from "../engine/tensor.js";
 import type { EpochSize } from "./batches.js";
+import type { Share } from "./share.js";
 
 /** One named part of the loss over a batch. Its value is sum / count. */
 export interface LossTerm {
@@ -28,14 +29,6 @@ export type LossTerms = Readonly<Record<string, LossTerm>>;
 /** The counts of a step's terms by name, known before the first forward pass. */
 export type LossCounts = Readonly<Record<string, number>>;
 
-export interface StepOptions {
-  /**
-   * Adds the counts over all workers before they divide the sums. One worker: leave it out. The gradients of the workers are then to be summed,
-   * not averaged.
-   */
-  readonly reduceCounts?: (counts: LossCounts) => LossCounts;
-}
-
 /** Pairs of terms and parameters that needn't have a gradient. */
 export interface Exemption {
   /** Names of terms; left out: all. */
@@ -53,16 +46,20 @@ export interface Phase<Batch = unknown> {
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Pairs that the phase declares frozen. */
   readonly frozen?: readonly Exemption[];
-  /** The batch of step `step` of this phase: a pure function of the seed, the step and the artefacts the phase was made with. */
-  batch(step: number): Batch;
-  /** Forward and backward over the batch; adds to the parameters' gradients. The returned sums carry no graph. */
-  step(batch: Batch, options?: StepOptions): LossTerms;
+  /** What a share computes of the batch of step `step` of this phase: a pure function of the seed, the step, the share and the artefacts the phase was made with. Default: the whole batch. */
+  batch(step: number, share?: Share): Batch;
+  /**
+   * Forward and backward over the batch; adds to the parameters' gradients, which are then sums over all workers, as the returned terms are. The returned sums carry no graph.
+   *
+   * @param share the one that the batch was made for
+   */
+  step(batch: Batch, share?: Share): LossTerms;
   /** Forward only, on the whole batch at once, with the graph: for the audit and for tests. */
   losses(batch: Batch): LossTerms;
   /** What an epoch of its batches is; left out by phases that have none. */
   readonly epoch?: () => EpochSize;
-  /** Tokens that went through the model for this batch, padding included: for rates. */
-  tokens(batch: Batch): number;
+  /** Tokens that went through the model for this batch in this worker, padding included: for rates. */
+  tokens(batch: Batch, share?: Share): number;
 }
 
 /** The total loss of terms that carry no graph: Σ weight · sum / count. Terms with a count of 0 add nothing. */

@@ -10,6 +10,7 @@ import { AlarmError } from "./alarms.js";
 import { decideEnd, decideStart, decideStep } from "./decisions.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "./phase.js";
 import { rateScale, type RunState, type Trainable } from "./run-state.js";
+import { WHOLE, type Share } from "./share.js";
 import { positionAt, spansOf, updatesNothing, type ScheduledPhase, type SchedulePosition, type Transition } from "./schedule.js";
 
 /** A phase with what its updates need: one a model that it trains. */
@@ -85,16 +86,20 @@ export interface TrainerOptions {
   readonly now?: () => number;
   /** What is asked for when a loss or gradient is no number. Default `stop`. */
   readonly notANumber?: "stop" | "roll_back";
+  /** This worker's share of each step. Default: the whole. */
+  readonly share?: Share;
 }
 
 /** Runs the schedule from the state's step on. Returns `stopped`, with the state saved, when asked to stop. */
 export async function train(options: TrainerOptions, hooks: TrainerHooks, state: RunState): Promise<"finished" | "stopped"> {
   const { progress } = state;
+  const { share = WHOLE } = options;
   let entered: { phaseIndex: number; trained: TrainedPhase } | undefined;
   await followUp(options, hooks, state);
   for (;;) {
     const position = positionAt(options.schedule, progress.step, progress.transitions);
-    if (position !== undefined && hooks.stopRequested()) {
+    // Signals reach the workers at different steps: the first decides for all.
+    if (position !== undefined && share.ofFirst(hooks.stopRequested())) {
       hooks.save(state);
       return "stopped";
     }
@@ -113,7 +118,7 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
     if (isDue(state) || (options.checkpointEvery !== undefined && progress.step % options.checkpointEvery === 0))
       span("save", () => hooks.save(state));
     // What follows a step may take long, and a resumed run does it first.
-    if (isDue(state) && hooks.stopRequested()) return "stopped";
+    if (isDue(state) && share.ofFirst(hooks.stopRequested())) return "stopped";
     await followUp(options, hooks, state);
     await yieldToEvents();
   }
@@ -139,10 +144,12 @@ async function takeStep(
   position: SchedulePosition,
   { options, hooks, state }: { options: TrainerOptions; hooks: TrainerHooks; state: RunState },
 ): Promise<void> {
-  const now = options.now ?? (() => performance.now());
+  const { now = () => performance.now(), share = WHOLE } = options;
   const start = now();
-  const record = profiledStep(trained.phase.name, () => trainStep(trained, position, state, options.notANumber));
-  const transition = decideStep(decisionsOf(options), position, state.progress, record, (now() - start) / 1000);
+  const record = profiledStep(trained.phase.name, () => trainStep(trained, position, state, options));
+  // One clock for all: lengths in minutes would end at different steps.
+  const seconds = share.ofFirst((now() - start) / 1000);
+  const transition = decideStep(decisionsOf(options), position, state.progress, record, seconds);
   await span("log", () => hooks.stepped(record, position, state));
   if (transition !== undefined) hooks.left?.(transition, position);
 }
@@ -185,7 +192,7 @@ function trainStep(
   { phase, updates }: TrainedPhase,
   position: SchedulePosition,
   state: RunState,
-  notANumber: "stop" | "roll_back" = "stop",
+  { notANumber = "stop", share = WHOLE }: Pick<TrainerOptions, "notANumber" | "share">,
 ): StepRecord {
   const targets = updates.map((update) => ({ update, target: trainableOf(state, phase.name, update.model) }));
   const start = performance.now();
@@ -193,8 +200,8 @@ function trainStep(
   const scale = rateScale(state.progress);
   return scope(() => {
     for (const { target } of targets) target.optimiser.zeroGrad();
-    const batch = span("batch", () => phase.batch(position.stepOfKind));
-    const terms = span("forward and backward", () => phase.step(batch));
+    const batch = span("batch", () => phase.batch(position.stepOfKind, share));
+    const terms = span("forward and backward", () => phase.step(batch, share));
     const loss = totalLoss(terms);
     const measured = targets.map(({ update: { clip, model, rate }, target }): UpdateRecord => {
       const parameters = target.parameters.values();
@@ -205,7 +212,15 @@ function trainStep(
     requireFinite(step, phase.name, loss, measured, terms, notANumber);
     for (const [i, { target }] of targets.entries()) span("optimiser", () => target.optimiser.step(measured[i]?.rate ?? 0));
     const seconds = (performance.now() - start) / 1000;
-    return { step, phase: phase.name, loss, terms: termValues(terms), updates: measured, tokens: phase.tokens(batch), seconds };
+    return {
+      step,
+      phase: phase.name,
+      loss,
+      terms: termValues(terms),
+      updates: measured,
+      tokens: share.total(phase.tokens(batch, share)),
+      seconds,
+    };
   });
 }
 

@@ -13,6 +13,7 @@ import { auditGradients, auditTable } from "../../src/training/gradient-audit.js
 import { drawAnswers, type DrawingParts } from "../../src/training/penalties/drawn-answers.js";
 import type { PenaltyMode, PenaltyOptions } from "../../src/training/penalties/penalty-options.js";
 import { totalLoss, type LossTerms, type Phase } from "../../src/training/phase.js";
+import { WHOLE } from "../../src/training/share.js";
 import { generatorPhase, type GeneratorBatch, type GeneratorPhaseOptions } from "../../src/training/phases/generator.js";
 import { relativeError } from "./central-differences.js";
 import { run, slopeAt } from "./phase-step.js";
@@ -139,7 +140,7 @@ describe.each(MODES)("mode %s", (mode) => {
     const counts = Object.fromEntries(Object.entries(whole.terms).map(([name, [, count]]) => [name, count!]));
     zeroGrads(model.parameters.values());
     scope(() => {
-      for (const half of halves) phase.step(half, { reduceCounts: () => counts });
+      for (const half of halves) phase.step(half, { ...WHOLE, counts: () => counts });
       expect(relativeError(gradientOf(model.parameters), whole.gradient)).toBeLessThan(1e-11);
     });
     zeroGrads(model.parameters.values());

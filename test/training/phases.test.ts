@@ -11,6 +11,7 @@ import { UserError } from "../../src/errors.js";
 import { auditGradients, auditTable, gradientAlarms, termGradientNorms } from "../../src/training/gradient-audit.js";
 import { parameterGroups } from "../../src/training/optimiser.js";
 import { sumOf, totalLoss, type LossTerms, type Phase } from "../../src/training/phase.js";
+import { WHOLE } from "../../src/training/share.js";
 import { contrastivePhase, type ContrastivePhaseOptions } from "../../src/training/phases/contrastive.js";
 import { generatorPhase, type GeneratorPhaseOptions } from "../../src/training/phases/generator.js";
 import { teacherForcedTerms } from "../../src/training/penalties/teacher-forced.js";
@@ -102,7 +103,7 @@ describe("the generator phase", () => {
     const counts = Object.fromEntries(Object.entries(whole.terms).map(([name, [, count]]) => [name, count!]));
     zeroGrads(model.parameters.values());
     scope(() => {
-      for (const half of halves) phase.step(half, { reduceCounts: () => counts });
+      for (const half of halves) phase.step(half, { ...WHOLE, counts: () => counts });
       expect(relativeError(gradientOf(model.parameters), whole.gradient)).toBeLessThan(1e-12);
     });
     zeroGrads(model.parameters.values());

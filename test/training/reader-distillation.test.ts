@@ -13,6 +13,7 @@ import { buildTrainingPrompts, DEFAULT_PROMPT_FORMAT, type PromptFormat } from "
 import { parameterGroups } from "../../src/training/optimiser.js";
 import { sumOf, totalLoss, type Phase } from "../../src/training/phase.js";
 import { auditGradients } from "../../src/training/gradient-audit.js";
+import { WHOLE } from "../../src/training/share.js";
 import { generatorPhase, type GeneratorBatch } from "../../src/training/phases/generator.js";
 import { jointPhase } from "../../src/training/phases/joint.js";
 import {
@@ -272,7 +273,7 @@ describe("the reader phase", () => {
     }));
     zeroGrads(phase.parameters.values());
     scope(() => {
-      for (const part of parts) phase.step(part, { reduceCounts: () => ({ rag_token: 4 }) });
+      for (const part of parts) phase.step(part, { ...WHOLE, counts: () => ({ rag_token: 4 }) });
       expect(relativeError(gradientOf(phase.parameters), whole.gradient)).toBeLessThan(1e-10);
     });
     zeroGrads(phase.parameters.values());

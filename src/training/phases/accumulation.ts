@@ -10,14 +10,23 @@ import type { LossCounts, LossTerm, LossTerms } from "../phase.js";
  * Back-propagates Σ weight·sum/count for each part, with the counts of the whole step, and returns the terms over all parts without a graph.
  * @param counts by name, over all parts (and workers)
  * @param lossesOf forward over a part
+ * @param last takes the last backward pass, also that of no part at all, whose loss is undefined
  */
-export function accumulate<Part>(parts: readonly Part[], counts: LossCounts, lossesOf: (part: Part) => LossTerms): LossTerms {
+export function accumulate<Part>(
+  parts: readonly Part[],
+  counts: LossCounts,
+  lossesOf: (part: Part) => LossTerms,
+  last: (loss: Tensor | undefined) => void = (loss) => loss?.backward(),
+): LossTerms {
   return scope(() => {
     let total: Record<string, LossTerm> = {};
-    for (const part of parts) {
+    if (parts.length === 0) last(undefined);
+    for (const [index, part] of parts.entries()) {
       total = scope(() => {
         const terms = lossesOf(part);
-        totalOf(terms, counts)?.backward();
+        const loss = totalOf(terms, counts);
+        if (index === parts.length - 1) last(loss);
+        else loss?.backward();
         return mergeTerms(total, terms);
       });
     }

@@ -16,8 +16,10 @@ import { matchForm } from "../../text/token-match.js";
 import { falseNegatives } from "../false-negatives.js";
 import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
 import { matryoshka } from "../losses/matryoshka.js";
-import type { LossTerms, Phase, StepOptions } from "../phase.js";
-import { backwardInParts, embedAll, FIRST_PASSAGE, paddedTokens, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
+import type { LossTerms, Phase } from "../phase.js";
+import { WHOLE, type Share } from "../share.js";
+import { FIRST_PASSAGE, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
+import { backwardOwn, embedOwn, ownTokens } from "./embed-own.js";
 
 /** A training question as the retriever sees it. The same words from two people are one question with the passages of both. */
 export interface ContrastiveQuestion {
@@ -38,7 +40,7 @@ export interface ContrastiveTexts {
 }
 
 export interface ContrastivePhaseOptions extends EmbeddingOptions {
-  readonly encoder: Pick<Encoder, "parameters" | "tokenise" | "embedIds">;
+  readonly encoder: Pick<Encoder, "parameters" | "dimension" | "tokenise" | "embedIds">;
   readonly questions: readonly ContrastiveQuestion[];
   /** A passage's title and text as embedded. */
   readonly textOf: (row: number) => string;
@@ -104,10 +106,11 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     name: "contrastive",
     parameters: encoder.parameters,
     batch: (step) => batchOf(options, batches.at(step), step, (index) => golds.get(wordings[index] ?? "") ?? []),
-    step: (batch, stepOptions = {}) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, stepOptions),
-    losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch))),
+    // Every worker has the whole batch, because each question needs all passages; it embeds its share of either side.
+    step: (batch, share = WHOLE) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, share),
+    losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch, WHOLE))),
     epoch: () => batches.epoch(),
-    tokens: (batch) => paddedTokens(options, batch.queries) + paddedTokens(options, batch.passages),
+    tokens: (batch, share = WHOLE) => ownTokens(options, batch.queries, share) + ownTokens(options, batch.passages, share),
   };
 }
 
@@ -171,32 +174,34 @@ function batchOf(
   };
 }
 
-function wholeStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, stepOptions: StepOptions): LossTerms {
+function wholeStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, share: Share): LossTerms {
   return scope(() => {
-    const terms = lossOf(options, batch, ...embedBoth(options, batch));
-    return backward(terms, stepOptions);
+    const terms = lossOf(options, batch, ...embedBoth(options, batch, share));
+    share.backward([options.encoder.parameters], meanOf(terms));
+    return withoutGraph(terms);
   });
 }
 
 /** GradCache: the same gradient, with one part's graph in memory at a time. */
-function cachedStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, stepOptions: StepOptions): LossTerms {
+function cachedStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, share: Share): LossTerms {
   return scope(() => {
-    const [queries_QD, passages_PD] = noGrad(() => embedBoth(options, batch)).map((cached) => cached.detach().setRequiresGrad(true));
+    const [queries_QD, passages_PD] = noGrad(() => embedBoth(options, batch, share)).map((cached) => cached.detach().setRequiresGrad(true));
     if (queries_QD === undefined || passages_PD === undefined) throw new Error("embedBoth gives two tensors");
     const terms = lossOf(options, batch, queries_QD, passages_PD);
-    const count = countOf(terms, stepOptions);
-    const found = gradients([terms.contrastive.sum.div(count)], [queries_QD, passages_PD]);
-    for (const [side, texts] of [batch.queries, batch.passages].entries()) {
-      const gradient = found[side];
-      if (gradient !== undefined) backwardInParts(options, texts, batch.step, gradient);
-    }
+    const [forQueries, forPassages] = gradients([meanOf(terms)], [queries_QD, passages_PD]);
+    if (forQueries === undefined || forPassages === undefined) throw new Error("a contrastive loss reaches both sides");
+    const shared = { ...options, share };
+    const last = (output?: Tensor, gradient?: Tensor): void => share.backward([options.encoder.parameters], output, gradient);
+    backwardOwn(shared, batch.queries, batch.step, forQueries);
+    if (!backwardOwn(shared, batch.passages, batch.step, forPassages, last)) last();
     return withoutGraph(terms);
   });
 }
 
 /** The embeddings of both sides, in the batch's order. */
-function embedBoth(options: ContrastivePhaseOptions, batch: ContrastiveBatch): [Tensor, Tensor] {
-  return [embedAll(options, batch.queries, batch.step), embedAll(options, batch.passages, batch.step)];
+function embedBoth(options: ContrastivePhaseOptions, batch: ContrastiveBatch, share: Share): [Tensor, Tensor] {
+  const shared = { ...options, share };
+  return [embedOwn(shared, batch.queries, batch.step), embedOwn(shared, batch.passages, batch.step)];
 }
 
 type ContrastiveTerms = Readonly<Record<"contrastive", { readonly sum: Tensor; readonly count: number; readonly weight: number }>>;
@@ -216,14 +221,8 @@ function lossOf(options: ContrastivePhaseOptions, batch: ContrastiveBatch, queri
   return { contrastive: { ...matryoshka(queries_QD, passages_PD, { ...settings, nested }), weight: 1 } };
 }
 
-function backward(terms: ContrastiveTerms, options: StepOptions): LossTerms {
-  terms.contrastive.sum.div(countOf(terms, options)).backward();
-  return withoutGraph(terms);
-}
-
-function countOf(terms: ContrastiveTerms, options: StepOptions): number {
-  const own = { contrastive: terms.contrastive.count };
-  return options.reduceCounts?.(own)["contrastive"] ?? own.contrastive;
+function meanOf({ contrastive }: ContrastiveTerms): Tensor {
+  return contrastive.sum.div(contrastive.count);
 }
 
 function withoutGraph(terms: ContrastiveTerms): LossTerms {

@@ -46,15 +46,28 @@ export function embedAll(options: EmbeddingOptions, texts: readonly EmbeddedText
   return joined_ND.indexSelect(0, indices(back, undefined, joined_ND.device));
 }
 
-/** Embeds again, part by part, and adds ∂⟨embeddings, gradient_ND⟩/∂θ to the parameters' gradients. */
-export function backwardInParts(options: EmbeddingOptions, texts: readonly EmbeddedText[], step: number, gradient_ND: Tensor): void {
-  for (const part of partsOf(options, texts)) {
+/** Embeds again, part by part, and adds ∂⟨embeddings, gradient_ND⟩/∂θ to the parameters' gradients. `last` takes the last part's backward pass. */
+export function backwardInParts(
+  options: EmbeddingOptions,
+  texts: readonly EmbeddedText[],
+  step: number,
+  gradient_ND: Tensor,
+  last: BackwardPass = plainly,
+): void {
+  const parts = partsOf(options, texts);
+  for (const [index, part] of parts.entries()) {
     scope(() => {
       const embedded_BD = enableGrad(() => embedPart(options, chosen(texts, part), step));
-      embedded_BD.backward(gradient_ND.indexSelect(0, indices(part, undefined, gradient_ND.device)).toDtype(embedded_BD.dtype));
+      const gradient_BD = gradient_ND.indexSelect(0, indices(part, undefined, gradient_ND.device)).toDtype(embedded_BD.dtype);
+      (index === parts.length - 1 ? last : plainly)(embedded_BD, gradient_BD);
     });
   }
 }
+
+/** Back-propagates a tensor from its gradient. */
+export type BackwardPass = (output: Tensor, gradient: Tensor) => void;
+
+export const plainly: BackwardPass = (output, gradient) => output.backward(gradient);
 
 /** What is computed: texts × the longest, forward pass by forward pass. */
 export function paddedTokens(options: EmbeddingOptions, texts: readonly EmbeddedText[]): number {

@@ -23,7 +23,8 @@ import { answerCrossEntropy } from "../losses/answer-cross-entropy.js";
 import { ownTextPenalties, type AnsweredContext, type OwnTextPenalties } from "../penalties/own-text.js";
 import { hasPenalties, isOn, type PenaltyOptions } from "../penalties/penalty-options.js";
 import { teacherForcedTerms } from "../penalties/teacher-forced.js";
-import type { LossCounts, LossTerm, LossTerms, Phase, StepOptions } from "../phase.js";
+import type { LossTerm, LossTerms, Phase } from "../phase.js";
+import { WHOLE } from "../share.js";
 import { accumulate } from "./accumulation.js";
 
 export interface GeneratorPhaseOptions {
@@ -104,13 +105,15 @@ export function generatorPhase(options: GeneratorPhaseOptions): Phase<GeneratorB
   return {
     name: "generator",
     parameters: model.parameters,
-    batch: (step) => ({ step, members: membersOf(options, batches.at(step), step) }),
-    step(batch, stepOptions = {}) {
+    batch: (step, share = WHOLE) => ({ step, members: membersOf(options, share.own(batches.at(step)), step) }),
+    step(batch, share = WHOLE) {
       const answered = answeredMembers(parts, batch);
-      const counts = reduced(countsOf(parts, answered), stepOptions);
+      const counts = share.counts(countsOf(parts, answered));
       // Sorted by length, a part holds prompts of like length and little padding.
       const sorted = answered.toSorted((a, b) => a.context.prompt.ids.length - b.context.prompt.ids.length);
-      return accumulate(cutIntoParts(sorted, options.accumulate ?? 1), counts, (part) => losses(parts, part, batch.step));
+      const cut = sorted.length === 0 ? [] : cutIntoParts(sorted, options.accumulate ?? 1);
+      const last = (loss: Tensor | undefined): void => share.backward([model.parameters], loss);
+      return share.terms(accumulate(cut, counts, (part) => losses(parts, part, batch.step), last));
     },
     losses: (batch) => losses(parts, answeredMembers(parts, batch), batch.step),
     epoch: () => batches.epoch(),
@@ -245,10 +248,6 @@ function countsOf({ options, continues, ownText }: Parts, answered: readonly Ans
     unknown_target: answered.length,
     ...ownText?.counts(answered),
   };
-}
-
-function reduced(counts: LossCounts, options: StepOptions): LossCounts {
-  return options.reduceCounts?.(counts) ?? counts;
 }
 
 /** Tells which tokens go on with a word: letters or digits without white space before them. Decodes each token once. */

@@ -3,7 +3,7 @@
  * 2208.03299, §2.2); the two losses share nothing but the step. With the RAG losses one likelihood trains both (Lewis et al. 2020, arXiv 2005.11401, §2.4), and there is no second part.
  * The trap: every pair of a term and a model it cannot reach must be declared, or the gradient audit would rightly refuse to start.
  */
-import type { Exemption, LossTerms, Phase, StepOptions } from "../phase.js";
+import type { Exemption, LossTerms, Phase } from "../phase.js";
 import type { GeneratorBatch } from "./generator.js";
 import { bothParameters, READER_PREFIX, RETRIEVER_PREFIX, type ReaderBatch } from "./reader-distillation.js";
 
@@ -24,17 +24,18 @@ export function jointPhase(reader: Phase<ReaderBatch>, generator: Phase<Generato
     name: "joint",
     parameters,
     ...(generator === undefined ? {} : { frozen: APART }),
-    batch: (step) => ({ reader: reader.batch(step), generator: generator?.batch(step) }),
-    step: (batch, options: StepOptions = {}) => ({
-      ...reader.step(batch.reader, options),
-      ...(generator === undefined || batch.generator === undefined ? {} : generator.step(batch.generator, options)),
+    batch: (step, share) => ({ reader: reader.batch(step, share), generator: generator?.batch(step, share) }),
+    step: (batch, share) => ({
+      ...reader.step(batch.reader, share),
+      ...(generator === undefined || batch.generator === undefined ? {} : generator.step(batch.generator, share)),
     }),
     losses: (batch): LossTerms => ({
       ...reader.losses(batch.reader),
       ...(generator === undefined || batch.generator === undefined ? {} : generator.losses(batch.generator)),
     }),
     ...(reader.epoch === undefined ? {} : { epoch: reader.epoch }),
-    tokens: (batch) => reader.tokens(batch.reader) + (batch.generator === undefined ? 0 : (generator?.tokens(batch.generator) ?? 0)),
+    tokens: (batch, share) =>
+      reader.tokens(batch.reader, share) + (batch.generator === undefined ? 0 : (generator?.tokens(batch.generator, share) ?? 0)),
   };
 }
 

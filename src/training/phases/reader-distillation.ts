@@ -19,7 +19,8 @@ import { lengthBucketBatches } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { requirePassages } from "../losses/passage-prior.js";
 import { readerLoss, type ReaderLoss, type ReaderLossOptions } from "../losses/reader-loss.js";
-import type { LossTerms, Phase, StepOptions } from "../phase.js";
+import type { LossTerms, Phase } from "../phase.js";
+import { WHOLE, type Parameters, type Share } from "../share.js";
 import { backwardInParts, embedAll, FIRST_PASSAGE, paddedTokens, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
 import {
   answerLengths,
@@ -116,18 +117,20 @@ export function readerPhase(options: ReaderPhaseOptions): Phase<ReaderBatch> {
   return {
     name: "reader-distillation",
     parameters: isReaderTrained ? bothParameters(encoder.parameters, reader.model.parameters) : encoder.parameters,
-    batch: (step) =>
+    batch: (step, share = WHOLE) =>
       batchOf(
         options,
-        batches.at(step).map((place) => usable[place] ?? 0),
+        share.own(batches.at(step)).map((place) => usable[place] ?? 0),
         step,
       ),
-    step: (batch, stepOptions = {}) =>
-      scope(() => {
+    step: (batch, share = WHOLE) => {
+      if (batch.members.length === 0) return emptyStep(options, share);
+      return scope(() => {
         const chosen = chosenPassages(options, batch);
         counted.set(batch, tokensOf(options, chosen));
-        return ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, chosen, stepOptions);
-      }),
+        return ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, chosen, share);
+      });
+    },
     losses: (batch) => scope(() => termsOf(options, forward(options, chosenPassages(options, batch), "live", "live"))),
     epoch: () => batches.epoch(),
     tokens: (batch) => counted.get(batch) ?? 0,
@@ -289,32 +292,50 @@ function measures({ temperature }: ReaderPhaseOptions, scores_QK: Tensor, likeli
   });
 }
 
-function wholeStep(options: ReaderPhaseOptions, chosen: ChosenPassages, stepOptions: StepOptions): LossTerms {
+function wholeStep(options: ReaderPhaseOptions, chosen: ChosenPassages, share: Share): LossTerms {
   const terms = termsOf(options, forward(options, chosen, "live", "live"));
-  scaledLoss(options, terms, stepOptions).backward();
-  return withoutGraph(terms);
+  share.backward(trainedModels(options), scaledLoss(options, terms, share));
+  return share.terms(withoutGraph(terms));
 }
 
 /** The same gradient with one part's graph in memory at a time, of either model. */
-function cachedStep(options: ReaderPhaseOptions, chosen: ChosenPassages, stepOptions: StepOptions): LossTerms {
+function cachedStep(options: ReaderPhaseOptions, chosen: ChosenPassages, share: Share): LossTerms {
   const computed = forward(options, chosen, "cached", "cached");
   const { queries_QD, passages_UD, likelihoods_CA } = computed;
   const terms = termsOf(options, computed);
   const leaves = [queries_QD, passages_UD, likelihoods_CA].filter((leaf) => leaf.requiresGrad);
-  const found = gradients([scaledLoss(options, terms, stepOptions)], leaves);
+  const found = gradients([scaledLoss(options, terms, share)], leaves);
   const gradientOf = (leaf: Tensor): Tensor | undefined => found[leaves.indexOf(leaf)];
   const [forQueries, forPassages, forReader] = [queries_QD, passages_UD, likelihoods_CA].map(gradientOf);
-  if (forQueries !== undefined) backwardInParts(options, chosen.queries, chosen.step, forQueries);
-  if (forPassages !== undefined) backwardInParts(options, chosen.passages, chosen.step, forPassages);
-  if (forReader !== undefined) backwardLikelihoods(likelihoodOptions(options, true), chosen.prompts, chosen.step, forReader);
-  return withoutGraph(terms);
+  if (forQueries === undefined) throw new Error(`${options.loss} doesn't reach the questions`);
+  const [retriever, reader] = trainedModels(options).map((model) => (output: Tensor, gradient: Tensor): void => {
+    share.backward([model], output, gradient);
+  });
+  backwardInParts(options, chosen.queries, chosen.step, forQueries, forPassages === undefined ? retriever : undefined);
+  if (forPassages !== undefined) backwardInParts(options, chosen.passages, chosen.step, forPassages, retriever);
+  if (forReader !== undefined) backwardLikelihoods(likelihoodOptions(options, true), chosen.prompts, chosen.step, forReader, reader);
+  return share.terms(withoutGraph(terms));
 }
 
-function scaledLoss({ loss }: ReaderPhaseOptions, terms: LossTerms, stepOptions: StepOptions): Tensor {
+/** A worker that was dealt no question takes part in everything that the others do together. */
+function emptyStep(options: ReaderPhaseOptions, share: Share): LossTerms {
+  share.counts({ [options.loss]: 0 });
+  const models = trainedModels(options);
+  // As the others do it: both at once, or in parts one after the other.
+  if ((options.accumulate ?? 1) > 1) for (const model of models) share.backward([model], undefined);
+  else share.backward(models, undefined);
+  return share.terms({});
+}
+
+/** The models that the loss trains: the retriever, and the reader where it learns too. */
+function trainedModels({ encoder, reader, trainsReader, loss }: ReaderPhaseOptions): Parameters[] {
+  return [encoder.parameters, ...(trainsReader === true && teachesReader(loss) ? [reader.model.parameters] : [])];
+}
+
+function scaledLoss({ loss }: ReaderPhaseOptions, terms: LossTerms, share: Share): Tensor {
   const term = terms[loss];
   if (term === undefined || typeof term.sum === "number") throw new Error(`${loss} has no graph`);
-  const count = stepOptions.reduceCounts?.({ [loss]: term.count })[loss] ?? term.count;
-  return term.sum.div(count);
+  return term.sum.div(share.counts({ [loss]: term.count })[loss] ?? term.count);
 }
 
 function withoutGraph(terms: LossTerms): LossTerms {

@@ -16,6 +16,7 @@ import { answerPositions, type AnswerPositions } from "../answer-positions.js";
 import { cutByBudget } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { atLeastF32 } from "../losses/precision.js";
+import { plainly, type BackwardPass } from "./embed-in-parts.js";
 import { sharedTokens, withoutFirst, withSharedPrefix } from "./shared-prefix.js";
 
 export interface LikelihoodOptions {
@@ -55,13 +56,21 @@ export function answerLikelihoods(options: LikelihoodOptions, prompts: readonly 
   return joined_CA.indexSelect(0, indices(back, undefined, joined_CA.device));
 }
 
-/** Scores again, part by part, and adds ∂⟨likelihoods, gradient_CA⟩/∂θ to the reader's gradients. */
-export function backwardLikelihoods(options: LikelihoodOptions, prompts: readonly ScoredPrompt[], step: number, gradient_CA: Tensor): void {
+/** Scores again, part by part, and adds ∂⟨likelihoods, gradient_CA⟩/∂θ to the reader's gradients. `last` takes the last part's backward pass. */
+export function backwardLikelihoods(
+  options: LikelihoodOptions,
+  prompts: readonly ScoredPrompt[],
+  step: number,
+  gradient_CA: Tensor,
+  last: BackwardPass = plainly,
+): void {
   const longest = longestAnswer(prompts);
-  for (const part of partsOf(options, [...prompts.keys()], prompts)) {
+  const parts = partsOf(options, [...prompts.keys()], prompts);
+  for (const [index, part] of parts.entries()) {
     scope(() => {
       const rows_BA = enableGrad(() => likelihoodsOf(options, chosen(prompts, part), step, longest));
-      rows_BA.backward(gradient_CA.indexSelect(0, indices(part, undefined, gradient_CA.device)));
+      const gradient_BA = gradient_CA.indexSelect(0, indices(part, undefined, gradient_CA.device));
+      (index === parts.length - 1 ? last : plainly)(rows_BA, gradient_BA);
     });
   }
 }
