@@ -41,6 +41,8 @@ export interface NativeCollectives {
   openReducer(group: number, parameters: readonly Handle[], bucketBytes: number): number;
   prepareReducer(reducer: number, outputs: readonly Handle[]): void;
   closeReducer(reducer: number): void;
+  /** A byte into a pipe every so often, from a thread of its own. */
+  startPulse(descriptor: number, everyMs: number): void;
 }
 
 interface NativeEngine extends NativeCollectives {

@@ -38,7 +38,7 @@ function ownTextPenalties(mode: PenaltyMode): PenaltyOptions {
 }
 
 function generator(change: Partial<GeneratorPhaseOptions> = {}, dropout = 0): Phase {
-  return generatorPhase(tinyGenerator(tinyGpt2(dropout), change)) as Phase;
+  return generatorPhase(tinyGenerator(tinyGpt2(dropout), change));
 }
 
 function contrastive(change: Partial<ContrastivePhaseOptions> = {}, dropout = 0): Phase {
@@ -50,11 +50,11 @@ function contrastive(change: Partial<ContrastivePhaseOptions> = {}, dropout = 0)
     temperature: 0.1,
     seed: 1,
     ...change,
-  }) as Phase;
+  });
 }
 
 function reader(change: Partial<ReaderPhaseOptions> = {}, dropout = 0): Phase {
-  return readerPhase(readerOptions(change, dropout)) as Phase;
+  return readerPhase(readerOptions(change, dropout));
 }
 
 function readerOptions(change: Partial<ReaderPhaseOptions>, dropout: number): ReaderPhaseOptions {
@@ -76,7 +76,7 @@ function readerOptions(change: Partial<ReaderPhaseOptions>, dropout: number): Re
 
 function joint(): Phase {
   const options = readerOptions({ loss: "emdr2" }, 0);
-  return jointPhase(readerPhase(options), generatorPhase(tinyGenerator(options.reader.model as ReturnType<typeof tinyGpt2>))) as Phase;
+  return jointPhase(readerPhase(options), generatorPhase(tinyGenerator(options.reader.model as ReturnType<typeof tinyGpt2>)));
 }
 
 const rag = { loss: "rag_token", trainsReader: true } as const;

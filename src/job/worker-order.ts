@@ -1,0 +1,37 @@
+/**
+ * What a driver tells a worker process, and what they say to each other beside the job's own messages. Plain data: it crosses between processes. The first worker is the one that writes and speaks; it also keeps the store in which the
+ * workers find each other, so its port goes through the drivers to all others.
+ */
+import type { JobMessage } from "./reporter.js";
+
+/** A worker's place among those of one run. */
+export interface WorkerPlace {
+  readonly rank: number;
+  readonly size: number;
+  /** Workers on this machine, among which its cores are divided. */
+  readonly localSize: number;
+  /** Its own address, as the other workers reach it. */
+  readonly address: string;
+  /** Where the first worker's store is. */
+  readonly storeHost: string;
+}
+
+/** The first message to a worker. */
+export interface WorkerOrder {
+  readonly run: string;
+  readonly profile: boolean;
+  readonly place: WorkerPlace;
+}
+
+export type ToWorker = { readonly type: "order"; readonly order: WorkerOrder } | { readonly type: "store"; readonly port: number };
+
+/** `store`: the first worker listens there. `step`: another worker than the first has ended it. */
+export type FromWorker = JobMessage | { readonly type: "store"; readonly port: number };
+
+/** The one worker of a run. */
+export const ONLY_WORKER: WorkerPlace = { rank: 0, size: 1, localSize: 1, address: "127.0.0.1", storeHost: "127.0.0.1" };
+
+/** The descriptor of a worker's pulse: behind the standard ones and the channel of messages. */
+export const PULSE_DESCRIPTOR = 4;
+/** Milliseconds between two signs of life. */
+export const PULSE_EVERY = 1000;
