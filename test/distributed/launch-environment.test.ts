@@ -114,6 +114,7 @@ it("is a task of a Slurm step, met on the first node", () => {
     attempt: 0,
   };
   expect(launchPlace(step)).toEqual(place);
+  expect(launchPlace({ ...step, SLURM_STEP_NUM_TASKS: undefined })).toEqual(place);
   expect(launchPlace({ ...step, WORLD_SIZE: "7", MASTER_ADDR: "n9", MASTER_PORT: "4000" })).toEqual({ ...place, host: "n9", port: 4000 });
   expect(launchPlace({ ...step, TANDEM_PORT: "4242", MASTER_PORT: "4000" })).toEqual({ ...place, port: 4242 });
   expect(launchPlace({ ...step, SLURM_RESTART_COUNT: "2", SLURM_CPUS_PER_TASK: "8" })).toEqual({ ...place, attempt: 2, cpusPerTask: 8 });
