@@ -191,6 +191,12 @@ export const COURSES = [
 ] as const;
 
 export const train = section("Training.", {
+  workers: integer({
+    doc: "Worker processes that share each step, on this machine; the losses don't depend on how many. Under torchrun or srun the launcher decides.",
+    default: 1,
+    minimum: 1,
+    maximum: 1024,
+  }),
   schedule,
   conditions,
   generator,

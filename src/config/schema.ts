@@ -25,7 +25,12 @@ export const schema = section("The whole configuration.", {
     pattern: /^(auto|cpu|cuda:\d{1,3})$/,
     wanted: "cpu, cuda:N or auto",
   }),
-  threads: integer({ doc: "Threads of the arithmetic. null: one a physical core.", default: null, minimum: 1, maximum: 4096 }),
+  threads: integer({
+    doc: "Threads of the arithmetic, of each worker. null: one a physical core, divided among the workers of a machine.",
+    default: null,
+    minimum: 1,
+    maximum: 4096,
+  }),
   precision: choice(["auto", "f32", "bf16"], {
     doc: "Arithmetic of the models; auto is bf16 where the processor or GPU is fast at it.",
     default: "auto",

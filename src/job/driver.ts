@@ -1,23 +1,20 @@
 /**
- * The driver of a training run: starts the worker process, passes its messages on, forwards signals, and never blocks, so that progress, tracking and signals are served while a step computes.
- * It doesn't train. The trap: under a terminal or a batch system a signal often reaches both processes; the worker takes any number of them as one.
+ * The driver of a training run: has its workers started (local-workers.ts), passes on what they say, forwards signals, and never blocks, so that progress, tracking and signals are served while a step computes.
+ * It doesn't train. The trap: under a terminal or a batch system a signal often reaches all processes; a worker takes any number of them as one.
  */
-import { fork, type ChildProcess } from "node:child_process";
-import path from "node:path";
+import type { ChildProcess } from "node:child_process";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
-import { type Fault, UserError } from "../errors.js";
+import { loadRunConfig } from "../config/load-config.js";
+import { UserError } from "../errors.js";
 import { runPlaces } from "../tracking/run-directory.js";
 import { noteEnd } from "../tracking/run-status.js";
 import { EXIT } from "./exit-codes.js";
+import { runWorkers, type WorkersEnd } from "./local-workers.js";
 import type { JobMessage } from "./reporter.js";
+import { ONLY_WORKER } from "./worker-order.js";
 
 /** After this many interrupts the worker is killed without saving. */
 const PATIENCE = 2;
-
-/** The worker's file beside this one: compiled when this is compiled. */
-function workerFile(): string {
-  return path.join(import.meta.dirname, `worker${path.extname(import.meta.filename)}`);
-}
 
 /** Signals to this process from the moment of {@link catchSignals} on, passed to the worker once there is one. */
 export interface CaughtSignals {
@@ -27,7 +24,7 @@ export interface CaughtSignals {
   killed(): boolean;
   /** Aborted by the first of them. */
   readonly first: AbortSignal;
-  passTo(worker: ChildProcess): void;
+  passTo(worker: ChildProcess): unknown;
   release(): void;
 }
 
@@ -36,12 +33,12 @@ export function catchSignals(): CaughtSignals {
   const first = new AbortController();
   let isAsked = false;
   let interrupts = 0;
-  let worker: ChildProcess | undefined;
+  const workers: ChildProcess[] = [];
   const forward = (signal: NodeJS.Signals): void => {
     isAsked = true;
     first.abort();
     interrupts += signal === "SIGINT" ? 1 : 0;
-    worker?.kill(interrupts > PATIENCE ? "SIGKILL" : "SIGTERM");
+    for (const worker of workers) worker.kill(interrupts > PATIENCE ? "SIGKILL" : "SIGTERM");
   };
   const signals = ["SIGTERM", "SIGUSR2", "SIGINT"] as const;
   for (const signal of signals) process.on(signal, forward);
@@ -49,7 +46,7 @@ export function catchSignals(): CaughtSignals {
     asked: () => isAsked,
     killed: () => interrupts > PATIENCE,
     first: first.signal,
-    passTo: (child) => (worker = child),
+    passTo: (child) => workers.push(child),
     release: () => {
       for (const signal of signals) process.off(signal, forward);
     },
@@ -57,53 +54,55 @@ export function catchSignals(): CaughtSignals {
 }
 
 export interface DriveOptions {
-  /** The worker writes a trace of where its time goes. */
+  /** The first worker writes a trace of where its time goes. */
   readonly profile?: boolean;
+  /** Milliseconds without a sign of life after which a worker among several is taken for lost; for tests. */
+  readonly silence?: number;
 }
 
 /**
- * Trains in a worker process until it ends. Returns the exit code for the command.
+ * Trains in worker processes until they end. Returns the exit code for the command.
  *
- * @throws UserError when the worker reports a mistake of the user's
- * @throws Error when the worker was killed or failed
+ * @throws UserError when a worker reports a mistake of the user's, or was killed or lost
  */
 export async function driveTraining(
   run: string,
   onMessage: (message: JobMessage) => void,
   signals: CaughtSignals,
-  { profile = false }: DriveOptions = {},
+  { profile = false, silence }: DriveOptions = {},
 ): Promise<number> {
   // A turn of the event loop: what came while the command was being read is known before a worker is started.
   await yieldToEvents();
   if (signals.asked()) return EXIT.requeue;
-  const worker = fork(workerFile(), profile ? [run, "profile"] : [run], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  signals.passTo(worker);
-  let fault: Fault | undefined;
-  const had = { run: false };
-  worker.on("message", (message) => {
-    const received = message as JobMessage;
-    had.run ||= received.type === "run";
-    if (received.type === "fault") fault = received.fault;
-    else onMessage(received);
+  const { workers: size } = loadRunConfig(runPlaces(run).config).config.train;
+  const end = await runWorkers({
+    run,
+    profile,
+    places: Array.from({ length: size }, (_, rank) => ({ ...ONLY_WORKER, rank, size, localSize: size })),
+    onMessage,
+    onStart: (worker) => signals.passTo(worker),
+    ...(silence === undefined ? {} : { silence }),
   });
-  const { code, signal } = await new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
-    worker.once("error", reject);
-    worker.once("close", (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
-  });
+  return exitCodeOf(run, end, signals);
+}
+
+/** @throws UserError when a worker reports a mistake of the user's, or was killed or lost */
+function exitCodeOf(run: string, end: WorkersEnd, signals: CaughtSignals): number {
+  const { code, signal, fault, name, isSilent, lastStep } = end;
   // The worker may be asked to stop before it listens, while it is still being loaded. Any other signal is a crash, whatever was asked.
   if ((signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGUSR2") && signals.asked()) return EXIT.requeue;
   if (signal !== null) {
-    const what = `the training process was ended by ${signal}${reasonOf(signal, signals.killed())}`;
+    const why = isSilent ? "gave no sign of life" : `was ended by ${signal}${reasonOf(signal, signals.killed())}`;
+    const what = `${name} ${why}${lastStep === undefined ? "" : ` after step ${lastStep}`}`;
     // A worker that never had the run directory says nothing about the run in it.
-    if (had.run) noteEnd(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
+    if (end.hadRun) noteEnd(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
     throw new UserError({
       where: run,
       what,
       remedy: `go on from the last checkpoint: tandem train --resume ${run}`,
     });
   }
-  if (code === EXIT.userError)
-    throw new UserError(fault ?? { where: run, what: "the training process refused its input and didn't say why" });
+  if (code === EXIT.userError) throw new UserError(fault ?? { where: run, what: `${name} refused its input and didn't say why` });
   return code ?? EXIT.bug;
 }
 

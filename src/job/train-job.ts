@@ -10,7 +10,7 @@ import { measuredText, unmeasuredLosses } from "../training/conditions.js";
 import type { RunState } from "../training/run-state.js";
 import { decideStopping, endTraining } from "../training/decisions.js";
 import { updatesNothing, type SchedulePosition } from "../training/schedule.js";
-import { train } from "../training/trainer.js";
+import { train, type TrainerHooks } from "../training/trainer.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkMetrics, checkTraining } from "./training/check-training.js";
@@ -24,6 +24,7 @@ import { PHASES } from "./phases/phase-maker.js";
 import { CLOSED_BOOK } from "./phases/phase-parts.js";
 import { profileRun } from "./training/profile-run.js";
 import type { Report } from "./reporter.js";
+import { ALONE, type Crew } from "./run/crew.js";
 import { closeRun, openRun, type OpenRun } from "./run/open-run.js";
 import { rollBack } from "./training/roll-back.js";
 import { RunLog } from "./training/run-log.js";
@@ -41,6 +42,10 @@ export interface TrainJobOptions {
   readonly stopRequested: () => boolean;
   /** Writes a trace of where the time goes into the run directory. */
   readonly profile?: boolean;
+  /** The workers of the run; the first alone writes and reports. Default: there is one. */
+  readonly crew?: Crew;
+  /** Workers on this machine, which share its cores. Default 1. */
+  readonly localWorkers?: number;
   /** Told when there is something that leaving at once would lose, and when there no longer is. */
   readonly unsaved: (is: boolean) => void;
 }
@@ -56,112 +61,138 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
 }
 
 async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
-  const { config, report } = options;
-  const run = await span("open the run", () => openRun(config, options.run, report));
+  const { config, report, crew = ALONE, localWorkers = 1 } = options;
+  const place = { workers: crew.share.size, localWorkers, isFirst: crew.isFirst };
+  const run = await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place)));
   try {
     return await workOn(run, options);
   } finally {
     closeRun(run);
+    crew.close();
   }
 }
 
 async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished" | "stopped"> {
-  const { config, report } = run;
-  const log = new RunLog(run, report);
+  if (options.crew?.isFirst === false) return trainRun(run, undefined, options);
+  const log = new RunLog(run, run.report);
   try {
-    const warnings = checkTraining(
-      config,
-      run.schedule,
-      [...PHASES, CLOSED_BOOK],
-      run.sets.train,
-      run.generator.tokenizer,
-      run.phases.goldCount,
-    );
-    checkMetrics(config, run.sets.valid);
-    const { train: learned, valid, test } = run.sets;
-    const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
-    for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
-    if (config.train.reader.fixed_index) report({ type: "note", text: FIXED_INDEX });
-    if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
+    checkRun(run);
     const outcome = await trainRun(run, log, options);
     if (outcome === "stopped") return outcome;
   } finally {
     log.close();
   }
   const pair = loadBest(run);
-  report({ type: "stage", name: "saving", detail: "retriever/ and generator/ as Hugging Face folders" });
+  run.report({ type: "stage", name: "saving", detail: "retriever/ and generator/ as Hugging Face folders" });
   span("export", () => exportPair(run));
   await span("evaluation", () => evaluateRun(run, pair));
   return "finished";
 }
 
-/** Trains, and goes on after each alarm that takes the run back. */
-async function trainRun(run: OpenRun, log: RunLog, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+/** What is looked at before the first step. @throws UserError for what can't run */
+function checkRun(run: OpenRun): void {
+  const { config, report } = run;
+  const warnings = checkTraining(
+    config,
+    run.schedule,
+    [...PHASES, CLOSED_BOOK],
+    run.sets.train,
+    run.generator.tokenizer,
+    run.phases.goldCount,
+  );
+  checkMetrics(config, run.sets.valid);
+  const { train: learned, valid, test } = run.sets;
+  const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
+  for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
+  if (config.train.reader.fixed_index) report({ type: "note", text: FIXED_INDEX });
+  if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
+}
+
+/**
+ * Trains, and goes on after each alarm that takes the run back.
+ *
+ * @param log the first worker's
+ */
+async function trainRun(run: OpenRun, log: RunLog | undefined, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const { crew = ALONE } = options;
   for (;;) {
     try {
       return await trainOn(run, log, options);
     } catch (error) {
       if (!(error instanceof AlarmError) || error.action !== "roll_back") throw error;
-      rollBack(run, error);
-      log.cutBack(run.state.progress.step);
+      crew.inTurn(() => rollBack(run, error, crew.isFirst));
+      log?.cutBack(run.state.progress.step);
     }
   }
 }
 
-async function trainOn(run: OpenRun, log: RunLog, { stopRequested, unsaved }: TrainJobOptions): Promise<"finished" | "stopped"> {
-  const { config, report, schedule } = run;
+async function trainOn(run: OpenRun, log: RunLog | undefined, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+  const { crew = ALONE } = options;
+  const { report, schedule } = run;
+  const { train: settings } = run.config;
   report({ type: "stage", name: "training", detail: schedule.map(described).join(", ") });
-  const { train: settings } = config;
+  const trainer = {
+    schedule,
+    checkpointEvery: settings.checkpoint.every ?? undefined,
+    validateEvery: settings.validate.every ?? undefined,
+    window: settings.conditions.window,
+    notANumber: settings.alarms.not_a_number.action,
+    share: crew.share,
+  };
   const save = (state: RunState): void => {
-    log.save(state);
-    unsaved(false);
+    log?.save(state);
+    options.unsaved(false);
   };
   const upkeep = new IndexUpkeep(run, heldOut(run), save);
-  const validating = async (position: SchedulePosition, state: RunState): Promise<void> => {
-    if ((await upkeep.beforeValidation(position, state)) === "validate") await validated(run, position, state);
-  };
   try {
-    upkeep.resume(run.state);
-    return await train(
-      {
-        schedule,
-        checkpointEvery: settings.checkpoint.every ?? undefined,
-        validateEvery: settings.validate.every ?? undefined,
-        window: settings.conditions.window,
-        notANumber: settings.alarms.not_a_number.action,
-      },
-      {
-        phaseAt: (position, state) => {
-          noteStart(run, position, state);
-          return run.phases.at(position, state);
-        },
-        refresh: (state) => upkeep.refresh(state),
-        mine: (position, state) => {
-          noteStart(run, position, state);
-          run.phases.mine(position, state);
-        },
-        between: (position, state) => upkeep.between(position, state),
-        stepped: async (record, position, state) => {
-          unsaved(true);
-          warnUnmeasured(run, position, state);
-          await log.stepped(record, position, await upkeep.stepped(record.step, position, state));
-          Object.assign(state.progress.metrics, upkeep.figures(state));
-          watchStep(run, record, position, state);
-        },
-        save,
-        phaseEnded: async (position, state) => {
-          if (isValidated(run, position, state)) await validating(position, state);
-        },
-        validate: validating,
-        left: ({ entry, step, reason }, { phase }) =>
-          report({ type: "note", text: `schedule: entry ${entry}, ${phase}, is over at step ${step}: ${reason}` }),
-        stopRequested,
-      },
-      run.state,
-    );
+    if (crew.isFirst) upkeep.resume(run.state);
+    return await train(trainer, hooksOf(run, { log, upkeep, save }, options), run.state);
   } finally {
     upkeep.close();
   }
+}
+
+interface Working {
+  readonly log: RunLog | undefined;
+  readonly upkeep: IndexUpkeep;
+  readonly save: (state: RunState) => void;
+}
+
+/** What the trainer asks for. The first worker writes, builds and measures; phases are every worker's own. */
+function hooksOf(run: OpenRun, { log, upkeep, save }: Working, { crew = ALONE, stopRequested, unsaved }: TrainJobOptions): TrainerHooks {
+  const validating = (position: SchedulePosition, state: RunState): Promise<void> =>
+    crew.byFirst(state, async () => {
+      if ((await upkeep.beforeValidation(position, state)) === "validate") await validated(run, position, state);
+    });
+  return {
+    phaseAt: (position, state) => {
+      crew.requireSameWeights(state);
+      noteStart(run, position, state);
+      return crew.inTurn(() => run.phases.at(position, state));
+    },
+    refresh: (state) => crew.byFirst(state, () => upkeep.refresh(state)),
+    mine: (position, state) => {
+      noteStart(run, position, state);
+      crew.inTurn(() => run.phases.mine(position, state));
+    },
+    between: (position, state) => crew.byFirst(state, () => upkeep.between(position, state)),
+    stepped: (record, position, state) =>
+      crew.byFirst(state, async () => {
+        unsaved(true);
+        warnUnmeasured(run, position, state);
+        await log?.stepped(record, position, await upkeep.stepped(record.step, position, state));
+        Object.assign(state.progress.metrics, upkeep.figures(state));
+        watchStep(run, record, position, state);
+      }),
+    save,
+    phaseEnded: async (position, state) => {
+      if (isValidated(run, position, state)) await validating(position, state);
+    },
+    validate: validating,
+    left: ({ entry, step, reason }, { phase }) =>
+      run.report({ type: "note", text: `schedule: entry ${entry}, ${phase}, is over at step ${step}: ${reason}` }),
+    stopRequested,
+  };
 }
 
 /** That a phase is run is a decision too, where it had a condition. */

@@ -1,19 +1,26 @@
 /**
- * The worker process of a training run: it computes and may block for a step at a time. Started by the driver with the run directory and the word `profile` or nothing, it reads the config from there and
- * sends {@link JobMessage}s. Not a module to import: it runs when it is loaded. The trap: while steps are taken a signal is only noted, and the trainer saves and leaves between two of them; at any
- * other time all that is worth keeping lies on the disk already, and the process leaves at once.
+ * A worker process of a training run: it computes and may block for a step at a time. Started by the driver with a {@link WorkerOrder}, it reads the config from the run directory and
+ * sends {@link JobMessage}s. Not a module to import: it runs when it is loaded. The traps: while steps are taken a signal is only noted, and the trainer saves and leaves between two of them; at any
+ * other time all that is worth keeping lies on the disk already, and the process leaves at once. And among several workers the first alone decides to stop; whose fellow is gone waits to be ended, so that the one that failed is named.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { loadRunConfig } from "../config/load-config.js";
+import { nativeCollectives, OperatorError } from "../engine/native.js";
 import { UserError } from "../errors.js";
 import { runPlaces, type RunDirectory } from "../tracking/run-directory.js";
 import { isFinished, noteEnd, noteStatus } from "../tracking/run-status.js";
 import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
+import { FirstFailed, joinCrew } from "./run/crew.js";
 import { lockRun } from "./run/run-lock.js";
 import { trainJob } from "./train-job.js";
+import { PULSE_DESCRIPTOR, PULSE_EVERY, type FromWorker, type ToWorker, type WorkerOrder } from "./worker-order.js";
 
-/** The word after the run directory that asks for a trace. */
-const PROFILE = "profile";
+const order = JSON.parse(process.argv[2] ?? "") as WorkerOrder;
+const { place } = order;
+const isFirst = place.rank === 0;
+/** Milliseconds after which a worker whose fellow is gone ends by itself. */
+const WAIT_FOR_THE_END = 120_000;
 
 let isStopping = false;
 /** True while steps are taken whose result isn't saved yet. */
@@ -26,11 +33,12 @@ let wasFinished = false;
 let held: RunDirectory | undefined;
 
 function stop(): void {
+  if (!isFirst) return;
   isStopping = true;
   if (!hasUnsaved) leave({ type: "end", outcome: "stopped" }, EXIT.requeue);
 }
 
-function send(message: JobMessage): void {
+function send(message: FromWorker): void {
   if (process.connected) process.send?.(message, () => undefined);
 }
 
@@ -54,20 +62,35 @@ function leave(message: JobMessage, code: number): void {
   else process.exit(code);
 }
 
+/** The port of the first worker's store, once the driver has told it. */
+const storePort = new Promise<number>((resolve) => {
+  if (isFirst) return;
+  process.on("message", (message) => {
+    const told = message as ToWorker;
+    if (told.type === "store") resolve(told.port);
+  });
+});
+
 async function work(folder: string): Promise<void> {
-  await lockRun(folder, (text) => send({ type: "warning", text }));
-  held = runPlaces(folder);
-  wasFinished = isFinished(held);
-  if (!wasFinished) noteStatus(held, "running");
-  send({ type: "run", folder });
-  const { config } = loadRunConfig(held.config);
+  if (isFirst) {
+    await lockRun(folder, (text) => send({ type: "warning", text }));
+    held = runPlaces(folder);
+    wasFinished = isFinished(held);
+    if (!wasFinished) noteStatus(held, "running");
+    send({ type: "run", folder });
+  }
+  if (place.size > 1) nativeCollectives().startPulse(PULSE_DESCRIPTOR, PULSE_EVERY);
+  const crew = await joinCrew(place, { tell: (port) => send({ type: "store", port }), ask: () => storePort });
+  const { config } = loadRunConfig(runPlaces(folder).config);
   const outcome = await trainJob({
     config,
     run: folder,
-    report: send,
+    report: isFirst ? send : () => undefined,
+    crew,
+    localWorkers: place.localSize,
     stopRequested: () => isStopping,
     unsaved,
-    profile: process.argv[3] === PROFILE,
+    profile: order.profile,
   });
   leave({ type: "end", outcome }, outcome === "finished" ? EXIT.finished : EXIT.requeue);
 }
@@ -75,10 +98,23 @@ async function work(folder: string): Promise<void> {
 for (const signal of ["SIGTERM", "SIGUSR2", "SIGINT"] as const) {
   process.on(signal, stop);
 }
-// A driver that is gone can't show or requeue anything: what was learnt is saved.
-process.on("disconnect", stop);
+// A driver that is gone can't show or requeue anything: what was learnt is saved. The other workers follow the first; without one of their own to end them they end by themselves.
+process.on("disconnect", () => {
+  stop();
+  if (!isFirst) setTimeout(() => process.exit(EXIT.bug), WAIT_FOR_THE_END).unref();
+});
 
-work(process.argv[2] ?? "").catch((error: unknown) => {
+/** Whether a fellow is gone: its driver names it, so this process only waits. */
+function isForsaken(error: unknown): boolean {
+  return (
+    place.size > 1 &&
+    (error instanceof FirstFailed ||
+      (error instanceof OperatorError && /gloo|Connection closed|Connection reset|Broken pipe/.test(error.message)))
+  );
+}
+
+work(order.run).catch(async (error: unknown) => {
+  if (isForsaken(error)) await sleep(WAIT_FOR_THE_END);
   if (error instanceof UserError) leave({ type: "fault", fault: error.fault }, EXIT.userError);
   else {
     if (held !== undefined) noteEnd(held, "failed", error instanceof Error ? error.message : String(error));

@@ -65,17 +65,32 @@ export interface OpenRun {
   probe(): ProbeOptions;
 }
 
+/** Which of a run's workers opens it. */
+export interface OpenedBy {
+  readonly workers: number;
+  /** Workers on this machine, which share its cores. */
+  readonly localWorkers: number;
+  /** The first makes and notes what isn't there yet. */
+  readonly isFirst: boolean;
+}
+
 /** Opens a run directory. @throws UserError for whatever is wrong with data, folders or checkpoints */
-export async function openRun(config: TandemConfig, folder: string, report: Report): Promise<OpenRun> {
+export async function openRun(
+  config: TandemConfig,
+  folder: string,
+  report: Report,
+  { workers, localWorkers, isFirst }: OpenedBy = { workers: 1, localWorkers: 1, isFirst: true },
+): Promise<OpenRun> {
   const places = openRunDirectory(folder);
-  if (config.threads !== null) setThreads(config.threads);
+  const threads = config.threads ?? (localWorkers > 1 ? Math.max(1, Math.floor(engineFacts().threads / localWorkers)) : null);
+  if (threads !== null) setThreads(threads);
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
-  const { store, sets } = await sameData(config, places, report);
+  const { store, sets } = await sameData(config, places, report, isFirst);
   const { encoder, passages, generator, closedBook } = openModels(config, folder, device);
   const state = newRunState(
     trainables(config, encoder, generator, closedBook),
-    fingerprint({ workers: 1, device, precision: precision ?? "f32" }),
+    fingerprint({ workers, device, precision: precision ?? "f32" }),
   );
   const artefacts: ArtefactParts = {
     indexFolder: places.index,
@@ -104,7 +119,8 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   });
   const schedule = scheduleOf(config, closedBook !== undefined, (entry) => epochOf(config, phases, entry));
   restore(state, places, schedule, report);
-  report({ type: "note", text: `${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
+  const each = workers > 1 ? `${workers} workers, each with ` : "";
+  report({ type: "note", text: `${each}${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
   return {
     config,
     report,
@@ -163,11 +179,11 @@ export function closeRun({ encoder, artefacts, generator, closedBook, state }: O
 }
 
 /** {@link prepareData}, from the very files that the run's checkpoints were trained on. */
-async function sameData(config: TandemConfig, places: RunDirectory, report: Report): ReturnType<typeof prepareData> {
+async function sameData(config: TandemConfig, places: RunDirectory, report: Report, isFirst: boolean): ReturnType<typeof prepareData> {
   const hasCheckpoint = listCheckpoints(places.checkpoints).length > 0;
   if (hasCheckpoint) requireSameInputs(places.path, config);
   const prepared = await prepareData(config, places.path, report, hasCheckpoint);
-  if (!hasCheckpoint) noteInputs(places.path, config);
+  if (!hasCheckpoint && isFirst) noteInputs(places.path, config);
   return prepared;
 }
 

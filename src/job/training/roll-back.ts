@@ -10,9 +10,10 @@ import type { OpenRun } from "../run/open-run.js";
 /**
  * Puts the run's state back to its best checkpoint.
  *
+ * @param isFirst another worker than the first only reads what the first has written
  * @throws AlarmError, to stop, when there is no validated checkpoint or the run was rolled back often enough
  */
-export function rollBack({ config, places, state, report }: OpenRun, alarm: AlarmError): void {
+export function rollBack({ config, places, state, report }: OpenRun, alarm: AlarmError, isFirst = true): void {
   const { factor: rate, at_most: most } = config.train.alarms.roll_back;
   const { best, rollBacks } = state.progress;
   const target = best === undefined ? undefined : listCheckpoints(places.checkpoints).find(({ step }) => step === best.step);
@@ -30,6 +31,7 @@ export function rollBack({ config, places, state, report }: OpenRun, alarm: Alar
     );
   const made: RollBack = { at: alarm.step, to: best.step, rate };
   loadCheckpoint(target.folder, state);
+  if (!isFirst) return;
   // A kill in the middle left it there, and the newer checkpoint that the run was resumed from doesn't know of it.
   const isWritten = state.progress.rollBacks.length > rollBacks.length;
   if (!isWritten) state.progress.rollBacks = [...rollBacks, made];
