@@ -20,6 +20,8 @@ export interface Share {
   counts(own: LossCounts): LossCounts;
   /** Terms added over all workers, as numbers. A worker may lack terms that it has nothing for. */
   terms(own: LossTerms): LossTerms;
+  /** Terms that every worker has computed of all members: the first's, so that none decides by its own last bit. */
+  same(whole: LossTerms): LossTerms;
   /** All N rows, in the order of what {@link own} dealt; this worker's with their graph, the others' without. */
   rows(own_nD: Tensor, count: number): Tensor;
   /**
@@ -42,6 +44,7 @@ export const WHOLE: Share = {
   own: (members) => [...members],
   counts: (own) => own,
   terms: (own) => own,
+  same: (whole) => whole,
   rows: (own_nD) => own_nD,
   backward: (_, loss, gradient) => loss?.backward(gradient),
   total: (own) => own,

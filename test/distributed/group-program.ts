@@ -7,7 +7,7 @@ export interface GroupFindings {
   readonly sumOfStrided: readonly number[];
   readonly fromFirst: readonly number[];
   readonly gathered: readonly (readonly number[])[];
-  readonly values: readonly { readonly own: string }[];
+  readonly values: readonly { readonly own: string; readonly not: readonly (number | undefined)[] }[];
   readonly gradients: Readonly<Record<string, readonly (number | undefined)[]>>;
 }
 
@@ -28,7 +28,7 @@ export default function program(group: ProcessGroup): GroupFindings {
   group.copyFromFirst([first]);
   const gathered = group.gather(tensor([own, -own], { dtype: "f64" })).map(values);
   return {
-    values: group.gatherValues({ own: "\u00e9".repeat(group.rank) }),
+    values: group.gatherValues({ own: "\u00e9".repeat(group.rank), not: [NaN, -Infinity, undefined] }),
     sum: values(sum),
     sumOfStrided: values(strided.contiguous()),
     fromFirst: values(first),

@@ -19,7 +19,7 @@ function expectAll(findings: readonly GroupFindings[]): void {
     expect(found.sumOfStrided).toEqual([total, 3 * total, 2 * total, 4 * total]);
     expect(found.fromFirst).toEqual([1]);
     expect(found.gathered).toEqual(findings.map((_, rank) => [rank + 1, -(rank + 1)]));
-    expect(found.values).toEqual(findings.map((_, rank) => ({ own: "\u00e9".repeat(rank) })));
+    expect(found.values).toEqual(findings.map((_, rank) => ({ own: "\u00e9".repeat(rank), not: [NaN, -Infinity, undefined] })));
     const { gradients } = found;
     expect(gradients["once"]).toEqual([total, 10 * total, undefined]);
     expect(gradients["in two passes"]).toEqual([total, total, undefined]);

@@ -120,6 +120,8 @@ function metricsOf(
   const weights = models
     .flatMap((trained) => [...(trained?.parameters ?? [])])
     .reduce((sum, [name, { numel }]) => (/embeddings|wte|wpe/.test(name) ? sum : sum + numel), 0);
+  // Of all workers, as the tokens are.
+  const rate = run.gemmRate * run.state.fingerprint.workers;
   const gflops = (FLOP_PER_WEIGHT_AND_TOKEN * weights * record.tokens) / record.seconds / 1e9;
   return {
     step: record.step,
@@ -130,7 +132,7 @@ function metricsOf(
     ...penaltyMode(record, run),
     ...Object.fromEntries(record.updates.flatMap(updateFigures)),
     tokens_per_second: Math.round(record.tokens / record.seconds),
-    gemm_share: Number((gflops / run.gemmRate).toFixed(4)),
+    gemm_share: Number((gflops / rate).toFixed(4)),
   };
 }
 

@@ -178,7 +178,7 @@ function wholeStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, sh
   return scope(() => {
     const terms = lossOf(options, batch, ...embedBoth(options, batch, share));
     share.backward([options.encoder.parameters], meanOf(terms));
-    return withoutGraph(terms);
+    return share.same(withoutGraph(terms));
   });
 }
 
@@ -194,7 +194,7 @@ function cachedStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, s
     const last = (output?: Tensor, gradient?: Tensor): void => share.backward([options.encoder.parameters], output, gradient);
     backwardOwn(shared, batch.queries, batch.step, forQueries);
     if (!backwardOwn(shared, batch.passages, batch.step, forPassages, last)) last();
-    return withoutGraph(terms);
+    return share.same(withoutGraph(terms));
   });
 }
 

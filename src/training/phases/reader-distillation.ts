@@ -308,7 +308,10 @@ function cachedStep(options: ReaderPhaseOptions, chosen: ChosenPassages, share: 
   const gradientOf = (leaf: Tensor): Tensor | undefined => found[leaves.indexOf(leaf)];
   const [forQueries, forPassages, forReader] = [queries_QD, passages_UD, likelihoods_CA].map(gradientOf);
   if (forQueries === undefined) throw new Error(`${options.loss} doesn't reach the questions`);
-  const [retriever, reader] = trainedModels(options).map((model) => (output: Tensor, gradient: Tensor): void => {
+  const models = trainedModels(options);
+  // The others wait for the sum of each.
+  if (models.length > 1 && forReader === undefined) throw new Error(`${options.loss} doesn't reach the reader`);
+  const [retriever, reader] = models.map((model) => (output: Tensor, gradient: Tensor): void => {
     share.backward([model], output, gradient);
   });
   backwardInParts(options, chosen.queries, chosen.step, forQueries, forPassages === undefined ? retriever : undefined);
