@@ -148,7 +148,7 @@ async function trainOn(run: OpenRun, log: RunLog | undefined, options: TrainJobO
     gatherMoments(crew.group, state, log === undefined ? undefined : (momentsOf) => log.save(state, momentsOf));
     options.unsaved(false);
   };
-  // The upkeep is the first worker's alone: only it knows that it saves, and the others serve it when they are called.
+  // The upkeep is the first worker's alone, and only it knows when it saves: so it calls the others. Gathering before each of its turns would send all moments around at every step, for a save that comes once in hundreds.
   const upkeep = new IndexUpkeep(run, heldOut(run), (state) => {
     crew.callOthers();
     save(state);
