@@ -8,6 +8,7 @@ import { deserialize, serialize } from "node:v8";
 import { nativeCollectives } from "../engine/native.js";
 import { fromBytes, indices, Tensor } from "../engine/tensor.js";
 import { scope } from "../engine/scope.js";
+import { packed } from "./packed-tensors.js";
 
 /** Bytes of gradients that are sent together: as PyTorch's DistributedDataParallel. */
 const BUCKET_BYTES = 25 * 2 ** 20;
@@ -27,8 +28,8 @@ export interface ProcessGroup {
   readonly size: number;
   /** Each tensor becomes the sum of all members', in place. */
   sum(tensors: readonly Tensor[]): void;
-  /** Each tensor becomes the first member's, in place. */
-  copyFromFirst(tensors: readonly Tensor[]): void;
+  /** Each tensor becomes that of the member with rank `root`, in place. */
+  copyFrom(root: number, tensors: readonly Tensor[]): void;
   /** Every member's tensor, in the order of ranks; all have one shape and dtype. Without a graph. */
   gather(own: Tensor): Tensor[];
   /** Every member's value, in the order of ranks: plain data, as a structured clone carries it. For a few numbers and names. */
@@ -44,7 +45,7 @@ export const SINGLE_PROCESS: ProcessGroup = {
   rank: 0,
   size: 1,
   sum: () => undefined,
-  copyFromFirst: () => undefined,
+  copyFrom: () => undefined,
   gather: (own) => [own.detach()],
   gatherValues: (own) => [own],
   barrier: () => undefined,
@@ -105,7 +106,7 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
     rank,
     size,
     sum: (tensors) => native.allReduce(group, handlesOf(tensors)),
-    copyFromFirst: (tensors) => native.broadcast(group, handlesOf(tensors), 0),
+    copyFrom: (root, tensors) => packed(tensors, (few) => native.broadcast(group, handlesOf(few), root)),
     gather,
     gatherValues: <Value>(own: Value) => gatherValues(gather, own),
     barrier: () => native.barrier(group),

@@ -18,6 +18,7 @@ function expectAll(findings: readonly GroupFindings[]): void {
     expect(found.sum).toEqual([total, 10 * total]);
     expect(found.sumOfStrided).toEqual([total, 3 * total, 2 * total, 4 * total]);
     expect(found.fromFirst).toEqual([1]);
+    expect(found.fromLast).toEqual([[size, 1 / size], new Array(6).fill(size), [size, size], [2 * size, 2 * size], [], [size], [size]]);
     expect(found.gathered).toEqual(findings.map((_, rank) => [rank + 1, -(rank + 1)]));
     expect(found.values).toEqual(findings.map((_, rank) => ({ own: "\u00e9".repeat(rank), not: [NaN, -Infinity, undefined] })));
     const { gradients } = found;

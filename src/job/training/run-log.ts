@@ -3,6 +3,7 @@
  * checkpoint never counts steps whose lines are lost, and it is cut back to the checkpoint when a run resumes.
  */
 import { listCheckpoints, checkpointArtefacts, checkpointPending, retainCheckpoints, saveCheckpoint } from "../../training/checkpoint.js";
+import type { MomentsOf } from "../../training/gathered-moments.js";
 import { openMetricsLog, type MetricsLog } from "../../tracking/metrics-log.js";
 import { probePenalties } from "../../training/penalty-probe.js";
 import type { CurrentArtefacts, RunState } from "../../training/run-state.js";
@@ -53,10 +54,10 @@ export class RunLog {
   }
 
   /** Log, checkpoint, retention, in this order. */
-  save(state: RunState): void {
+  save(state: RunState, momentsOf: MomentsOf): void {
     const { places, config, artefacts } = this.#run;
     this.#metrics.sync();
-    saveCheckpoint(places.checkpoints, state);
+    saveCheckpoint(places.checkpoints, state, momentsOf);
     if (state.progress.transitions.length !== this.#decided || state.progress.isPhaseEndDue) {
       this.#decided = state.progress.transitions.length;
       writeSchedule(places.path, this.#run.schedule, state.progress);
