@@ -7,7 +7,7 @@
 import { backwardSummed, type GradientSum, type ProcessGroup } from "../distributed/process-group.js";
 import { noGrad } from "../engine/grad-mode.js";
 import { indices, ops, type Tensor } from "../engine/tensor.js";
-import { sumOf, type LossTerm, type LossTerms } from "./phase.js";
+import { sumOf, type LossTerm, type LossTerms } from "./loss-terms.js";
 import type { Parameters, Share } from "./share.js";
 
 /** A share, with what it holds open for each model. */

@@ -6,7 +6,7 @@
  * Shape letters: N rows of all workers, n of this one.
  */
 import type { Tensor } from "../engine/tensor.js";
-import type { LossCounts, LossTerms } from "./phase.js";
+import type { LossCounts, LossTerms } from "./loss-terms.js";
 
 /** The parameters of a model, as the model itself holds them: workers sum the gradients of one such map together. */
 export type Parameters = ReadonlyMap<string, Tensor>;

@@ -19,7 +19,8 @@ import { lengthBucketBatches } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { requirePassages } from "../losses/passage-prior.js";
 import { readerLoss, type ReaderLoss, type ReaderLossOptions } from "../losses/reader-loss.js";
-import type { LossTerms, Phase } from "../phase.js";
+import type { LossTerms } from "../loss-terms.js";
+import type { Phase } from "../phase.js";
 import { WHOLE, type Parameters, type Share } from "../share.js";
 import { backwardInParts, embedAll, FIRST_PASSAGE, paddedTokens, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
 import {
