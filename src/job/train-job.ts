@@ -16,6 +16,7 @@ import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkMetrics, checkTraining } from "./training/check-training.js";
 import { heldOutDocuments } from "./data/data.js";
 import { evaluateRun } from "./report/evaluate-run.js";
+import { shareIndex } from "./index/index-sharing.js";
 import { IndexUpkeep } from "./refresh/index-upkeep.js";
 import { loadBest } from "./training/load-best.js";
 import { lostHistory } from "./data/lost-history.js";
@@ -63,13 +64,19 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
 async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { config, report, crew = ALONE, localWorkers = 1 } = options;
   const place = { workers: crew.share.size, localWorkers, isFirst: crew.isFirst };
-  const run = await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place)));
+  const run = withSharing(await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place))), crew);
   try {
     return await workOn(run, options);
   } finally {
     closeRun(run);
     crew.close();
   }
+}
+
+/** The run with its index's work shared out among the workers. */
+function withSharing(run: OpenRun, { led }: Crew): OpenRun {
+  if (led === undefined) return run;
+  return { ...run, artefacts: { ...run.artefacts, sharing: shareIndex(led, run.artefacts, run.encoder) } };
 }
 
 async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished" | "stopped"> {

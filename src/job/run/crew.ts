@@ -3,6 +3,7 @@
  * The trap: what only the first does takes long and may fail, while the others wait in a collective. So its outcome is always told: its progress, its alarm, or that it failed, upon which the others wait to be ended by their drivers; a worker
  * that left by itself would be taken for the one that failed.
  */
+import { LedGroup } from "../../distributed/led-group.js";
 import { openProcessGroup, openStore, type ProcessGroup } from "../../distributed/process-group.js";
 import type { Fault } from "../../errors.js";
 import { AlarmError } from "../../training/alarms.js";
@@ -15,7 +16,9 @@ import { requireSameWeights } from "./weight-hash.js";
 export interface Crew {
   readonly share: Share;
   readonly isFirst: boolean;
-  /** Work of the first worker; its result and its progress are all workers'. What it throws, all throw: an alarm as it is. */
+  /** By which the first worker asks the others for their part of the work of {@link byFirst}; none where there are no others. */
+  readonly led?: LedGroup;
+  /** Work of the first worker; its result and its progress are all workers'. What it throws, all throw: an alarm as it is. The others do meanwhile what it asks them for. */
   byFirst<Result>(state: RunState, work: () => Promise<Result>): Promise<Result>;
   /** The first worker's turn, then the others': what the first makes, the others find. */
   inTurn<Result>(work: () => Result): Result;
@@ -78,8 +81,10 @@ type Outcome<Result> =
     }
   | { readonly type: "failed" };
 
+/** @param close what the group stands on */
 function crewOf(group: ProcessGroup, close: () => void): Crew {
   const share = groupShare(group);
+  const led = new LedGroup(group);
   const isFirst = share.rank === 0;
   const wait = (): void => {
     if (share.ofFirst<Outcome<null> | undefined>(undefined)?.type === "failed") throw new FirstFailed("the first worker failed");
@@ -89,8 +94,9 @@ function crewOf(group: ProcessGroup, close: () => void): Crew {
   return {
     share,
     isFirst,
+    led,
     byFirst: async <Result>(state: RunState, work: () => Promise<Result>): Promise<Result> =>
-      isFirst ? shareOutcome(share, state, work) : takeOver(share, state),
+      isFirst ? shareOutcome(led, state, work) : takeOver(led, state),
     inTurn: (work) => {
       if (!isFirst) {
         wait();
@@ -126,26 +132,28 @@ function crewOf(group: ProcessGroup, close: () => void): Crew {
   };
 }
 
-async function shareOutcome<Result>(share: Share, { progress }: RunState, work: () => Promise<Result>): Promise<Result> {
+async function shareOutcome<Result>(led: LedGroup, { progress }: RunState, work: () => Promise<Result>): Promise<Result> {
   const before = JSON.stringify(progress);
   // Most turns change nothing, and a step's is told after every step.
   const changed = (): Progress | undefined => (JSON.stringify(progress) === before ? undefined : progress);
+  const tell = (outcome: Outcome<Result>): void => led.end(outcome);
+  led.begin();
   try {
     const result = await work();
-    share.ofFirst<Outcome<Result>>({ type: "done", result, progress: changed() });
+    tell({ type: "done", result, progress: changed() });
     return result;
   } catch (error) {
     if (error instanceof AlarmError) {
       const { step, alarms, action, fault } = error;
-      share.ofFirst<Outcome<Result>>({ type: "alarm", step, alarms, action, fault, progress: changed() });
-    } else share.ofFirst<Outcome<Result>>({ type: "failed" });
+      tell({ type: "alarm", step, alarms, action, fault, progress: changed() });
+    } else tell({ type: "failed" });
     throw error;
   }
 }
 
-function takeOver<Result>(share: Share, state: RunState): Result {
-  const outcome = share.ofFirst<Outcome<Result> | undefined>(undefined);
-  if (outcome === undefined || outcome.type === "failed") throw new FirstFailed("the first worker failed");
+async function takeOver<Result>(led: LedGroup, state: RunState): Promise<Result> {
+  const outcome = (await led.follow()) as Outcome<Result>;
+  if (outcome.type === "failed") throw new FirstFailed("the first worker failed");
   if (outcome.progress !== undefined) replaceProgress(state.progress, outcome.progress);
   if (outcome.type === "alarm") throw new AlarmError(outcome.step, [...outcome.alarms], outcome.action, outcome.fault);
   return outcome.result;
