@@ -19,7 +19,7 @@ import { writeFlatFile } from "./flat-file.js";
 import type { Metric } from "./index-contract.js";
 import { DIGEST } from "./open-index.js";
 import { INDEX_FORMAT, indexName, readProvenance, requireProvenance, writeProvenance, type Provenance } from "./provenance.js";
-import { embedParts, hasParts, joinParts, missingParts, type PartsPlace } from "./vector-parts.js";
+import { embedParts, hasParts, joinParts, missingParts, openSoon, type PartsPlace } from "./vector-parts.js";
 
 export interface BuildIndexOptions {
   /** The index is made in `<parent>/<name by content>`. */
@@ -128,8 +128,13 @@ async function embeddedFile(
   if (same !== undefined) return { path: same };
   const shape = { rows: provenance.size, columns: provenance.dimension };
   const name = vectorsName(provenance);
-  const partial = PartialVectors.open(options.partials ?? parent, name, shape);
-  if (partial === undefined) return undefined;
+  const partials = options.partials ?? parent;
+  const partial = together === undefined ? PartialVectors.open(partials, name, shape) : await openSoon(partials, name, shape);
+  if (partial === undefined) {
+    if (together !== undefined)
+      warn?.(`${partials}: another process is embedding the same passages, or the disk has no file locks: one worker embeds them all`);
+    return undefined;
+  }
   try {
     joinParts(partial, shape);
     if (partial.rows < shape.rows && (together !== undefined || hasParts(partial.folder))) {

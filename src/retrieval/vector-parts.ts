@@ -16,8 +16,10 @@ import { PARTIAL, PartialVectors, type PartialShape } from "./partial-vectors.js
 const MOST_PARTS = 256;
 /** Rows that are read at once when parts are joined. */
 const JOINED_AT_ONCE = 16384;
-/** How often, and after how many milliseconds, a part is asked for that another process still holds. */
-const [TRIES, PAUSE] = [120, 1000];
+/** Seconds that a process waits for what another one holds: one that was killed gives its locks back when the system has cleared it away. */
+const PATIENCE = 15;
+/** Milliseconds between two tries. */
+const PAUSE = 250;
 
 /** What a process must know to embed parts: plain data. */
 export interface PartsPlace {
@@ -89,13 +91,18 @@ function appendFile(vectors: PartialVectors, file: string, from: number): void {
   }
 }
 
-async function opened(folder: string, part: RowRange, shape: PartialShape): Promise<PartialVectors> {
-  for (let tries = 0; tries < TRIES; tries++) {
-    const rows = PartialVectors.open(folder, nameOf(part), shapeOf(part, shape));
-    if (rows !== undefined) return rows;
-    // A process that was killed gives its locks back when the system has cleared it away.
+/** As {@link PartialVectors.open}, for builds of several processes: one that is dying is waited for. */
+export async function openSoon(parent: string, name: string, shape: PartialShape): Promise<PartialVectors | undefined> {
+  for (let waited = 0; ; waited += PAUSE) {
+    const rows = PartialVectors.open(parent, name, shape);
+    if (rows !== undefined || waited >= 1000 * PATIENCE) return rows;
     await sleep(PAUSE);
   }
+}
+
+async function opened(folder: string, part: RowRange, shape: PartialShape): Promise<PartialVectors> {
+  const rows = await openSoon(folder, nameOf(part), shapeOf(part, shape));
+  if (rows !== undefined) return rows;
   throw new UserError({
     where: path.join(folder, nameOf(part) + PARTIAL),
     what: "another process is embedding these passages",
