@@ -52,7 +52,8 @@ export type { Question } from "./corpus/question.js";
 export { Encoder } from "./retrieval/encoder.js";
 export { ExactIndex } from "./retrieval/exact-index.js";
 export { Bm25 } from "./retrieval/bm25.js";
-export { buildIndex, openIndex } from "./retrieval/build-index.js";
+export { buildIndex } from "./retrieval/build-index.js";
+export { openIndex } from "./retrieval/open-index.js";
 export type { Index, Metric, SearchResult } from "./retrieval/index-contract.js";
 export { openRetriever, Retriever, type Hit } from "./retrieval/retriever.js";
 

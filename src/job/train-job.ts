@@ -17,6 +17,7 @@ import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkMetrics, checkTraining } from "./training/check-training.js";
 import { heldOutDocuments } from "./data/data.js";
 import { evaluateRun } from "./report/evaluate-run.js";
+import { shareIndex } from "./index/index-sharing.js";
 import { IndexUpkeep } from "./refresh/index-upkeep.js";
 import { loadBest } from "./training/load-best.js";
 import { lostHistory } from "./data/lost-history.js";
@@ -66,7 +67,7 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
 async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { config, report, crew = ALONE, localWorkers = 1 } = options;
   const place = { workers: crew.share.size, localWorkers, isFirst: crew.isFirst, group: crew.group };
-  const run = await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place)));
+  const run = withSharing(await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place))), crew);
   try {
     return await workOn(run, options);
   } finally {
@@ -75,12 +76,19 @@ async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stop
   }
 }
 
+/** The run with its index's work shared out among the workers. */
+function withSharing(run: OpenRun, { led }: Crew): OpenRun {
+  if (led === undefined) return run;
+  return { ...run, artefacts: { ...run.artefacts, sharing: shareIndex(led, run.artefacts, run.encoder) } };
+}
+
 async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished" | "stopped"> {
-  if (options.crew?.isFirst === false) return trainRun(run, undefined, options);
+  if (options.crew?.isFirst === false) return trainRun(run, savingOf(run, undefined, options), options);
   const log = new RunLog(run, run.report);
+  const saving = savingOf(run, log, options);
   try {
     checkRun(run);
-    const outcome = await trainRun(run, log, options);
+    const outcome = await trainRun(run, saving, options);
     if (outcome === "stopped") return outcome;
   } finally {
     log.close();
@@ -90,6 +98,26 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
   span("export", () => exportPair(run));
   await span("evaluation", () => evaluateRun(run, pair));
   return "finished";
+}
+
+/** How the state is saved: all workers take part, the first alone writes. */
+interface Saving {
+  /** The first worker's. */
+  readonly log: RunLog | undefined;
+  /** Where all workers come. */
+  readonly save: (state: RunState) => void;
+  /** In the first worker's turn, where it alone knows that it saves: it asks the others. */
+  readonly saveInTurn: (state: RunState) => void;
+}
+
+function savingOf(run: OpenRun, log: RunLog | undefined, { crew = ALONE, unsaved }: TrainJobOptions): Saving {
+  const save = (state: RunState): void => {
+    gatherMoments(crew.group, state, log === undefined ? undefined : (momentsOf) => log.save(state, momentsOf));
+    unsaved(false);
+  };
+  // Gathering before each of its turns would send all moments around at every step, for a save that comes once in hundreds.
+  const together = crew.led?.learnAtOnce("save", () => save(run.state));
+  return { log, save, saveInTurn: together === undefined ? save : () => together(null) };
 }
 
 /** What is looked at before the first step. @throws UserError for what can't run */
@@ -112,25 +140,21 @@ function checkRun(run: OpenRun): void {
   if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
 }
 
-/**
- * Trains, and goes on after each alarm that takes the run back.
- *
- * @param log the first worker's
- */
-async function trainRun(run: OpenRun, log: RunLog | undefined, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+/** Trains, and goes on after each alarm that takes the run back. */
+async function trainRun(run: OpenRun, saving: Saving, options: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { crew = ALONE } = options;
   for (;;) {
     try {
-      return await trainOn(run, log, options);
+      return await trainOn(run, saving, options);
     } catch (error) {
       if (!(error instanceof AlarmError) || error.action !== "roll_back") throw error;
       crew.inTurn(() => rollBack(run, error, crew.isFirst));
-      log?.cutBack(run.state.progress.step);
+      saving.log?.cutBack(run.state.progress.step);
     }
   }
 }
 
-async function trainOn(run: OpenRun, log: RunLog | undefined, options: TrainJobOptions): Promise<"finished" | "stopped"> {
+async function trainOn(run: OpenRun, saving: Saving, options: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { crew = ALONE } = options;
   const { report, schedule } = run;
   const { train: settings } = run.config;
@@ -143,34 +167,22 @@ async function trainOn(run: OpenRun, log: RunLog | undefined, options: TrainJobO
     notANumber: settings.alarms.not_a_number.action,
     share: crew.share,
   };
-  // Every worker comes here, the first alone writes.
-  const save = (state: RunState): void => {
-    gatherMoments(crew.group, state, log === undefined ? undefined : (momentsOf) => log.save(state, momentsOf));
-    options.unsaved(false);
-  };
-  // The upkeep is the first worker's alone, and only it knows when it saves: so it calls the others. Gathering before each of its turns would send all moments around at every step, for a save that comes once in hundreds.
-  const upkeep = new IndexUpkeep(run, heldOut(run), (state) => {
-    crew.callOthers();
-    save(state);
-  });
+  const upkeep = new IndexUpkeep(run, heldOut(run), saving.saveInTurn);
   try {
     if (crew.isFirst) upkeep.resume(run.state);
-    return await train(trainer, hooksOf(run, { log, upkeep, save }, options), run.state);
+    return await train(trainer, hooksOf(run, { ...saving, upkeep }, options), run.state);
   } finally {
     upkeep.close();
   }
 }
 
-interface Working {
-  readonly log: RunLog | undefined;
-  readonly upkeep: IndexUpkeep;
-  readonly save: (state: RunState) => void;
-}
-
 /** What the trainer asks for. The first worker writes, builds and measures; phases are every worker's own. */
-function hooksOf(run: OpenRun, { log, upkeep, save }: Working, { crew = ALONE, stopRequested, unsaved }: TrainJobOptions): TrainerHooks {
-  // What the first does alone may save, and a save takes all workers.
-  const byFirst = <Result>(state: RunState, work: () => Promise<Result>): Promise<Result> => crew.byFirst(state, work, () => save(state));
+function hooksOf(
+  run: OpenRun,
+  { log, upkeep, save }: Saving & { readonly upkeep: IndexUpkeep },
+  { crew = ALONE, stopRequested, unsaved }: TrainJobOptions,
+): TrainerHooks {
+  const byFirst: Crew["byFirst"] = (state, work) => crew.byFirst(state, work);
   const validating = (position: SchedulePosition, state: RunState): Promise<void> =>
     byFirst(state, async () => {
       if ((await upkeep.beforeValidation(position, state)) === "validate") await validated(run, position, state);

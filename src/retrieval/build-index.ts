@@ -1,41 +1,25 @@
 /**
  * Embeds a corpus and writes an index folder: `vectors.npy`, `provenance.json` and, if asked, FAISS's flat file or a FAISS index of any kind. The folder is named by content, immutable, and appears
- * at once; a build that was killed leaves the vectors that it had (partial-vectors.ts), from which the next goes on. The trap: embeddings are streamed to the file chunk by chunk, so memory doesn't grow with the corpus, but lengths are only bucketed
- * within a chunk.
- *
- * N passages, D dimension.
+ * at once; a build that was killed leaves the vectors that it had (partial-vectors.ts, vector-parts.ts), from which the next goes on, in one process or several. The trap: embeddings are streamed to the file block by block, so memory doesn't
+ * grow with the corpus, but lengths are only bucketed within a block.
  */
-import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { setImmediate as yieldToEvents } from "node:timers/promises";
-import { noGrad } from "../engine/grad-mode.js";
-import { engineFacts } from "../engine/info.js";
-import { scope } from "../engine/scope.js";
-import type { Tensor } from "../engine/tensor.js";
-import { passageText } from "../corpus/passage.js";
 import type { PassageStore } from "../corpus/passage-store.js";
 import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { hashFile } from "../storage/content-hash.js";
-import { aboutFile } from "../storage/file-fault.js";
 import { NpyWriter, openNpy } from "../storage/npy.js";
 import { PartialVectors } from "./partial-vectors.js";
-import { ExactIndex, unitRows } from "./exact-index.js";
+import { embedRows, type PassageEmbedder } from "./embed-passages.js";
+import type { RowRange } from "./exact-index.js";
 import { buildFaissFile } from "./faiss-build.js";
-import { FaissIndex } from "./faiss-index.js";
 import { requireFaissSettings, type FaissSettings, type FaissShape } from "./faiss-settings.js";
 import { writeFlatFile } from "./flat-file.js";
-import type { Index, Metric } from "./index-contract.js";
+import type { Metric } from "./index-contract.js";
+import { DIGEST } from "./open-index.js";
 import { INDEX_FORMAT, indexName, readProvenance, requireProvenance, writeProvenance, type Provenance } from "./provenance.js";
-
-/** What a build needs of an encoder. */
-export interface PassageEmbedder {
-  readonly dimension: number;
-  /** Content hash of everything that changes its vectors. */
-  readonly hash: string;
-  /** f32 (N, D), without a graph. */
-  embedPassages(texts: readonly string[]): Tensor;
-}
+import { embedParts, hasParts, joinParts, missingParts, openSoon, type PartsPlace } from "./vector-parts.js";
 
 export interface BuildIndexOptions {
   /** The index is made in `<parent>/<name by content>`. */
@@ -50,20 +34,21 @@ export interface BuildIndexOptions {
   readonly faiss: boolean;
   /** Search by an index of FAISS's, `index.faiss`. Without: exact search over the vectors. */
   readonly approximate?: FaissSettings | undefined;
-  readonly progress?: (done: number, total: number, what: "passages embedded" | "vectors added") => void;
+  readonly progress?: (done: number, total: number, what: string) => void;
   readonly warn?: (text: string) => void;
+  /** Has the passages embedded by several processes. Without: this one embeds them all. */
+  readonly together?: EmbedTogether | undefined;
 }
 
-/** How an index is held while it is searched. */
-export interface HeldAs {
-  /** Of the exact index. Default f32. */
-  readonly dtype?: "f32" | "f16" | "bf16";
-  readonly device?: string;
-}
+/** Has parts embedded; settles when they are whole. */
+export type EmbedTogether = (order: PartsOrder, own: Pick<BuildIndexOptions, "encoder" | "progress">) => Promise<void>;
 
-const PASSAGES_AT_ONCE = 512;
-/** As `sha256sum -c` reads it. */
-const DIGEST = "index.faiss.sha256";
+/** What is to be embedded: plain data. */
+export interface PartsOrder extends PartsPlace {
+  /** {@link vectorsName}: what the vectors are a function of. */
+  readonly name: string;
+  readonly missing: readonly RowRange[];
+}
 
 /** The provenance that an index of this encoder over this corpus has. */
 export function provenanceOf(
@@ -138,18 +123,31 @@ async function embeddedFile(
   options: BuildIndexOptions,
   provenance: Provenance,
 ): Promise<{ path: string; partial?: PartialVectors } | undefined> {
-  const { parent, warn } = options;
+  const { parent, warn, together } = options;
   const same = vectorsBeside(parent, provenance, warn);
   if (same !== undefined) return { path: same };
   const shape = { rows: provenance.size, columns: provenance.dimension };
-  const partial = PartialVectors.open(options.partials ?? parent, vectorsName(provenance), shape);
-  if (partial === undefined) return undefined;
+  const name = vectorsName(provenance);
+  const partials = options.partials ?? parent;
+  const partial = together === undefined ? PartialVectors.open(partials, name, shape) : await openSoon(partials, name, shape);
+  if (partial === undefined) {
+    if (together !== undefined)
+      warn?.(`${partials}: another process is embedding the same passages, or the disk has no file locks: one worker embeds them all`);
+    return undefined;
+  }
   try {
+    joinParts(partial, shape);
+    if (partial.rows < shape.rows && (together !== undefined || hasParts(partial.folder))) {
+      const place = { folder: partial.folder, shape };
+      const missing = missingParts(place, partial.rows);
+      await (together?.({ ...place, name, missing }, options) ?? embedLeft(place, missing, options));
+      joinParts(partial, shape);
+    }
     await embedInto(partial, options);
     return { path: partial.finished(), partial };
   } catch (error) {
     // Whatever stopped it, a full disk or a device without memory: each row that is there was looked at before it was written.
-    if (partial.rows > 0) partial.leave();
+    if (partial.rows > 0 || hasParts(partial.folder)) partial.leave();
     else partial.remove();
     throw error;
   }
@@ -164,7 +162,7 @@ export function discardPartial(
 }
 
 /** What the vectors of an index are called, however they are searched. */
-function vectorsName(provenance: Provenance): string {
+export function vectorsName(provenance: Provenance): string {
   return indexName({ ...provenance, faiss: undefined });
 }
 
@@ -222,58 +220,6 @@ export function addFlatFile(folder: string, metric: Metric): void {
   if (!existsSync(file)) writeFlatFile(file, path.join(folder, "vectors.npy"), metric);
 }
 
-export interface OpenIndexOptions extends HeldAs {
-  /** FAISS's search parameters; empty for its own. */
-  readonly search?: string;
-  /** FAISS's threads. Default: libtorch's. */
-  readonly threads?: number;
-  /** The command that mends a damaged index. */
-  readonly rebuild?: string;
-}
-
-/** Opens an index folder for search. @throws UserError when it is damaged, its vectors don't fit its provenance, or it needs FAISS where there is none */
-export function openIndex(folder: string, options: OpenIndexOptions = {}): Index {
-  const provenance = readProvenance(folder);
-  if (provenance.faiss === undefined) return openExact(folder, provenance, options);
-  return FaissIndex.open(path.join(folder, "index.faiss"), {
-    ...options,
-    digest: digestIn(folder, options),
-    metric: provenance.metric,
-    size: provenance.size,
-    dimension: provenance.dimension,
-    threads: options.threads ?? engineFacts().threads,
-    exact: () => openExact(folder, provenance, {}),
-  });
-}
-
-function digestIn(folder: string, { rebuild = "tandem index" }: OpenIndexOptions): string {
-  const file = path.join(folder, DIGEST);
-  const digest = /^([0-9a-f]{64}) {2}index\.faiss\n$/.exec(aboutFile(file, () => readFileSync(file, "latin1")))?.[1];
-  if (digest !== undefined) return digest;
-  throw new UserError({
-    where: file,
-    what: "is no digest of index.faiss",
-    expected: "what sha256sum prints",
-    remedy: `rebuild it: ${rebuild}`,
-  });
-}
-
-function openExact(folder: string, provenance: Provenance, { dtype, device }: HeldAs): ExactIndex {
-  const held = { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
-  const index = ExactIndex.open(path.join(folder, "vectors.npy"), { metric: provenance.metric, ...held });
-  if (index.size !== provenance.size || index.dimension !== provenance.dimension) {
-    index.dispose();
-    throw new UserError({
-      where: folder,
-      what: "its vectors do not fit its provenance",
-      expected: `${provenance.size} × ${provenance.dimension}`,
-      got: `${index.size} × ${index.dimension}`,
-      remedy: "rebuild it: tandem index",
-    });
-  }
-  return index;
-}
-
 async function writeVectors(writer: NpyWriter, options: BuildIndexOptions): Promise<void> {
   try {
     await embedInto(writer, options);
@@ -283,32 +229,15 @@ async function writeVectors(writer: NpyWriter, options: BuildIndexOptions): Prom
   }
 }
 
-/** Embeds the passages that aren't there yet. Blocks begin at the same passages in every build, so that each is padded alike. */
-async function embedInto(
-  rows: Pick<NpyWriter, "rows" | "append">,
-  { encoder, store, template, metric, progress }: BuildIndexOptions,
-): Promise<void> {
-  while (rows.rows < store.size) {
-    const start = rows.rows;
-    const end = Math.min(start - (start % PASSAGES_AT_ONCE) + PASSAGES_AT_ONCE, store.size);
-    const texts = Array.from({ length: end - start }, (_, i) => passageText(store.get(start + i), template));
-    rows.append(embeddedBytes(encoder, texts, metric, start));
-    progress?.(end, store.size, "passages embedded");
-    await yieldToEvents();
-  }
+/** Goes on alone with what several processes left. */
+function embedLeft(place: PartsPlace, missing: readonly RowRange[], options: BuildIndexOptions): Promise<void> {
+  const left = missing.reduce((sum, { count }) => sum + count, 0);
+  const { rows } = place.shape;
+  return embedParts(place, missing, options, (done) => options.progress?.(rows - left + done, rows, "passages embedded"));
 }
 
-function embeddedBytes(encoder: PassageEmbedder, texts: readonly string[], metric: Metric, start: number): Uint8Array {
-  return scope(() =>
-    noGrad(() => {
-      const embedded_ND = encoder.embedPassages(texts);
-      if (embedded_ND.isfinite().all().item() !== 1)
-        throw new UserError({
-          where: `passages ${start} to ${start + texts.length - 1}`,
-          what: "the encoder gave vectors that are no numbers",
-          remedy: "check the encoder's weights: tandem doctor, tandem audit",
-        });
-      return (metric === "cosine" ? unitRows(embedded_ND) : embedded_ND).toBytes();
-    }),
-  );
+/** Embeds the passages that aren't there yet. */
+function embedInto(rows: Pick<NpyWriter, "rows" | "append">, options: BuildIndexOptions): Promise<void> {
+  const { store, progress } = options;
+  return embedRows(rows, { start: 0, count: store.size }, options, (done) => progress?.(done, store.size, "passages embedded"));
 }

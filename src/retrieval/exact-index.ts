@@ -1,17 +1,16 @@
 /**
  * Exact search on the engine: one matrix product a block of vectors and a running top-k. Not approximate and not compressed: cost grows with queries × vectors. The vectors
- * are an `.npy` file that stays mapped, so memory doesn't grow with the index while it is held as f32. The trap: topk leaves the order of equal scores open; here the lower row always
- * comes first, so that results are the same on every machine.
+ * are an `.npy` file that stays mapped, block by block, so memory doesn't grow with the index while it is held as f32. The traps: topk leaves the order of equal scores open; here the lower row always
+ * comes first, so that results are the same on every machine; and a product's last digits depend on its shape, so whoever searches a part of the rows takes whole blocks.
  *
  * Q queries, N vectors, D dimension, K results, C candidates.
  */
 import { setImmediate as yieldToEvents } from "node:timers/promises";
-import type { Dtype } from "../engine/dtype.js";
 import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { fromBytes, fromMapped, ops, toFloat32Array, toInt32Array, type Tensor } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
-import { readNpy } from "../storage/npy.js";
+import { openNpy } from "../storage/npy.js";
 import { requireSearchable, type Index, type Metric, type SearchResult } from "./index-contract.js";
 
 export interface ExactIndexOptions {
@@ -19,37 +18,48 @@ export interface ExactIndexOptions {
   /** How vectors are held while they are searched; products are f32 whatever this is, a block at a time. Default f32, over the file's own memory. */
   readonly dtype?: "f32" | "f16" | "bf16";
   readonly device?: string;
-  /** Vectors in one product. Default 65,536. */
+  /** Vectors in one product. Default {@link VECTORS_AT_ONCE}. */
   readonly block?: number;
 }
 
-const QUERIES_AT_ONCE = 256;
+/** Some of an index's rows, next to each other. */
+export interface RowRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** Queries in one product. */
+export const QUERIES_AT_ONCE = 256;
+/** Vectors in one product. */
+export const VECTORS_AT_ONCE = 65536;
 
 export class ExactIndex implements Index {
   readonly size: number;
   readonly dimension: number;
   readonly metric: Metric;
-  readonly #vectors_ND: Tensor;
-  readonly #norms_N: Tensor | undefined;
-  readonly #block: number;
+  /** One a block. */
+  readonly #vectors_ND: readonly Tensor[];
+  /** |v|² of every row, where the metric needs them. */
+  readonly #norms_N: readonly Tensor[] | undefined;
 
-  private constructor(vectors_ND: Tensor, options: ExactIndexOptions) {
-    this.size = vectors_ND.size(0);
-    this.dimension = vectors_ND.size(1);
-    this.metric = options.metric;
+  private constructor(vectors_ND: readonly Tensor[], shape: { size: number; dimension: number }, { metric }: ExactIndexOptions) {
+    this.size = shape.size;
+    this.dimension = shape.dimension;
+    this.metric = metric;
     this.#vectors_ND = vectors_ND;
-    this.#block = options.block ?? 65536;
-    this.#norms_N = options.metric === "l2" ? scope(() => noGrad(() => this.#norms())).keep() : undefined;
+    this.#norms_N = metric === "l2" ? vectors_ND.map((block_ND) => norms(block_ND)) : undefined;
   }
 
   /**
-   * Opens an `.npy` of float32 (N, D). For `cosine` its rows are of length one, as `buildIndex` writes them.
+   * Opens an `.npy` of float32 (N, D), or some of its rows, which are then the index's rows from 0 on. For `cosine` rows are of length one, as `buildIndex` writes them.
    *
    * @throws UserError when the file isn't such a matrix
    */
-  static open(path: string, options: ExactIndexOptions): ExactIndex {
-    const { dtype, shape, data } = readNpy(path);
-    if (dtype !== "float32" || shape.length !== 2 || shape[1] === 0)
+  static open(path: string, options: ExactIndexOptions, range?: RowRange): ExactIndex {
+    const file = openNpy(path);
+    const { dtype, shape, dataOffset } = file;
+    const [size, dimension] = shape;
+    if (dtype !== "float32" || shape.length !== 2 || size === undefined || dimension === undefined || dimension === 0)
       throw new UserError({
         where: path,
         what: "is no matrix of vectors",
@@ -57,17 +67,21 @@ export class ExactIndex implements Index {
         got: `${dtype} (${shape.join(", ")})`,
         remedy: "rebuild it: tandem index",
       });
-    const mapped = data.byteOffset % 4 === 0 ? fromMapped(data, "f32", shape) : fromBytes(data, "f32", shape);
-    return ExactIndex.over(mapped, options);
+    const { start, count } = range ?? { start: 0, count: size };
+    const blocks = blockwise(count, options, (row, length) => {
+      const data = file.rows(start + row, length);
+      // One map a block: no view of JavaScript's holds more than 4 GiB.
+      return dataOffset % 4 === 0 ? fromMapped(data, "f32", [length, dimension]) : fromBytes(data, "f32", [length, dimension]);
+    });
+    return new ExactIndex(blocks, { size: count, dimension }, options);
   }
 
   /** An index over vectors in memory, f32 (N, D), which it takes over. */
   static over(vectors_ND: Tensor, options: ExactIndexOptions): ExactIndex {
-    const held: Dtype = options.dtype ?? "f32";
-    const device = options.device ?? "cpu";
-    const moved = held === vectors_ND.dtype && device === vectors_ND.device ? vectors_ND : noGrad(() => vectors_ND.toDevice(device, held));
-    if (moved !== vectors_ND) vectors_ND.dispose();
-    return new ExactIndex(moved.keep(), options);
+    const [size, dimension] = [vectors_ND.size(0), vectors_ND.size(1)];
+    const blocks = blockwise(size, options, (row, length) => vectors_ND.narrow(0, row, length));
+    vectors_ND.dispose();
+    return new ExactIndex(blocks, { size, dimension }, options);
   }
 
   async search(queries_QD: Tensor, k: number): Promise<SearchResult> {
@@ -86,17 +100,18 @@ export class ExactIndex implements Index {
   }
 
   dispose(): void {
-    this.#vectors_ND.dispose();
-    this.#norms_N?.dispose();
+    for (const block of [...this.#vectors_ND, ...(this.#norms_N ?? [])]) block.dispose();
   }
 
   async #searchBlockwise(queries_QD: Tensor, start: number, length: number, k: number): Promise<{ scores: Float32Array; ids: Int32Array }> {
-    let best: { scores_QK: Tensor; ids_QK: Tensor } | undefined;
-    for (let row = 0; row < this.size; row += this.#block) {
+    let best: Ranked | undefined;
+    let row = 0;
+    for (const [block, vectors_ND] of this.#vectors_ND.entries()) {
       const previous = best;
-      best = scope(() => noGrad(() => this.#mergeBlock(queries_QD.narrow(0, start, length), row, k, previous)));
+      best = scope(() => noGrad(() => this.#mergeBlock(queries_QD.narrow(0, start, length), { block, row }, k, previous)));
       best.scores_QK.keep();
       best.ids_QK.keep();
+      row += vectors_ND.size(0);
       previous?.scores_QK.dispose();
       previous?.ids_QK.dispose();
       await yieldToEvents();
@@ -111,48 +126,64 @@ export class ExactIndex implements Index {
     return { scores: this.metric === "l2" ? scores.map((score) => 0 - score) : scores, ids };
   }
 
-  /** |v|² of every row, in blocks: the squares of a whole index would need its memory again. */
-  #norms(): Tensor {
-    const parts = [ops.zeros([0], "f32", this.#vectors_ND.device)];
-    for (let row = 0; row < this.size; row += this.#block) parts.push(scope(() => this.#block_ND(row).square().sum(1)));
-    return ops.cat(parts);
-  }
-
-  #block_ND(row: number): Tensor {
-    return this.#vectors_ND.narrow(0, row, Math.min(this.#block, this.size - row)).toDtype("f32");
-  }
-
   #mergeBlock(
     queries_QD: Tensor,
-    row: number,
+    { block, row }: { readonly block: number; readonly row: number },
     k: number,
-    previous: { scores_QK: Tensor; ids_QK: Tensor } | undefined,
-  ): { scores_QK: Tensor; ids_QK: Tensor } {
-    const length = Math.min(this.#block, this.size - row);
-    const scores_QN = this.#scores(queries_QD, row);
-    const block = topRows(scores_QN, Math.min(k, length));
-    const ids_QK = block.ids_QK.add(row);
-    if (previous === undefined) return { scores_QK: block.scores_QK, ids_QK };
-    // Earlier rows first, then a stable sort: equal scores stay in the order of their rows.
-    const scores_QC = ops.cat([previous.scores_QK, block.scores_QK], 1);
-    const [, order_QC] = scores_QC.sort(true, 1, true);
-    const order_QK = order_QC.narrow(1, 0, Math.min(k, scores_QC.size(1)));
-    return { scores_QK: scores_QC.gather(1, order_QK), ids_QK: ops.cat([previous.ids_QK, ids_QK], 1).gather(1, order_QK) };
+    previous: Ranked | undefined,
+  ): Ranked {
+    const scores_QN = this.#scores(queries_QD, block);
+    const top = topRows(scores_QN, Math.min(k, scores_QN.size(1)));
+    const found = { scores_QK: top.scores_QK, ids_QK: top.ids_QK.add(row) };
+    return previous === undefined ? found : mergedRows([previous, found], k);
   }
 
   /** Scores by which larger is better: inner product, or minus the squared distance |q|² + |v|² − 2⟨q, v⟩. */
-  #scores(queries_QD: Tensor, row: number): Tensor {
-    const vectors_ND = this.#block_ND(row);
+  #scores(queries_QD: Tensor, block: number): Tensor {
+    const held_ND = this.#vectors_ND[block];
+    if (held_ND === undefined) throw new Error(`the index has no block ${block}`);
+    const vectors_ND = held_ND.toDtype("f32");
     const wanted_QD = this.metric === "cosine" ? unitRows(queries_QD) : queries_QD;
     const products_QN = wanted_QD.toDevice(vectors_ND.device, "f32").mm(vectors_ND.t());
-    if (this.#norms_N === undefined) return products_QN;
+    const norms_N = this.#norms_N?.[block];
+    if (norms_N === undefined) return products_QN;
     const norms_Q1 = queries_QD.toDevice(vectors_ND.device, "f32").square().sum(1, true);
-    return norms_Q1
-      .add(this.#norms_N.narrow(0, row, vectors_ND.size(0)))
-      .sub(products_QN, 2)
-      .clampMin(0)
-      .neg();
+    return norms_Q1.add(norms_N).sub(products_QN, 2).clampMin(0).neg();
   }
+}
+
+/** Candidates of each query, best first; larger scores are better. */
+export interface Ranked {
+  readonly scores_QK: Tensor;
+  readonly ids_QK: Tensor;
+}
+
+/** The `k` best of all candidates. Those that come first in the list have the lower rows: a stable sort leaves equal scores in the order of their rows. */
+export function mergedRows(parts: readonly Ranked[], k: number): Ranked {
+  const scores_QC = ops.cat(
+    parts.map(({ scores_QK }) => scores_QK),
+    1,
+  );
+  const ids_QC = ops.cat(
+    parts.map(({ ids_QK }) => ids_QK),
+    1,
+  );
+  const [, order_QC] = scores_QC.sort(true, 1, true);
+  const order_QK = order_QC.narrow(1, 0, Math.min(k, scores_QC.size(1)));
+  return { scores_QK: scores_QC.gather(1, order_QK), ids_QK: ids_QC.gather(1, order_QK) };
+}
+
+/** Vectors a block at a time, as the options hold them. */
+function blockwise(count: number, options: ExactIndexOptions, block_ND: (row: number, length: number) => Tensor): Tensor[] {
+  const { dtype = "f32", device = "cpu", block = VECTORS_AT_ONCE } = options;
+  const blocks: Tensor[] = [];
+  for (let row = 0; row < count; row += block)
+    blocks.push(scope(() => noGrad(() => block_ND(row, Math.min(block, count - row)).toDevice(device, dtype))).keep());
+  return blocks;
+}
+
+function norms(vectors_ND: Tensor): Tensor {
+  return scope(() => noGrad(() => vectors_ND.toDtype("f32").square().sum(1))).keep();
 }
 
 /** x / max(‖x‖₂, 1e-12) for each row, as sentence-transformers' Normalize. */
@@ -161,7 +192,7 @@ export function unitRows(vectors_ND: Tensor): Tensor {
 }
 
 /** The k largest of each row, largest first, equal ones by column. */
-function topRows(scores_QN: Tensor, k: number): { scores_QK: Tensor; ids_QK: Tensor } {
+function topRows(scores_QN: Tensor, k: number): Ranked {
   const [top_QK, columns_QK] = scores_QN.topk(k, 1, true, true);
   const least_Q1 = top_QK.narrow(1, k - 1, 1);
   // More columns reach the k-th score than there is room for: topk may have taken any of them, so those rows are sorted in full.

@@ -13,7 +13,7 @@ import { makeFolder } from "../storage/make-folder.js";
 import { formatNpyHeader } from "../storage/npy-header.js";
 
 /** What the folder's name ends with. */
-const PARTIAL = ".partial";
+export const PARTIAL = ".partial";
 
 /** Milliseconds between two syncs: the work that a kill may cost. */
 const SYNC_EVERY = 10_000;
@@ -63,6 +63,18 @@ export class PartialVectors {
     if (unlock === undefined) return;
     rmSync(folder, { recursive: true, force: true });
     unlock();
+  }
+
+  /** The file of `<parent>/<name>.partial` where all its rows are there, as a process left it that has ended its work; else undefined. */
+  static whole(parent: string, name: string, { rows, columns }: PartialShape): string | undefined {
+    const folder = path.join(parent, name + PARTIAL);
+    const file = path.join(folder, "vectors.npy");
+    if (!existsSync(file) || countedRows(path.join(folder, "progress.json")) !== rows) return undefined;
+    return hasShape(file, formatNpyHeader("float32", [rows, columns]), 4 * rows * columns) ? file : undefined;
+  }
+
+  get folder(): string {
+    return this.#folder;
   }
 
   /** How many rows are there. */
@@ -119,6 +131,18 @@ export class PartialVectors {
     const rows = countedRows(path.join(this.#folder, "progress.json"));
     const isThere = fstatSync(this.#file).size >= this.#headerBytes + rows * this.#rowBytes;
     return isThere && rows <= most ? rows : 0;
+  }
+}
+
+/** Whether a file is this header and so many bytes. */
+function hasShape(file: string, header: Uint8Array, bytes: number): boolean {
+  const descriptor = aboutFile(file, () => openSync(file, "r"));
+  try {
+    const found = Buffer.alloc(header.length);
+    const read = readSync(descriptor, found, 0, header.length, 0);
+    return read === header.length && found.compare(header) === 0 && fstatSync(descriptor).size === header.length + bytes;
+  } finally {
+    closeSync(descriptor);
   }
 }
 

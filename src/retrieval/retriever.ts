@@ -9,9 +9,11 @@ import { scope } from "../engine/scope.js";
 import type { Tensor } from "../engine/tensor.js";
 import type { Passage } from "../corpus/passage.js";
 import type { PassageStore } from "../corpus/passage-store.js";
-import { openIndex, provenanceOf, type HeldAs, type PassageEmbedder } from "./build-index.js";
+import { provenanceOf } from "./build-index.js";
+import type { PassageEmbedder } from "./embed-passages.js";
 import type { FaissSettings } from "./faiss-settings.js";
 import type { Index, Metric, SearchResult } from "./index-contract.js";
+import { openIndex, type HeldAs } from "./open-index.js";
 import { requireProvenance } from "./provenance.js";
 
 /** A passage that was found, with why: its rank from 1 and its score by the index's metric. */
@@ -86,11 +88,13 @@ export function openRetriever(
     /** What the index must have been built as; none for the exact one. */
     approximate?: FaissSettings;
     held?: HeldAs;
+    /** Opens the index in another way than {@link openIndex}. */
+    open?: (folder: string) => Index;
   },
   rebuild = "tandem index",
 ): Retriever {
-  const { approximate, held } = parts;
+  const { approximate, held, open } = parts;
   requireProvenance(folder, provenanceOf(parts), rebuild);
   const search = approximate === undefined ? {} : { search: approximate.search, threads: approximate.threads };
-  return new Retriever(parts.encoder, openIndex(folder, { ...held, ...search, rebuild }), parts.store);
+  return new Retriever(parts.encoder, open?.(folder) ?? openIndex(folder, { ...held, ...search, rebuild }), parts.store);
 }

@@ -27,7 +27,8 @@ export async function runRanks<Result>(program: string, size: number, input: unk
       children.map((child, rank) => resultOf(child, rank, children, { program: file, rank, size, input })),
     )) as Result[];
   } finally {
-    for (const child of children) child.kill("SIGKILL");
+    // What they held, locks for one, is free when they are gone.
+    await Promise.all(children.map(gone));
   }
 }
 
@@ -42,5 +43,13 @@ function resultOf(child: ChildProcess, rank: number, children: readonly ChildPro
     child.once("error", reject);
     child.once("exit", (code, signal) => reject(new Error(`rank ${rank} ended without a result: ${signal ?? code}`)));
     child.send(order);
+  });
+}
+
+function gone(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill("SIGKILL");
   });
 }

@@ -1,6 +1,6 @@
 /** What the workers of a crew do and find when the first calls the others in the middle of its own work: what crew.test.ts compares. Runs in every process of a group (test/distributed/ranks.ts), which forms a crew of its own. */
 import type { ProcessGroup } from "../../src/distributed/process-group.js";
-import { joinCrew, type Crew } from "../../src/job/run/crew.js";
+import { joinCrew } from "../../src/job/run/crew.js";
 import { fingerprint, newRunState } from "../../src/training/run-state.js";
 
 export interface CrewFindings {
@@ -9,23 +9,11 @@ export interface CrewFindings {
   readonly result: string;
   readonly step: number;
   readonly failed: string;
-  /** What calling outside of its turn, or where the others can't help, says in the first worker. */
-  readonly refusals: readonly string[];
+  /** What calling outside of its turn says. */
+  readonly refusal: string;
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-
-async function refusalsOf(crew: Crew, work: (call: () => string) => Promise<unknown>): Promise<string[]> {
-  const call = (): string => {
-    try {
-      crew.callOthers();
-      return "";
-    } catch (error) {
-      return messageOf(error);
-    }
-  };
-  return [crew.isFirst ? call() : "", String(await work(call))];
-}
 
 export default async function program(group: ProcessGroup): Promise<CrewFindings> {
   const { rank, size } = group;
@@ -36,11 +24,10 @@ export default async function program(group: ProcessGroup): Promise<CrewFindings
   });
   const state = newRunState([], fingerprint({ workers: size, device: "cpu", precision: "f32" }));
   const sums: number[] = [];
-  const together = (): void => void sums.push(crew.share.total(rank + 1));
-  const calling = (): void => {
-    crew.callOthers();
-    together();
-  };
+  const { led } = crew;
+  if (led === undefined) throw new Error("several workers have a led group");
+  const together = led.learnAtOnce("together", () => void sums.push(crew.share.total(rank + 1)));
+  const calling = (): void => together(null);
   const work = async (): Promise<string> => {
     calling();
     await Promise.resolve();
@@ -48,13 +35,18 @@ export default async function program(group: ProcessGroup): Promise<CrewFindings
     calling();
     return "made";
   };
-  const result = await crew.byFirst(state, work, together);
+  const result = await crew.byFirst(state, work);
   const failing = (): Promise<never> => {
     calling();
     return Promise.reject(new Error("on purpose"));
   };
-  const failed = await crew.byFirst(state, failing, together).then(() => "", messageOf);
-  const refusals = await refusalsOf(crew, (call) => crew.byFirst(state, () => Promise.resolve(call())));
+  const failed = await crew.byFirst(state, failing).then(() => "", messageOf);
+  let refusal = "";
+  try {
+    calling();
+  } catch (error) {
+    refusal = messageOf(error);
+  }
   crew.close();
-  return { sums, result, step: state.progress.step, failed, refusals };
+  return { sums, result, step: state.progress.step, failed, refusal };
 }

@@ -2,6 +2,7 @@
  * Proves that the exact index is an index (index-conformance.ts) in blocks of any size, equals FAISS's flat indexes on the golden set, and refuses files that are no vectors.
  * Alone: npx vitest run test/retrieval/exact-index.test.ts
  */
+import { closeSync, ftruncateSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { setThreads } from "../../src/engine/info.js";
@@ -9,6 +10,8 @@ import { fromBytes, toFloat32Array } from "../../src/engine/tensor.js";
 import { UserError } from "../../src/errors.js";
 import { ExactIndex } from "../../src/retrieval/exact-index.js";
 import { METRICS, type Metric } from "../../src/retrieval/index-contract.js";
+import { longestView } from "../../src/storage/memory-map.js";
+import { formatNpyHeader } from "../../src/storage/npy-header.js";
 import { NpyWriter } from "../../src/storage/npy.js";
 import { goldenTensors } from "../nn/goldens.js";
 import { temporaryFolder } from "../storage/bad-input.js";
@@ -98,6 +101,28 @@ describe("ExactIndex", () => {
       expect(Object.is(score, -0)).toBe(false);
     }
     expect([...found.ids_QK]).toEqual(Array.from({ length: 40 }, (_, i) => i));
+  });
+
+  it("opens files longer than any view of JavaScript's, whole or some rows of them", async () => {
+    const [rows, dimension, first] = [3_000_000, 384, 2_950_000];
+    const file = path.join(folder, "long.npy");
+    const header = formatNpyHeader("float32", [rows, dimension]);
+    const vectors = unitLength(Float32Array.from(normals(21, 10 * dimension)), dimension);
+    // All but ten rows are a hole in the file.
+    const descriptor = openSync(file, "w");
+    writeSync(descriptor, header);
+    ftruncateSync(descriptor, header.length + rows * dimension * 4);
+    writeSync(descriptor, new Uint8Array(vectors.buffer), 0, vectors.byteLength, header.length + first * dimension * 4);
+    closeSync(descriptor);
+    expect(statSync(file).size).toBeGreaterThan(longestView);
+    const whole = ExactIndex.open(file, { metric: "cosine" });
+    expect(whole.size).toBe(rows);
+    whole.dispose();
+    const some = ExactIndex.open(file, { metric: "cosine", block: 4 }, { start: first, count: 10 });
+    const found = await searchIn(some, vectors, 1);
+    some.dispose();
+    expect([...found.ids_QK]).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    rmSync(file);
   });
 
   it("refuses a file that holds no matrix of float32", () => {

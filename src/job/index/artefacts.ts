@@ -22,6 +22,7 @@ import { hashJson } from "../../storage/content-hash.js";
 import { NpyWriter, readNpy } from "../../storage/npy.js";
 import type { CurrentArtefacts } from "../../training/run-state.js";
 import { faissSettings } from "./index-settings.js";
+import type { IndexSharing } from "./index-sharing.js";
 import type { Report } from "../reporter.js";
 
 export interface ArtefactParts {
@@ -35,6 +36,8 @@ export interface ArtefactParts {
   readonly report: Report;
   /** What embeds the passages where that isn't the encoder of the questions: `train.reader.fixed_index`. */
   readonly passages?: Encoder | undefined;
+  /** The run's other workers, where there are some. */
+  readonly sharing?: IndexSharing | undefined;
 }
 
 /** Rows that a search found for each question, best first; fewer than `k` where there were no more. */
@@ -65,6 +68,7 @@ export async function currentRetriever(
   const { indexFolder, store, template, index, report } = parts;
   const about = { encoder: pinned(encoder, parts.passages), store, template, metric: index.metric };
   const approximate = faissSettings(index);
+  const sharing = parts.sharing?.isReady(encoder) === true ? parts.sharing : undefined;
   const folder = await buildIndex({
     ...about,
     parent: indexFolder,
@@ -72,10 +76,12 @@ export async function currentRetriever(
     approximate,
     progress: (done, total, detail) => report({ type: "progress", name, done, total, detail }),
     warn: (text) => report({ type: "warning", text }),
+    together: sharing?.embed,
   });
   const retriever = openRetriever(folder, {
     ...about,
     ...(approximate === undefined ? {} : { approximate }),
+    ...(approximate !== undefined || sharing === undefined ? {} : { open: sharing.open }),
     held: { dtype: index.dtype, device: parts.device },
   });
   return { retriever, indexName: path.basename(folder) };

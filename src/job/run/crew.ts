@@ -2,8 +2,8 @@
  * The workers of one run, as one of them sees them. All train; the first alone writes, measures and speaks, and the others take over what it decided. This file knows no phase and no file.
  * The trap: what only the first does takes long and may fail, while the others wait in a collective. So its outcome is always told: its progress, its alarm, or that it failed, upon which the others wait to be ended by their drivers; a worker
  * that left by itself would be taken for the one that failed.
- * And what the first does alone may turn out to need the others: a save inside it needs the moments that they keep. They can't know beforehand, so while they wait they listen for its call ({@link Crew.callOthers}).
  */
+import { LedGroup } from "../../distributed/led-group.js";
 import { openProcessGroup, openStore, SINGLE_PROCESS, type ProcessGroup } from "../../distributed/process-group.js";
 import type { Fault } from "../../errors.js";
 import { AlarmError } from "../../training/alarms.js";
@@ -17,14 +17,10 @@ export interface Crew {
   readonly share: Share;
   readonly group: ProcessGroup;
   readonly isFirst: boolean;
-  /**
-   * Work of the first worker; its result and its progress are all workers'. What it throws, all throw: an alarm as it is.
-   *
-   * @param assist what the others do each time that the first calls them. Their progress is then older than the first's: what is done may depend on the first's word alone.
-   */
-  byFirst<Result>(state: RunState, work: () => Promise<Result>, assist?: () => void): Promise<Result>;
-  /** The first worker, inside {@link byFirst}: before something that takes all workers, and that the others' `assist` takes part in. */
-  callOthers(): void;
+  /** By which the first worker asks the others for their part of the work of {@link byFirst}; none where there are no others. */
+  readonly led?: LedGroup;
+  /** Work of the first worker; its result and its progress are all workers'. What it throws, all throw: an alarm as it is. The others do meanwhile what it asks them for. */
+  byFirst<Result>(state: RunState, work: () => Promise<Result>): Promise<Result>;
   /** The first worker's turn, then the others': what the first makes, the others find. */
   inTurn<Result>(work: () => Result): Result;
   inTurnLater<Result>(work: () => Promise<Result>): Promise<Result>;
@@ -39,7 +35,6 @@ export const ALONE: Crew = {
   group: SINGLE_PROCESS,
   isFirst: true,
   byFirst: (_, work) => work(),
-  callOthers: () => undefined,
   inTurn: (work) => work(),
   inTurnLater: (work) => work(),
   requireSameWeights: () => undefined,
@@ -75,9 +70,8 @@ export async function joinCrew(place: WorkerPlace, storePort: { tell: (port: num
   });
 }
 
-/** What the first worker tells after its turn, and `call` within it. */
+/** What the first worker tells after its turn. */
 type Outcome<Result> =
-  | { readonly type: "call" }
   | { readonly type: "done"; readonly result: Result; readonly progress: Progress | undefined }
   | {
       readonly type: "alarm";
@@ -89,28 +83,23 @@ type Outcome<Result> =
     }
   | { readonly type: "failed" };
 
+/** @param close what the group stands on */
 function crewOf(group: ProcessGroup, close: () => void): Crew {
   const share = groupShare(group);
+  const led = new LedGroup(group);
   const isFirst = share.rank === 0;
   const wait = (): void => {
     if (share.ofFirst<Outcome<null> | undefined>(undefined)?.type === "failed") throw new FirstFailed("the first worker failed");
   };
   const failed = (): void => void share.ofFirst<Outcome<null>>({ type: "failed" });
   const done = (): void => void share.ofFirst<Outcome<null>>({ type: "done", result: null, progress: undefined });
-  let isListenedTo = false;
   return {
     share,
     group,
     isFirst,
-    byFirst: async <Result>(state: RunState, work: () => Promise<Result>, assist?: () => void): Promise<Result> => {
-      if (!isFirst) return takeOver(() => share.ofFirst<Outcome<Result> | undefined>(undefined), state, assist);
-      isListenedTo = assist !== undefined;
-      return shareOutcome(share, state, () => work().finally(() => (isListenedTo = false)));
-    },
-    callOthers: () => {
-      if (!isListenedTo) throw new Error("the other workers don't wait for a call");
-      share.ofFirst<Outcome<null>>({ type: "call" });
-    },
+    led,
+    byFirst: async <Result>(state: RunState, work: () => Promise<Result>): Promise<Result> =>
+      isFirst ? shareOutcome(led, state, work) : takeOver(led, state),
     inTurn: (work) => {
       if (!isFirst) {
         wait();
@@ -146,30 +135,28 @@ function crewOf(group: ProcessGroup, close: () => void): Crew {
   };
 }
 
-async function shareOutcome<Result>(share: Share, { progress }: RunState, work: () => Promise<Result>): Promise<Result> {
+async function shareOutcome<Result>(led: LedGroup, { progress }: RunState, work: () => Promise<Result>): Promise<Result> {
   const before = JSON.stringify(progress);
   // Most turns change nothing, and a step's is told after every step.
   const changed = (): Progress | undefined => (JSON.stringify(progress) === before ? undefined : progress);
+  const tell = (outcome: Outcome<Result>): void => led.end(outcome);
+  led.begin();
   try {
     const result = await work();
-    share.ofFirst<Outcome<Result>>({ type: "done", result, progress: changed() });
+    tell({ type: "done", result, progress: changed() });
     return result;
   } catch (error) {
     if (error instanceof AlarmError) {
       const { step, alarms, action, fault } = error;
-      share.ofFirst<Outcome<Result>>({ type: "alarm", step, alarms, action, fault, progress: changed() });
-    } else share.ofFirst<Outcome<Result>>({ type: "failed" });
+      tell({ type: "alarm", step, alarms, action, fault, progress: changed() });
+    } else tell({ type: "failed" });
     throw error;
   }
 }
 
-function takeOver<Result>(listen: () => Outcome<Result> | undefined, state: RunState, assist: (() => void) | undefined): Result {
-  let outcome = listen();
-  while (outcome?.type === "call") {
-    assist?.();
-    outcome = listen();
-  }
-  if (outcome === undefined || outcome.type === "failed") throw new FirstFailed("the first worker failed");
+async function takeOver<Result>(led: LedGroup, state: RunState): Promise<Result> {
+  const outcome = (await led.follow()) as Outcome<Result>;
+  if (outcome.type === "failed") throw new FirstFailed("the first worker failed");
   if (outcome.progress !== undefined) replaceProgress(state.progress, outcome.progress);
   if (outcome.type === "alarm") throw new AlarmError(outcome.step, [...outcome.alarms], outcome.action, outcome.fault);
   return outcome.result;
