@@ -48,7 +48,11 @@ describe("one of several processes", () => {
   it("doesn't begin a training whose processes have no ranks", () => {
     const folder = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));
     const env = { ...process.env, WORLD_SIZE: "2" };
-    const { status, stderr } = spawnSync(path.join(root, "bin/tandem"), ["train", "experiment=tiny"], { cwd: folder, encoding: "utf8", env });
+    const { status, stderr } = spawnSync(path.join(root, "bin/tandem"), ["train", "experiment=tiny"], {
+      cwd: folder,
+      encoding: "utf8",
+      env,
+    });
     expect(status).toBe(2);
     expect(stderr).toMatch(/^tandem train: RANK: isn't set, but WORLD_SIZE is 2/);
     expect(readdirSync(folder)).toEqual([]);
