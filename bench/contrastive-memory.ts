@@ -9,7 +9,7 @@ import { engineFacts } from "../src/engine/info.js";
 import { scope } from "../src/engine/scope.js";
 import { Encoder } from "../src/retrieval/encoder.js";
 import { parameterGroups } from "../src/training/optimiser.js";
-import { totalLoss } from "../src/training/phase.js";
+import { totalLoss } from "../src/training/loss-terms.js";
 import { contrastivePhase } from "../src/training/phases/contrastive.js";
 
 const [folder, questionFile, passageFile, batch, parts, maxTokens] = process.argv.slice(2);

@@ -72,7 +72,8 @@ function judgedOf(run: string): Judged[] {
       remedy: "begin the schedule with a refresh",
     });
   const [base, trained] = [first, "final.jsonl"].map((name) => answersOf(path.join(run, "validation", name)));
-  if (base === undefined || trained?.length !== base.length)
+  const isSame = trained?.length === base?.length && base?.every(({ question }, i) => trained?.[i]?.question === question) === true;
+  if (base === undefined || trained === undefined || !isSame)
     throw new UserError({ where: run, what: "validated other questions than it was tested on", remedy: "train.validate.questions=null" });
   const found = new Bm25(texts).search(
     base.map(({ question }) => question),

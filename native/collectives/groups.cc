@@ -23,8 +23,14 @@ void waitFor(const Works& works) {
   for (const auto& work : works) work->wait();
 }
 
-// Gloo takes dense tensors only; a copy that stands in for a strided one is copied back by `finish`.
+// Gloo takes dense tensors only.
 at::Tensor dense(const at::Tensor& tensor) { return tensor.detach().contiguous(); }
+
+// What was sent in place of a strided tensor has the result.
+void copyBack(const std::vector<at::Tensor>& tensors, const std::vector<std::vector<at::Tensor>>& sent) {
+  for (size_t i = 0; i < tensors.size(); i++)
+    if (!tensors[i].is_contiguous()) tensors[i].detach().copy_(sent[i][0]);
+}
 
 std::vector<at::Tensor> tensorsArgument(const Napi::CallbackInfo& info, size_t index) {
   std::vector<at::Tensor> tensors;
@@ -76,8 +82,7 @@ Napi::Value allReduce(const Napi::CallbackInfo& info) {
       works.push_back(backendFor(info, tensor)->allreduce(sent.back()));
     }
     waitFor(works);
-    for (size_t i = 0; i < tensors.size(); i++)
-      if (!tensors[i].is_contiguous()) tensors[i].detach().copy_(sent[i][0]);
+    copyBack(tensors, sent);
     return info.Env().Undefined();
   });
 }
@@ -95,8 +100,7 @@ Napi::Value broadcast(const Napi::CallbackInfo& info) {
       works.push_back(backendFor(info, tensor)->broadcast(sent.back(), options));
     }
     waitFor(works);
-    for (size_t i = 0; i < tensors.size(); i++)
-      if (!tensors[i].is_contiguous()) tensors[i].detach().copy_(sent[i][0]);
+    copyBack(tensors, sent);
     return info.Env().Undefined();
   });
 }

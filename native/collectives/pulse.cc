@@ -3,6 +3,7 @@
 // lives; a process that is stopped (SIGSTOP) says nothing at all.
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <thread>
 
@@ -19,7 +20,12 @@ Napi::Value startPulse(const Napi::CallbackInfo& info) {
     const auto every = std::chrono::milliseconds(static_cast<int64_t>(numberArgument(info, 1, "everyMs")));
     std::thread([descriptor, every] {
       const char sign = '.';
-      while (write(descriptor, &sign, 1) == 1) std::this_thread::sleep_for(every);
+      for (;;) {
+        // A pipe that is full is a driver that doesn't read just now. Without one the write fails with EPIPE; Node
+        // ignores SIGPIPE.
+        if (write(descriptor, &sign, 1) < 0 && errno != EINTR && errno != EAGAIN) return;
+        std::this_thread::sleep_for(every);
+      }
     }).detach();
     return info.Env().Undefined();
   });

@@ -1,6 +1,6 @@
-// Three things of the operating system that Node lacks: read-only maps of files as external ArrayBuffers
-// (src/storage/memory-map.ts), advisory file locks (src/storage/file-lock.ts), and loading a library beside other work
-// (src/engine/native.ts).
+// Four things of the operating system that Node lacks: read-only maps of files as external ArrayBuffers
+// (src/storage/memory-map.ts), advisory file locks (src/storage/file-lock.ts), loading a library beside other work
+// (src/engine/native.ts), and ending with the process that started this one (src/job/refresh/refresh-process.ts).
 //
 // Every worker thread loads the add-on for itself; only the library under way is shared between them.
 // Two traps. A write into the buffer kills the process (the pages are read-only). So does a read behind the end of a
@@ -10,11 +10,13 @@
 #include <napi.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -204,6 +206,13 @@ Napi::Value awaitAhead(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// endWithParent(): the kernel kills this process when the one that started it is gone, however that ended and whatever
+// this one is doing.
+Napi::Value endWithParent(const Napi::CallbackInfo& info) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) throw systemError(info.Env(), codeName(errno), "endWithParent");
+  return info.Env().Undefined();
+}
+
 // No exception leaves C++ as anything but a JavaScript error.
 template <Napi::Value (*body)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
@@ -222,6 +231,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("map", Napi::Function::New(env, guarded<map>, "map"));
   exports.Set("lock", Napi::Function::New(env, guarded<lock>, "lock"));
   exports.Set("loadAhead", Napi::Function::New(env, guarded<loadAhead>, "loadAhead"));
+  exports.Set("endWithParent", Napi::Function::New(env, guarded<endWithParent>, "endWithParent"));
   exports.Set("awaitAhead", Napi::Function::New(env, guarded<awaitAhead>, "awaitAhead"));
   return exports;
 }

@@ -47,6 +47,7 @@ export function crossFaults(config: TandemConfig, sources: Sources): { warnings:
 const CHECKS_OF_PHASES: readonly ((check: Check) => void)[] = [checkBatches, checkReader, checkMining, checkPenalties, checkEvidence];
 
 const CHECKS: readonly ((check: Check) => void)[] = [
+  checkWorkers,
   checkModels,
   checkIndex,
   checkLengths,
@@ -148,6 +149,22 @@ function checkData({ config, refuse }: Check): void {
   if (valid + test >= 1)
     refuse("data.questions.split.valid", `and test take ${valid + test} of the documents and leave none to train on`, "lower one");
 }
+
+/** A batch is dealt out whole questions and contexts at a time. */
+function checkWorkers({ config: { train }, warn }: Check): void {
+  for (const section of ["generator", "contrastive", "reader"] as const) {
+    const { batch } = train[section];
+    const isUsed = train.schedule.some(({ phase }) => PHASES_OF[section].includes(phase));
+    if (isUsed && batch !== null && batch < train.workers)
+      warn(`train.${section}.batch`, `is ${batch}: of ${train.workers} workers some have nothing to do in its steps`);
+  }
+}
+
+const PHASES_OF: Readonly<Record<"generator" | "contrastive" | "reader", readonly string[]>> = {
+  generator: ["generator", "joint"],
+  contrastive: ["contrastive"],
+  reader: ["reader-distillation", "joint"],
+};
 
 function checkBatches({ config, refuse }: Check): void {
   const { batch, batch_tokens: tokens, accumulate, curriculum } = config.train.generator;

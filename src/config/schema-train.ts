@@ -197,6 +197,10 @@ export const train = section("Training.", {
     minimum: 1,
     maximum: 1024,
   }),
+  shard_optimiser: flag({
+    doc: "Each worker keeps the optimiser's moments of its share of the parameters alone (ZeRO stage 1), so n workers need an n-th of that memory each; the numbers stay the same to the bit, and every step sends the new weights around. Nothing changes with one worker.",
+    default: false,
+  }),
   schedule,
   conditions,
   generator,

@@ -4,9 +4,11 @@
  * The trap: a call blocks until every member makes the same one, in the same order, with the same shapes. A member that skips one leaves the others waiting: what decides whether to call must be the same
  * everywhere. A member that dies doesn't wake the others surely; whoever started them ends them.
  */
+import { deserialize, serialize } from "node:v8";
 import { nativeCollectives } from "../engine/native.js";
 import { fromBytes, indices, Tensor } from "../engine/tensor.js";
 import { scope } from "../engine/scope.js";
+import { packed } from "./packed-tensors.js";
 
 /** Bytes of gradients that are sent together: as PyTorch's DistributedDataParallel. */
 const BUCKET_BYTES = 25 * 2 ** 20;
@@ -26,11 +28,11 @@ export interface ProcessGroup {
   readonly size: number;
   /** Each tensor becomes the sum of all members', in place. */
   sum(tensors: readonly Tensor[]): void;
-  /** Each tensor becomes the first member's, in place. */
-  copyFromFirst(tensors: readonly Tensor[]): void;
+  /** Each tensor becomes that of the member with rank `root`, in place. */
+  copyFrom(root: number, tensors: readonly Tensor[]): void;
   /** Every member's tensor, in the order of ranks; all have one shape and dtype. Without a graph. */
   gather(own: Tensor): Tensor[];
-  /** Every member's value, in the order of ranks: plain data, as JSON carries it. For a few numbers and names. */
+  /** Every member's value, in the order of ranks: plain data, as a structured clone carries it. For a few numbers and names. */
   gatherValues<Value>(own: Value): Value[];
   /** Returns when all members have called it. */
   barrier(): void;
@@ -43,7 +45,7 @@ export const SINGLE_PROCESS: ProcessGroup = {
   rank: 0,
   size: 1,
   sum: () => undefined,
-  copyFromFirst: () => undefined,
+  copyFrom: () => undefined,
   gather: (own) => [own.detach()],
   gatherValues: (own) => [own],
   barrier: () => undefined,
@@ -104,7 +106,7 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
     rank,
     size,
     sum: (tensors) => native.allReduce(group, handlesOf(tensors)),
-    copyFromFirst: (tensors) => native.broadcast(group, handlesOf(tensors), 0),
+    copyFrom: (root, tensors) => packed(tensors, (few) => native.broadcast(group, handlesOf(few), root)),
     gather,
     gatherValues: <Value>(own: Value) => gatherValues(gather, own),
     barrier: () => native.barrier(group),
@@ -121,15 +123,17 @@ function handlesOf(tensors: readonly Tensor[]): number[] {
   return tensors.map(({ handle }) => handle);
 }
 
-/** Lengths first, then the bytes of all, padded to the longest. */
+/**
+ * Lengths first, then the bytes of all, padded to the longest. As V8 writes values: with undefined, infinities and what is no number, which JSON would make a zero of.
+ */
 function gatherValues<Value>(gather: (own: Tensor) => Tensor[], own: Value): Value[] {
   return scope(() => {
-    const bytes = new TextEncoder().encode(JSON.stringify(own));
+    const bytes = serialize(own);
     const lengths = gather(indices([bytes.length])).map((length) => length.item());
     const padded = new Uint8Array(Math.max(...lengths));
     padded.set(bytes);
-    const texts = gather(fromBytes(padded, "u8", [padded.length])).map((text) => text.toBytes());
-    return texts.map((text, rank) => JSON.parse(new TextDecoder().decode(text.subarray(0, lengths[rank]))) as Value);
+    const all = gather(fromBytes(padded, "u8", [padded.length])).map((text) => text.toBytes());
+    return all.map((written, rank) => deserialize(written.subarray(0, lengths[rank])) as Value);
   });
 }
 

@@ -28,7 +28,7 @@ export interface EngineFacts {
   readonly mkl: boolean;
 }
 
-/** libtorch's c10d by numbers: native/collectives. Every call blocks until the other processes make the same one. */
+/** libtorch's c10d by numbers: native/collectives. `openGroup` and what is sent block until the other processes make the same call. */
 export interface NativeCollectives {
   openStore(host: string, port: number, isServer: boolean, timeoutMs: number): { store: number; port: number };
   closeStore(store: number): void;

@@ -7,6 +7,7 @@ import type { TandemConfig } from "../config/schema.js";
 import { AlarmError } from "../training/alarms.js";
 import { auditGradients, auditTable } from "../training/gradient-audit.js";
 import { measuredText, unmeasuredLosses } from "../training/conditions.js";
+import { gatherMoments } from "../training/gathered-moments.js";
 import type { RunState } from "../training/run-state.js";
 import { decideStopping, endTraining } from "../training/decisions.js";
 import { updatesNothing, type SchedulePosition } from "../training/schedule.js";
@@ -33,6 +34,8 @@ import { watchStep } from "./training/watch-collapse.js";
 
 const FIXED_INDEX =
   "train.reader.fixed_index: only the questions' side of the retriever is trained; passages stay as start/retriever embeds them, and the index is never refreshed";
+
+const NOTHING_TO_SHARD = "train.shard_optimiser: there is one worker, which keeps all of the optimiser's moments; set train.workers";
 
 export interface TrainJobOptions {
   readonly config: TandemConfig;
@@ -66,7 +69,7 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
 
 async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
   const { config, report, crew = ALONE, localWorkers = 1, cores } = options;
-  const place = { workers: crew.share.size, localWorkers, cores, isFirst: crew.isFirst };
+  const place = { workers: crew.share.size, localWorkers, cores, isFirst: crew.isFirst, group: crew.group };
   const run = await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place)));
   try {
     return await workOn(run, options);
@@ -109,6 +112,7 @@ function checkRun(run: OpenRun): void {
   const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
   for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
   if (config.train.reader.fixed_index) report({ type: "note", text: FIXED_INDEX });
+  if (config.train.shard_optimiser && run.state.fingerprint.workers === 1) report({ type: "warning", text: NOTHING_TO_SHARD });
   if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
 }
 
@@ -143,11 +147,16 @@ async function trainOn(run: OpenRun, log: RunLog | undefined, options: TrainJobO
     notANumber: settings.alarms.not_a_number.action,
     share: crew.share,
   };
+  // Every worker comes here, the first alone writes.
   const save = (state: RunState): void => {
-    log?.save(state);
+    gatherMoments(crew.group, state, log === undefined ? undefined : (momentsOf) => log.save(state, momentsOf));
     options.unsaved(false);
   };
-  const upkeep = new IndexUpkeep(run, heldOut(run), save);
+  // The upkeep is the first worker's alone, and only it knows when it saves: so it calls the others. Gathering before each of its turns would send all moments around at every step, for a save that comes once in hundreds.
+  const upkeep = new IndexUpkeep(run, heldOut(run), (state) => {
+    crew.callOthers();
+    save(state);
+  });
   try {
     if (crew.isFirst) upkeep.resume(run.state);
     return await train(trainer, hooksOf(run, { log, upkeep, save }, options), run.state);
@@ -165,8 +174,10 @@ interface Working {
 /** What the trainer asks for. The first worker writes, builds and measures; phases are every worker's own. */
 function hooksOf(run: OpenRun, { log, upkeep, save }: Working, options: TrainJobOptions): TrainerHooks {
   const { crew = ALONE, stopRequested, unsaved } = options;
+  // What the first does alone may save, and a save takes all workers.
+  const byFirst = <Result>(state: RunState, work: () => Promise<Result>): Promise<Result> => crew.byFirst(state, work, () => save(state));
   const validating = (position: SchedulePosition, state: RunState): Promise<void> =>
-    crew.byFirst(state, async () => {
+    byFirst(state, async () => {
       if ((await upkeep.beforeValidation(position, state)) === "validate") await validated(run, position, state);
     });
   return {
@@ -175,15 +186,15 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Working, options: TrainJob
       noteStart(run, position, state);
       return crew.inTurn(() => run.phases.at(position, state));
     },
-    refresh: (state) => crew.byFirst(state, () => upkeep.refresh(state)),
+    refresh: (state) => byFirst(state, () => upkeep.refresh(state)),
     mine: (position, state) => {
       noteStart(run, position, state);
       crew.inTurn(() => run.phases.mine(position, state));
     },
-    between: (position, state) => crew.byFirst(state, () => upkeep.between(position, state)),
+    between: (position, state) => byFirst(state, () => upkeep.between(position, state)),
     stepped: (record, position, state) => {
       options.stepped?.(record.step);
-      return crew.byFirst(state, async () => {
+      return byFirst(state, async () => {
         unsaved(true);
         warnUnmeasured(run, position, state);
         await log?.stepped(record, position, await upkeep.stepped(record.step, position, state));

@@ -15,6 +15,8 @@ interface SystemCalls {
   lock(path: string): number | undefined;
   /** Begins to load a library in a thread of its own; the first call alone does something. What is wrong with the library is found by whoever loads it for good. */
   loadAhead(path: string): void;
+  /** From now on the kernel kills this process when the one that started it is gone. A parent that is gone already isn't noticed. */
+  endWithParent(): void;
   /** Sleeps until that thread has ended; needed before the process does. */
   awaitAhead(): void;
 }
@@ -33,7 +35,7 @@ function loadAddon(): SystemCalls {
   if (!existsSync(path)) throw new UserError({ where: path, what: "the memory-map add-on isn't built", remedy });
   try {
     const addon = createRequire(import.meta.url)(path) as SystemCalls;
-    if (!("awaitAhead" in addon)) throw new Error("it was built from older sources");
+    if (!("endWithParent" in addon)) throw new Error("it was built from older sources");
     return addon;
   } catch (error) {
     const got = error instanceof Error ? error.message : String(error);

@@ -13,6 +13,7 @@ import { UserError } from "../errors.js";
 import { writeFileAtomic, writeFolderAtomic } from "../storage/atomic-write.js";
 import { readJson } from "../storage/json-file.js";
 import { readSafetensors, writeSafetensors, type SafetensorsDtype } from "../storage/safetensors.js";
+import { ownMoments, type MomentsOf, type TensorContent } from "./gathered-moments.js";
 import { readUpkeep, type PendingRefresh, type Upkeep } from "./refresh-policy.js";
 import { newProgress, type BestValidation, type Fingerprint, type Improvement, type Progress, type RunState } from "./run-state.js";
 
@@ -58,9 +59,10 @@ interface StoredState extends StoredAsIs {
  * Saves `state` as `<folder>/step-<n>` and returns the path. Of a complete checkpoint of that step only `state.json` is written again: its tensors are a function of the step, and replacing a folder takes
  * two renames, between which a kill would leave none.
  *
+ * @param momentsOf an optimiser's state, in the first of several workers that share it out: see gathered-moments.ts
  * @throws UserError when the disk is full or the folder can't be written
  */
-export function saveCheckpoint(folder: string, state: RunState): string {
+export function saveCheckpoint(folder: string, state: RunState, momentsOf: MomentsOf = ownMoments): string {
   const { progress, trainables, fingerprint } = state;
   const target = path.join(folder, `step-${String(progress.step).padStart(8, "0")}`);
   const stored: StoredState = {
@@ -79,9 +81,9 @@ export function saveCheckpoint(folder: string, state: RunState): string {
     return target;
   }
   writeFolderAtomic(target, (temporary) => {
-    for (const { name, parameters, optimiser } of trainables.values()) {
-      writeTensors(path.join(temporary, `${name}.safetensors`), parameters);
-      writeTensors(path.join(temporary, `${name}.optimiser.safetensors`), optimiser.state());
+    for (const trainable of trainables.values()) {
+      writeTensors(path.join(temporary, `${trainable.name}.safetensors`), trainable.parameters);
+      writeTensors(path.join(temporary, `${trainable.name}.optimiser.safetensors`), momentsOf(trainable));
     }
     writeFileAtomic(path.join(temporary, STATE_FILE), text);
   });
@@ -99,7 +101,7 @@ export function listCheckpoints(folder: string): CheckpointEntry[] {
 }
 
 /**
- * Loads a checkpoint into `state`: parameters and moments are copied into the live tensors, progress is replaced. Returns the fingerprint it was
+ * Loads a checkpoint into `state`: parameters and moments are copied into the live tensors, progress is replaced. Of moments that several workers share out each takes its own, whoever wrote them. Returns the fingerprint it was
  * saved under.
  *
  * @throws UserError naming the file: another format version, a missing model, a shape that doesn't fit, a truncated file
@@ -219,7 +221,7 @@ function isTold({ transitions, metrics, recent, seconds }: Readonly<Record<strin
   );
 }
 
-function writeTensors(file: string, tensors: ReadonlyMap<string, Tensor>): void {
+function writeTensors(file: string, tensors: ReadonlyMap<string, TensorContent>): void {
   writeSafetensors(
     file,
     [...tensors].map(([name, entry]) => {

@@ -6,7 +6,8 @@ import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { gradients, zeroGrads, type Tensor } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
-import { totalLoss, type LossTerms, type Phase } from "./phase.js";
+import { totalLoss, type LossTerms } from "./loss-terms.js";
+import type { Phase } from "./phase.js";
 
 /** One phase's comparison. */
 export interface CutRow {

@@ -8,7 +8,8 @@ import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { gradients, type Tensor } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
-import type { Exemption, LossTerm, LossTerms, Phase } from "./phase.js";
+import type { LossTerm, LossTerms } from "./loss-terms.js";
+import type { Exemption, Phase } from "./phase.js";
 
 /** What is known to be without a gradient in the models of src/nn. */
 const EXEMPT_BY_RULE: readonly Exemption[] = [

@@ -7,7 +7,7 @@
 import { backwardSummed, type GradientSum, type ProcessGroup } from "../distributed/process-group.js";
 import { noGrad } from "../engine/grad-mode.js";
 import { indices, ops, type Tensor } from "../engine/tensor.js";
-import { sumOf, type LossTerm, type LossTerms } from "./phase.js";
+import { sumOf, type LossTerm, type LossTerms } from "./loss-terms.js";
 import type { Parameters, Share } from "./share.js";
 
 /** A share, with what it holds open for each model. */
@@ -15,7 +15,7 @@ export interface GroupShare extends Share {
   close(): void;
 }
 
-/** The share of this process. All members of the group make one, and close it together. */
+/** The share of this process. All members of the group make one. */
 export function groupShare(group: ProcessGroup): GroupShare {
   const { rank, size } = group;
   const sums = new Map<Parameters, GradientSum>();
@@ -30,6 +30,7 @@ export function groupShare(group: ProcessGroup): GroupShare {
     own: (members) => members.filter((_, place) => place % size === rank),
     counts: (own) => addedUp(group.gatherValues(own)),
     terms: (own) => mergedTerms(group.gatherValues(asNumbers(own))),
+    same: (whole) => group.gatherValues(rank === 0 ? asNumbers(whole) : {})[0] ?? {},
     rows: (own_nD, count) => gatheredRows(group, own_nD, count),
     // A loss over the others' rows alone has no graph here.
     backward: (models, loss, gradient) => backwardSummed(models.map(sumFor), loss?.requiresGrad === true ? loss : undefined, gradient),

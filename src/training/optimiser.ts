@@ -1,11 +1,35 @@
 /**
- * How parameters are updated: which of them decay, and at which rate a step runs. The arithmetic is the engine's AdamW. Nothing here remembers anything:
+ * How parameters are updated: what an optimiser is to the trainer, which parameters decay, and at which rate a step runs. The arithmetic is the engine's AdamW. Nothing here remembers anything:
  * the rate is a pure function of the step, so that a resumed run has the rate of the uninterrupted one.
  * The trap: biases and norms mustn't decay; they are the tensors of one dimension, whatever their names.
  */
 import type { ParameterGroup } from "../engine/adamw.js";
+import type { Dtype } from "../engine/dtype.js";
 import type { Tensor } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
+
+/** One tensor of an optimiser's state that several workers keep together. */
+export interface StatePart {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly device: string;
+  /** The rank of the worker that has it. */
+  readonly owner: number;
+}
+
+/** What moves one model's parameters. */
+export interface Optimiser {
+  /** One update at rate `lr`. */
+  step(lr: number): void;
+  /** Drops every gradient. */
+  zeroGrad(): void;
+  /** What this worker keeps between steps, live: copy before keeping it. */
+  state(): ReadonlyMap<string, Tensor>;
+  /** Where several workers keep the state together: all of it, in the same order in each of them. Otherwise {@link state} is all. */
+  readonly parts?: readonly StatePart[];
+  dispose(): void;
+}
 
 /** The course of the learning rate over a model's steps: rises, stays, falls. */
 export interface RateCourse {

@@ -7,8 +7,10 @@ import { AdamW, type ParameterGroup } from "../engine/adamw.js";
 import { engineFacts } from "../engine/info.js";
 import type { Tensor } from "../engine/tensor.js";
 import type { LossWindow } from "./loss-spike.js";
+import type { Optimiser } from "./optimiser.js";
 import { newUpkeep, type Upkeep } from "./refresh-policy.js";
 import type { Transition } from "./schedule.js";
+import { ShardedAdamW, type OptimiserShards } from "./sharded-adamw.js";
 
 /** The artefacts of mining hard negatives, by folder name in `retrieval/`. */
 export interface MiningArtefacts {
@@ -110,7 +112,7 @@ export function rateScale({ rollBacks }: Pick<Progress, "rollBacks">): number {
 export interface Trainable {
   readonly name: string;
   readonly parameters: ReadonlyMap<string, Tensor>;
-  readonly optimiser: AdamW;
+  readonly optimiser: Optimiser;
 }
 
 export interface RunState {
@@ -143,14 +145,20 @@ export function newProgress(): Progress {
   };
 }
 
-/** A model with a fresh optimiser over `groups`. */
+/**
+ * A model with a fresh optimiser over `groups`.
+ *
+ * @param shards where the workers of a run share the moments out among themselves
+ */
 export function trainable(
   name: string,
   groups: readonly ParameterGroup[],
   options: { betas: readonly [number, number]; eps: number },
+  shards?: OptimiserShards,
 ): Trainable {
   const parameters = new Map(groups.flatMap((group) => [...group.parameters]));
-  return { name, parameters, optimiser: new AdamW(groups, options) };
+  const optimiser = shards === undefined ? new AdamW(groups, options) : new ShardedAdamW(groups, options, shards);
+  return { name, parameters, optimiser };
 }
 
 /** This process's fingerprint. */

@@ -6,7 +6,7 @@
  * Shape letters: N rows of all workers, n of this one.
  */
 import type { Tensor } from "../engine/tensor.js";
-import type { LossCounts, LossTerms } from "./phase.js";
+import type { LossCounts, LossTerms } from "./loss-terms.js";
 
 /** The parameters of a model, as the model itself holds them: workers sum the gradients of one such map together. */
 export type Parameters = ReadonlyMap<string, Tensor>;
@@ -20,6 +20,8 @@ export interface Share {
   counts(own: LossCounts): LossCounts;
   /** Terms added over all workers, as numbers. A worker may lack terms that it has nothing for. */
   terms(own: LossTerms): LossTerms;
+  /** Terms that every worker has computed of all members: the first's, so that none decides by its own last bit. */
+  same(whole: LossTerms): LossTerms;
   /** All N rows, in the order of what {@link own} dealt; this worker's with their graph, the others' without. */
   rows(own_nD: Tensor, count: number): Tensor;
   /**
@@ -42,6 +44,7 @@ export const WHOLE: Share = {
   own: (members) => [...members],
   counts: (own) => own,
   terms: (own) => own,
+  same: (whole) => whole,
   rows: (own_nD) => own_nD,
   backward: (_, loss, gradient) => loss?.backward(gradient),
   total: (own) => own,

@@ -53,6 +53,15 @@ describe("lengths", () => {
 });
 
 describe("penalties", () => {
+  it("warns of more workers than a batch has questions, in phases that run", () => {
+    const warnings = (...words: string[]): string => load("train.workers=4", ...words).warnings.join("\n");
+    expect(warnings("train.contrastive.batch=3")).toContain(
+      "'train.contrastive.batch' is 3: of 4 workers some have nothing to do in its steps",
+    );
+    expect(warnings("train.contrastive.batch=4")).not.toContain("nothing to do");
+    expect(warnings("train.reader.batch=2")).not.toContain("nothing to do");
+  });
+
   it("cozyrag 22: the keyword penalty needs a direction, there is no default", () => {
     expect(refusal("train.penalties.keyword.weight=0.1")).toContain(
       "choose coverage (punish missing keywords) or overlap (punish copied ones)",

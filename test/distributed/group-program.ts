@@ -6,8 +6,9 @@ export interface GroupFindings {
   readonly sum: readonly number[];
   readonly sumOfStrided: readonly number[];
   readonly fromFirst: readonly number[];
+  readonly fromLast: readonly (readonly number[])[];
   readonly gathered: readonly (readonly number[])[];
-  readonly values: readonly { readonly own: string }[];
+  readonly values: readonly { readonly own: string; readonly not: readonly (number | undefined)[] }[];
   readonly gradients: Readonly<Record<string, readonly (number | undefined)[]>>;
 }
 
@@ -25,16 +26,30 @@ export default function program(group: ProcessGroup): GroupFindings {
   ).transpose(0, 1);
   group.sum([sum, strided]);
   const first = tensor([own], { dtype: "f64" });
-  group.copyFromFirst([first]);
+  group.copyFrom(0, [first]);
   const gathered = group.gather(tensor([own, -own], { dtype: "f64" })).map(values);
   return {
-    values: group.gatherValues({ own: "\u00e9".repeat(group.rank) }),
+    values: group.gatherValues({ own: "\u00e9".repeat(group.rank), not: [NaN, -Infinity, undefined] }),
     sum: values(sum),
     sumOfStrided: values(strided.contiguous()),
     fromFirst: values(first),
+    fromLast: fromLast(group),
     gathered,
     gradients: gradientsOf(group),
   };
+}
+
+/** Tensors of every kind that are packed together, and one that is too large for it: of that the least and the greatest element. */
+function fromLast(group: ProcessGroup): number[][] {
+  const own = group.rank + 1;
+  const small = tensor([own, 1 / own], { dtype: "f64" });
+  const strided = ops.full([2, 3], own, "f64").transpose(0, 1);
+  const [weight, other] = [own, 2 * own].map((value) => tensor([value, value], { dtype: "f32" }).setRequiresGrad(true));
+  const large = ops.full([300, 300], own, "f32");
+  const empty = ops.zeros([0], "f32");
+  if (weight === undefined || other === undefined) throw new Error("two weights");
+  group.copyFrom(group.size - 1, [small, large, weight, empty, strided, other]);
+  return [small, strided.contiguous().reshape([-1]), weight.detach(), other.detach(), empty, large.amin(), large.amax()].map(values);
 }
 
 /** y = Σ rank-dependent factor · parameter, so that every sum over ranks is known. */

@@ -2,6 +2,7 @@
  * Proves that a process group does what it says among real processes, and that the single process has the same contract: sums, copies, gatherings, and gradients summed by libtorch's reducer, also for a
  * member that has nothing to add and after passes of its own. Alone: npx vitest run test/distributed/process-group.test.ts
  */
+import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { openProcessGroup, openStore, SINGLE_PROCESS } from "../../src/distributed/process-group.js";
 import program, { type GroupFindings } from "./group-program.js";
@@ -17,8 +18,9 @@ function expectAll(findings: readonly GroupFindings[]): void {
     expect(found.sum).toEqual([total, 10 * total]);
     expect(found.sumOfStrided).toEqual([total, 3 * total, 2 * total, 4 * total]);
     expect(found.fromFirst).toEqual([1]);
+    expect(found.fromLast).toEqual([[size, 1 / size], new Array(6).fill(size), [size, size], [2 * size, 2 * size], [], [size], [size]]);
     expect(found.gathered).toEqual(findings.map((_, rank) => [rank + 1, -(rank + 1)]));
-    expect(found.values).toEqual(findings.map((_, rank) => ({ own: "\u00e9".repeat(rank) })));
+    expect(found.values).toEqual(findings.map((_, rank) => ({ own: "\u00e9".repeat(rank), not: [NaN, -Infinity, undefined] })));
     const { gradients } = found;
     expect(gradients["once"]).toEqual([total, 10 * total, undefined]);
     expect(gradients["in two passes"]).toEqual([total, total, undefined]);
@@ -46,6 +48,29 @@ describe("a process group", () => {
 
   it("of one process that is alone in a real one", async () => {
     expectAll(await runRanks<GroupFindings>("group-program.ts", 1));
+  });
+});
+
+describe("a store", () => {
+  it("listens on its own address alone", async () => {
+    const store = openStore({ host: "127.0.0.1", port: 0, isServer: true, timeout: 500 });
+    const reach = (host: string): Promise<string> =>
+      new Promise((resolve) => {
+        const socket = connect({ host, port: store.port });
+        socket.once("connect", () => resolve("open"));
+        socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+        socket.once("close", () => socket.destroy());
+      });
+    expect(await reach("127.0.0.1")).toBe("open");
+    // Another address of this machine, which a store that listens everywhere would answer at.
+    expect(await reach("127.0.0.2")).toBe("ECONNREFUSED");
+    store.close();
+  });
+
+  it("says which address it can't have", () => {
+    expect(() => openStore({ host: "192.0.2.1", port: 0, isServer: true, timeout: 500 })).toThrow(
+      /192\.0\.2\.1:0: Cannot assign requested address/,
+    );
   });
 });
 

@@ -232,16 +232,23 @@ describe("a run that is killed while an index is under way", () => {
     expect(readdirSync(path.join(run, "refresh"))).toEqual([]);
   }, 400_000);
 
-  it("takes the second process with it", async () => {
-    const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
-    const { process: driver, ended } = startTraining(words(runs));
-    const builder = await until(() => builderBelow(driver), ended);
-    process.kill(workerBelow(driver) ?? 0, "SIGKILL");
-    const result = await ended;
-    expect(result.code).toBe(2);
-    for (let waited = 0; isAlive(builder) && waited < 10_000; waited += 20) await sleep(20);
-    expect(isAlive(builder)).toBe(false);
-  }, 120_000);
+  it.each(["SIGCONT", "SIGSTOP"] as const)(
+    "takes the second process with it, also one that hears nothing (%s)",
+    async (signal) => {
+      const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
+      const { process: driver, ended } = startTraining(words(runs));
+      const builder = await until(() => builderBelow(driver), ended);
+      // It has been loaded by the time that it has an order.
+      await sleep(1500);
+      process.kill(builder, signal);
+      process.kill(workerBelow(driver) ?? 0, "SIGKILL");
+      const result = await ended;
+      expect(result.code).toBe(2);
+      for (let waited = 0; isAlive(builder) && waited < 10_000; waited += 20) await sleep(20);
+      expect(isAlive(builder)).toBe(false);
+    },
+    120_000,
+  );
 
   it("and one that is asked to stop while it waits for it: stops at once, waits again once resumed, and equals it too", async () => {
     const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));

@@ -2,7 +2,7 @@
  * Proves that recall is told apart by how many of a question's words its gold passage shares: quarters in the order of the overlap, each system's own hits, the mean of several runs, and a run without its first validation refused.
  * Alone: npx vitest run test/tools/recall-by-overlap.test.ts
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -61,6 +61,13 @@ describe("recall by overlap", () => {
     expect(parts.map(({ trained }) => trained)).toEqual([0.5, 1, 0.5, 1, 0.75]);
     expect(overlapTable(parts).split("\n")[2]).toBe("| 0.00 to 0.00 | 2 | 0.000 | 1.000 | 0.500 |");
     expect(overlapTable(parts).trimEnd().split("\n").at(-1)).toBe("| all | 8 | 0.750 | 0.750 | 0.750 |");
+  });
+
+  it("refuses two sets of questions, also of one size", () => {
+    const other = run("other", [0, 0, 0, 0], [0, 0, 0, 0]);
+    const final = path.join(other, "validation", "final.jsonl");
+    writeFileSync(final, readFileSync(final, "utf8").split("\n").slice(0, -1).reverse().join("\n"));
+    expect(userErrorOf(() => recallByOverlap([other]))).toMatch(/other: validated other questions than it was tested on/);
   });
 
   it("needs the retriever as it began", () => {

@@ -7,7 +7,7 @@ import { setThreads } from "../../src/engine/info.js";
 import { scope } from "../../src/engine/scope.js";
 import { fromBytes, gradients, indices, toFloat64Array } from "../../src/engine/tensor.js";
 import { contentWords, inverseDocumentFrequency, keywordsOf, type KeywordList } from "../../src/training/keywords.js";
-import { sumOf } from "../../src/training/phase.js";
+import { sumOf } from "../../src/training/loss-terms.js";
 import { answerDistribution } from "../../src/training/penalties/answer-distribution.js";
 import { ngramRepeat } from "../../src/training/penalties/ngram-repeat.js";
 import { hasPenalties, type PenaltyOptions } from "../../src/training/penalties/penalty-options.js";

@@ -1,7 +1,8 @@
 /** One step of a phase, as tests look at it: its gradient and terms, and the slope of a loss along one element. */
 import { scope } from "../../src/engine/scope.js";
 import { zeroGrads, type Tensor } from "../../src/engine/tensor.js";
-import { sumOf, totalLoss, type Phase } from "../../src/training/phase.js";
+import { sumOf, totalLoss } from "../../src/training/loss-terms.js";
+import type { Phase } from "../../src/training/phase.js";
 import { gradientOf } from "./tiny-world.js";
 
 /** Gradient and terms of step `step`. */

@@ -47,7 +47,7 @@ export class IndexBuilder {
   static start(order: BuildOrder, report: Report): IndexBuilder {
     const child = fork(processFile(), [], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
     const builder = new IndexBuilder(child, report);
-    // It hears of this process's end by itself, but not inside a native call, and FAISS may train for hours.
+    // It ends with this process by itself once it is loaded; until then, this does it.
     const kill = (): boolean => child.kill("SIGKILL");
     process.once("exit", kill);
     child.once("close", () => process.off("exit", kill));

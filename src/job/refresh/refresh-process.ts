@@ -7,6 +7,7 @@ import { setThreads } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
 import { PassageStore } from "../../corpus/passage-store.js";
 import { Encoder } from "../../retrieval/encoder.js";
+import { systemCalls } from "../../storage/system-calls.js";
 import { currentRetriever, searchTraining } from "../index/artefacts.js";
 import type { BuildMessage, BuildOrder } from "./build-order.js";
 import { EXIT } from "../exit-codes.js";
@@ -47,6 +48,8 @@ async function build(order: BuildOrder): Promise<void> {
 }
 
 for (const signal of ["SIGTERM", "SIGUSR2", "SIGINT"] as const) process.on(signal, () => undefined);
+// Inside a native call nothing is heard, and FAISS may train for hours.
+systemCalls().endWithParent();
 process.on("disconnect", () => process.exit(EXIT.requeue));
 process.once("message", (order: BuildOrder) => {
   build(order)

@@ -2,8 +2,9 @@
  * The workers of one run, as one of them sees them. All train; the first alone writes, measures and speaks, and the others take over what it decided. This file knows no phase and no file.
  * The trap: what only the first does takes long and may fail, while the others wait in a collective. So its outcome is always told: its progress, its alarm, or that it failed, upon which the others wait to be ended by their drivers; a worker
  * that left by itself would be taken for the one that failed.
+ * And what the first does alone may turn out to need the others: a save inside it needs the moments that they keep. They can't know beforehand, so while they wait they listen for its call ({@link Crew.callOthers}).
  */
-import { openProcessGroup, openStore, type ProcessGroup } from "../../distributed/process-group.js";
+import { openProcessGroup, openStore, SINGLE_PROCESS, type ProcessGroup } from "../../distributed/process-group.js";
 import type { Fault } from "../../errors.js";
 import { AlarmError } from "../../training/alarms.js";
 import { groupShare } from "../../training/group-share.js";
@@ -14,9 +15,16 @@ import { requireSameWeights } from "./weight-hash.js";
 
 export interface Crew {
   readonly share: Share;
+  readonly group: ProcessGroup;
   readonly isFirst: boolean;
-  /** Work of the first worker; its result and its progress are all workers'. What it throws, all throw: an alarm as it is. */
-  byFirst<Result>(state: RunState, work: () => Promise<Result>): Promise<Result>;
+  /**
+   * Work of the first worker; its result and its progress are all workers'. What it throws, all throw: an alarm as it is.
+   *
+   * @param assist what the others do each time that the first calls them. Their progress is then older than the first's: what is done may depend on the first's word alone.
+   */
+  byFirst<Result>(state: RunState, work: () => Promise<Result>, assist?: () => void): Promise<Result>;
+  /** The first worker, inside {@link byFirst}: before something that takes all workers, and that the others' `assist` takes part in. */
+  callOthers(): void;
   /** The first worker's turn, then the others': what the first makes, the others find. */
   inTurn<Result>(work: () => Result): Result;
   inTurnLater<Result>(work: () => Promise<Result>): Promise<Result>;
@@ -28,8 +36,10 @@ export interface Crew {
 /** The only worker. */
 export const ALONE: Crew = {
   share: WHOLE,
+  group: SINGLE_PROCESS,
   isFirst: true,
   byFirst: (_, work) => work(),
+  callOthers: () => undefined,
   inTurn: (work) => work(),
   inTurnLater: (work) => work(),
   requireSameWeights: () => undefined,
@@ -65,8 +75,9 @@ export async function joinCrew(place: WorkerPlace, storePort: { tell: (port: num
   });
 }
 
-/** What the first worker tells after its turn. */
+/** What the first worker tells after its turn, and `call` within it. */
 type Outcome<Result> =
+  | { readonly type: "call" }
   | { readonly type: "done"; readonly result: Result; readonly progress: Progress | undefined }
   | {
       readonly type: "alarm";
@@ -86,11 +97,20 @@ function crewOf(group: ProcessGroup, close: () => void): Crew {
   };
   const failed = (): void => void share.ofFirst<Outcome<null>>({ type: "failed" });
   const done = (): void => void share.ofFirst<Outcome<null>>({ type: "done", result: null, progress: undefined });
+  let isListenedTo = false;
   return {
     share,
+    group,
     isFirst,
-    byFirst: async <Result>(state: RunState, work: () => Promise<Result>): Promise<Result> =>
-      isFirst ? shareOutcome(share, state, work) : takeOver(share, state),
+    byFirst: async <Result>(state: RunState, work: () => Promise<Result>, assist?: () => void): Promise<Result> => {
+      if (!isFirst) return takeOver(() => share.ofFirst<Outcome<Result> | undefined>(undefined), state, assist);
+      isListenedTo = assist !== undefined;
+      return shareOutcome(share, state, () => work().finally(() => (isListenedTo = false)));
+    },
+    callOthers: () => {
+      if (!isListenedTo) throw new Error("the other workers don't wait for a call");
+      share.ofFirst<Outcome<null>>({ type: "call" });
+    },
     inTurn: (work) => {
       if (!isFirst) {
         wait();
@@ -143,8 +163,12 @@ async function shareOutcome<Result>(share: Share, { progress }: RunState, work: 
   }
 }
 
-function takeOver<Result>(share: Share, state: RunState): Result {
-  const outcome = share.ofFirst<Outcome<Result> | undefined>(undefined);
+function takeOver<Result>(listen: () => Outcome<Result> | undefined, state: RunState, assist: (() => void) | undefined): Result {
+  let outcome = listen();
+  while (outcome?.type === "call") {
+    assist?.();
+    outcome = listen();
+  }
   if (outcome === undefined || outcome.type === "failed") throw new FirstFailed("the first worker failed");
   if (outcome.progress !== undefined) replaceProgress(state.progress, outcome.progress);
   if (outcome.type === "alarm") throw new AlarmError(outcome.step, [...outcome.alarms], outcome.action, outcome.fault);

@@ -5,6 +5,7 @@
 import path from "node:path";
 import { configOfEntry } from "../../config/phase-settings.js";
 import type { TandemConfig } from "../../config/schema.js";
+import { SINGLE_PROCESS, type ProcessGroup } from "../../distributed/process-group.js";
 import { engineFacts, gemmRate, setThreads } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
 import { Generator } from "../../generation/generator.js";
@@ -12,9 +13,10 @@ import type { Gpt2 } from "../../nn/gpt2.js";
 import { loadCausalModel } from "../../nn/registry.js";
 import { Encoder } from "../../retrieval/encoder.js";
 import type { PassageStore } from "../../corpus/passage-store.js";
-import { openRunDirectory, type RunDirectory } from "../../tracking/run-directory.js";
+import { openRunDirectory, runPlaces, type RunDirectory } from "../../tracking/run-directory.js";
 import type { EpochSize } from "../../training/batches.js";
 import { listCheckpoints, loadCheckpoint } from "../../training/checkpoint.js";
+import { TensorDealer } from "../../training/deal-tensors.js";
 import { parameterGroups } from "../../training/optimiser.js";
 import type { ProbeOptions } from "../../training/penalty-probe.js";
 import type { Phase } from "../../training/phase.js";
@@ -74,17 +76,16 @@ export interface OpenedBy {
   readonly cores?: number | undefined;
   /** The first makes and notes what isn't there yet. */
   readonly isFirst: boolean;
+  /** What the workers do together. */
+  readonly group: ProcessGroup;
 }
 
+const ONE_WORKER: OpenedBy = { workers: 1, localWorkers: 1, isFirst: true, group: SINGLE_PROCESS };
+
 /** Opens a run directory. @throws UserError for whatever is wrong with data, folders or checkpoints */
-export async function openRun(
-  config: TandemConfig,
-  folder: string,
-  report: Report,
-  opener: OpenedBy = { workers: 1, localWorkers: 1, isFirst: true },
-): Promise<OpenRun> {
+export async function openRun(config: TandemConfig, folder: string, report: Report, opener: OpenedBy = ONE_WORKER): Promise<OpenRun> {
   const places = openRunDirectory(folder);
-  const { workers, isFirst } = opener;
+  const { workers, isFirst, group } = opener;
   const threads = config.threads ?? ownThreads(opener);
   if (threads !== undefined) setThreads(threads);
   const device = runDevice(config.device);
@@ -92,19 +93,10 @@ export async function openRun(
   const { store, sets } = await sameData(config, places, report, isFirst);
   const { encoder, passages, generator, closedBook } = openModels(config, folder, device);
   const state = newRunState(
-    trainables(config, encoder, generator, closedBook),
+    trainables(config, { encoder, generator, closedBook }, group),
     fingerprint({ workers, device, precision: precision ?? "f32" }),
   );
-  const artefacts: ArtefactParts = {
-    indexFolder: places.index,
-    retrievalFolder: path.join(folder, "retrieval"),
-    store,
-    template: config.data.corpus.title_template,
-    index: config.index,
-    device,
-    report,
-    passages,
-  };
+  const artefacts = artefactParts(config, folder, { store, passages, device, report });
   const phases = new PhaseMaker({
     config,
     store,
@@ -142,6 +134,16 @@ export async function openRun(
     auditedPhases: () => audited(phases, config, schedule),
     probe: prober(config, phases, generator, schedule),
   };
+}
+
+function artefactParts(
+  config: TandemConfig,
+  folder: string,
+  parts: Pick<ArtefactParts, "store" | "passages" | "device" | "report">,
+): ArtefactParts {
+  const { index: indexFolder } = runPlaces(folder);
+  const retrievalFolder = path.join(folder, "retrieval");
+  return { ...parts, indexFolder, retrievalFolder, template: config.data.corpus.title_template, index: config.index };
 }
 
 /** As many results of each training question as any phase reads. */
@@ -252,17 +254,24 @@ function openGenerator(config: TandemConfig, folder: string, device: string): Ge
   });
 }
 
-function trainables(config: TandemConfig, encoder: Encoder, generator: Generator, closedBook: Gpt2 | undefined): Trainable[] {
-  const { generator: forGenerator, contrastive } = config.train;
+function trainables(
+  config: TandemConfig,
+  { encoder, generator, closedBook }: { encoder: Encoder; generator: Generator; closedBook: Gpt2 | undefined },
+  group: ProcessGroup,
+): Trainable[] {
+  const { generator: forGenerator, contrastive, shard_optimiser: isSharded } = config.train;
+  const shards = isSharded && group.size > 1 ? { group, dealer: new TensorDealer(group.size) } : undefined;
   const made = (
     name: string,
     parameters: Parameters<typeof parameterGroups>[0],
     options: typeof forGenerator | typeof contrastive,
   ): Trainable =>
-    trainable(name, parameterGroups(parameters, options.weight_decay), {
-      betas: [options.betas[0], options.betas[1]],
-      eps: options.eps,
-    });
+    trainable(
+      name,
+      parameterGroups(parameters, options.weight_decay),
+      { betas: [options.betas[0], options.betas[1]], eps: options.eps },
+      shards,
+    );
   const pair = [made("retriever", encoder.parameters, contrastive), made("generator", generator.model.parameters, forGenerator)];
   return closedBook === undefined ? pair : [...pair, made(CLOSED_BOOK, closedBook.parameters, forGenerator)];
 }

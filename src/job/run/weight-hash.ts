@@ -1,5 +1,5 @@
 /**
- * Whether all workers have the same weights, to the bit. They begin alike and take the same steps, so a difference means another processor, another library or a fault; training on would average models that aren't one.
+ * Whether all workers have the same weights, to the bit. They begin alike and take the same steps, so a difference means another processor, another library or a fault; training on would add up gradients of models that aren't one.
  * The price: each model's bytes are read once, a second for 80 M parameters.
  */
 import { createHash } from "node:crypto";

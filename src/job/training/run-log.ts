@@ -3,6 +3,7 @@
  * checkpoint never counts steps whose lines are lost, and it is cut back to the checkpoint when a run resumes.
  */
 import { listCheckpoints, checkpointArtefacts, checkpointPending, retainCheckpoints, saveCheckpoint } from "../../training/checkpoint.js";
+import type { MomentsOf } from "../../training/gathered-moments.js";
 import { openMetricsLog, type MetricsLog } from "../../tracking/metrics-log.js";
 import { probePenalties } from "../../training/penalty-probe.js";
 import type { CurrentArtefacts, RunState } from "../../training/run-state.js";
@@ -53,10 +54,10 @@ export class RunLog {
   }
 
   /** Log, checkpoint, retention, in this order. */
-  save(state: RunState): void {
+  save(state: RunState, momentsOf: MomentsOf): void {
     const { places, config, artefacts } = this.#run;
     this.#metrics.sync();
-    saveCheckpoint(places.checkpoints, state);
+    saveCheckpoint(places.checkpoints, state, momentsOf);
     if (state.progress.transitions.length !== this.#decided || state.progress.isPhaseEndDue) {
       this.#decided = state.progress.transitions.length;
       writeSchedule(places.path, this.#run.schedule, state.progress);
@@ -120,6 +121,8 @@ function metricsOf(
   const weights = models
     .flatMap((trained) => [...(trained?.parameters ?? [])])
     .reduce((sum, [name, { numel }]) => (/embeddings|wte|wpe/.test(name) ? sum : sum + numel), 0);
+  // Of all workers, as the tokens are.
+  const rate = run.gemmRate * run.state.fingerprint.workers;
   const gflops = (FLOP_PER_WEIGHT_AND_TOKEN * weights * record.tokens) / record.seconds / 1e9;
   return {
     step: record.step,
@@ -130,7 +133,7 @@ function metricsOf(
     ...penaltyMode(record, run),
     ...Object.fromEntries(record.updates.flatMap(updateFigures)),
     tokens_per_second: Math.round(record.tokens / record.seconds),
-    gemm_share: Number((gflops / run.gemmRate).toFixed(4)),
+    gemm_share: Number((gflops / rate).toFixed(4)),
   };
 }
 

@@ -11,7 +11,7 @@ import type { DecodedModel } from "../../generation/decoding-batch.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
 import { answerPositions, type AnsweredPrompt } from "../answer-positions.js";
 import type { KeywordList } from "../keywords.js";
-import type { LossTerm } from "../phase.js";
+import type { LossTerm } from "../loss-terms.js";
 import { answerCosts, type AnswerCost, type WrittenAnswer } from "./answer-costs.js";
 import { drawAnswers, type DrawnAnswers } from "./drawn-answers.js";
 import { hasPenalties, isOn, type PenaltyOptions } from "./penalty-options.js";

@@ -8,7 +8,7 @@
  */
 import { fromBytes, indices, type Tensor } from "../../engine/tensor.js";
 import type { KeywordList } from "../keywords.js";
-import type { LossTerm } from "../phase.js";
+import type { LossTerm } from "../loss-terms.js";
 import { answerDistribution, type AnswerDistribution } from "./answer-distribution.js";
 import { keywordCoverage, type KeywordTensors } from "./keyword-coverage.js";
 import { keywordOverlap } from "./keyword-overlap.js";

@@ -4,7 +4,7 @@
  */
 import { scope } from "../../engine/scope.js";
 import { ops, type Tensor } from "../../engine/tensor.js";
-import type { LossCounts, LossTerm, LossTerms } from "../phase.js";
+import type { LossCounts, LossTerm, LossTerms } from "../loss-terms.js";
 
 /**
  * Back-propagates Σ weight·sum/count for each part, with the counts of the whole step, and returns the terms over all parts without a graph.

@@ -16,7 +16,8 @@ import { matchForm } from "../../text/token-match.js";
 import { falseNegatives } from "../false-negatives.js";
 import { infoNce, type InfoNceOptions } from "../losses/info-nce.js";
 import { matryoshka } from "../losses/matryoshka.js";
-import type { LossTerms, Phase } from "../phase.js";
+import type { LossTerms } from "../loss-terms.js";
+import type { Phase } from "../phase.js";
 import { WHOLE, type Share } from "../share.js";
 import { FIRST_PASSAGE, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
 import { backwardOwn, embedOwn, ownTokens } from "./embed-own.js";
@@ -178,7 +179,7 @@ function wholeStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, sh
   return scope(() => {
     const terms = lossOf(options, batch, ...embedBoth(options, batch, share));
     share.backward([options.encoder.parameters], meanOf(terms));
-    return withoutGraph(terms);
+    return share.same(withoutGraph(terms));
   });
 }
 
@@ -194,7 +195,7 @@ function cachedStep(options: ContrastivePhaseOptions, batch: ContrastiveBatch, s
     const last = (output?: Tensor, gradient?: Tensor): void => share.backward([options.encoder.parameters], output, gradient);
     backwardOwn(shared, batch.queries, batch.step, forQueries);
     if (!backwardOwn(shared, batch.passages, batch.step, forPassages, last)) last();
-    return withoutGraph(terms);
+    return share.same(withoutGraph(terms));
   });
 }
 

@@ -23,7 +23,8 @@ import { answerCrossEntropy } from "../losses/answer-cross-entropy.js";
 import { ownTextPenalties, type AnsweredContext, type OwnTextPenalties } from "../penalties/own-text.js";
 import { hasPenalties, isOn, type PenaltyOptions } from "../penalties/penalty-options.js";
 import { teacherForcedTerms } from "../penalties/teacher-forced.js";
-import type { LossTerm, LossTerms, Phase } from "../phase.js";
+import type { LossTerm, LossTerms } from "../loss-terms.js";
+import type { Phase } from "../phase.js";
 import { WHOLE } from "../share.js";
 import { accumulate } from "./accumulation.js";
 

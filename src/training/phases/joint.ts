@@ -3,7 +3,8 @@
  * 2208.03299, §2.2); the two losses share nothing but the step. With the RAG losses one likelihood trains both (Lewis et al. 2020, arXiv 2005.11401, §2.4), and there is no second part.
  * The trap: every pair of a term and a model it cannot reach must be declared, or the gradient audit would rightly refuse to start.
  */
-import type { Exemption, LossTerms, Phase } from "../phase.js";
+import type { LossTerms } from "../loss-terms.js";
+import type { Exemption, Phase } from "../phase.js";
 import type { GeneratorBatch } from "./generator.js";
 import { bothParameters, READER_PREFIX, RETRIEVER_PREFIX, type ReaderBatch } from "./reader-distillation.js";
 

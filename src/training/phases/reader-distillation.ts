@@ -19,7 +19,8 @@ import { lengthBucketBatches } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { requirePassages } from "../losses/passage-prior.js";
 import { readerLoss, type ReaderLoss, type ReaderLossOptions } from "../losses/reader-loss.js";
-import type { LossTerms, Phase } from "../phase.js";
+import type { LossTerms } from "../loss-terms.js";
+import type { Phase } from "../phase.js";
 import { WHOLE, type Parameters, type Share } from "../share.js";
 import { backwardInParts, embedAll, FIRST_PASSAGE, paddedTokens, type EmbeddedText, type EmbeddingOptions } from "./embed-in-parts.js";
 import {
@@ -308,7 +309,10 @@ function cachedStep(options: ReaderPhaseOptions, chosen: ChosenPassages, share: 
   const gradientOf = (leaf: Tensor): Tensor | undefined => found[leaves.indexOf(leaf)];
   const [forQueries, forPassages, forReader] = [queries_QD, passages_UD, likelihoods_CA].map(gradientOf);
   if (forQueries === undefined) throw new Error(`${options.loss} doesn't reach the questions`);
-  const [retriever, reader] = trainedModels(options).map((model) => (output: Tensor, gradient: Tensor): void => {
+  const models = trainedModels(options);
+  // The others wait for the sum of each.
+  if (models.length > 1 && forReader === undefined) throw new Error(`${options.loss} doesn't reach the reader`);
+  const [retriever, reader] = models.map((model) => (output: Tensor, gradient: Tensor): void => {
     share.backward([model], output, gradient);
   });
   backwardInParts(options, chosen.queries, chosen.step, forQueries, forPassages === undefined ? retriever : undefined);

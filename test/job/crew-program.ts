@@ -1,0 +1,60 @@
+/** What the workers of a crew do and find when the first calls the others in the middle of its own work: what crew.test.ts compares. Runs in every process of a group (test/distributed/ranks.ts), which forms a crew of its own. */
+import type { ProcessGroup } from "../../src/distributed/process-group.js";
+import { joinCrew, type Crew } from "../../src/job/run/crew.js";
+import { fingerprint, newRunState } from "../../src/training/run-state.js";
+
+export interface CrewFindings {
+  /** What each call added up to, over all workers. */
+  readonly sums: readonly number[];
+  readonly result: string;
+  readonly step: number;
+  readonly failed: string;
+  /** What calling outside of its turn, or where the others can't help, says in the first worker. */
+  readonly refusals: readonly string[];
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+
+async function refusalsOf(crew: Crew, work: (call: () => string) => Promise<unknown>): Promise<string[]> {
+  const call = (): string => {
+    try {
+      crew.callOthers();
+      return "";
+    } catch (error) {
+      return messageOf(error);
+    }
+  };
+  return [crew.isFirst ? call() : "", String(await work(call))];
+}
+
+export default async function program(group: ProcessGroup): Promise<CrewFindings> {
+  const { rank, size } = group;
+  const place = { rank, size, localSize: size, address: "127.0.0.1", storeHost: "127.0.0.1" };
+  const crew = await joinCrew(place, {
+    tell: (port) => void group.gatherValues(port),
+    ask: () => Promise.resolve(group.gatherValues(0)[0] ?? 0),
+  });
+  const state = newRunState([], fingerprint({ workers: size, device: "cpu", precision: "f32" }));
+  const sums: number[] = [];
+  const together = (): void => void sums.push(crew.share.total(rank + 1));
+  const calling = (): void => {
+    crew.callOthers();
+    together();
+  };
+  const work = async (): Promise<string> => {
+    calling();
+    await Promise.resolve();
+    state.progress.step = 7;
+    calling();
+    return "made";
+  };
+  const result = await crew.byFirst(state, work, together);
+  const failing = (): Promise<never> => {
+    calling();
+    return Promise.reject(new Error("on purpose"));
+  };
+  const failed = await crew.byFirst(state, failing, together).then(() => "", messageOf);
+  const refusals = await refusalsOf(crew, (call) => crew.byFirst(state, () => Promise.resolve(call())));
+  crew.close();
+  return { sums, result, step: state.progress.step, failed, refusals };
+}
