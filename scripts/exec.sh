@@ -2,10 +2,13 @@
 #SBATCH --job-name=tandem
 #SBATCH --signal=B:USR2@120
 #SBATCH --requeue
+#SBATCH --open-mode=append
 # exec.sh [key=value]…: sets up, then trains, evaluates and reports. Without arguments that is the quickstart.
 #   bash scripts/exec.sh experiment=squad data.root=<folder>     another experiment; every override of tandem train passes through
 #   sbatch scripts/exec.sh experiment=squad                      the same inside a Slurm job, which never sets up: nodes may have no network.
 #                                                                Two minutes before its time limit the run saves its state and the job is queued again
+#   sbatch --nodes=2 --ntasks-per-node=1 --cpus-per-task=16 scripts/exec.sh experiment=squad
+#                                                                several tasks train one run together, a worker each; see docs/hpc.md
 set -euo pipefail
 
 # Slurm runs a copy of this file from its spool folder; the repository is then where the job was submitted, or the folder above.
@@ -35,6 +38,12 @@ command=(node "$root/bin/tandem" train "${experiment[@]}" "$@")
 if [ -z "${SLURM_JOB_ID:-}" ]; then exec "${command[@]}"; fi
 
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then command+=(--resume auto); fi
+# A process for each task. The program itself ends all when one fails, and each says why: Slurm is not to kill them before they have. Since 22.05 srun doesn't inherit the cores of a task.
+if [ "${SLURM_NTASKS:-1}" -gt 1 ]; then
+  step=(srun --kill-on-bad-exit=0 --wait=0)
+  if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then step+=("--cpus-per-task=$SLURM_CPUS_PER_TASK"); fi
+  command=("${step[@]}" "${command[@]}")
+fi
 "${command[@]}" &
 child=$!
 limit_near=

@@ -31,11 +31,16 @@ export function withOverrides<Arguments>(yargs: Argv<Arguments>): Argv<Arguments
 
 /**
  * Loads the configuration that the words ask for and prints its warnings.
+ * @param isQuiet another process of the job prints them
  * @throws UserError for whatever is wrong in a file or a word
  */
-export function configOf(command: OverrideArguments, options: Omit<LoadOptions, "overrides" | "configDir"> = {}): LoadedConfig {
+export function configOf(
+  command: OverrideArguments,
+  options: Omit<LoadOptions, "overrides" | "configDir"> = {},
+  isQuiet = false,
+): LoadedConfig {
   const folder = command.configDir === undefined ? {} : { configDir: command.configDir };
   const loaded = loadConfig({ ...options, ...folder, overrides: command.overrides });
-  for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
+  if (!isQuiet) for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
   return loaded;
 }

@@ -1,34 +1,18 @@
 /**
- * `tandem train`: makes or finds the run directory, drives the worker, shows what it says. Training itself is src/job and src/training. The trap: exit code 75 means "saved, run me again", which a
- * batch script turns into a requeue; every other code but 0 is final.
+ * `tandem train`: makes or finds the run directory, drives the worker, shows what it says. Training itself is src/job and src/training; one process of several that a launcher started is train-in-team.ts. The trap: exit code 75 means
+ * "saved, run me again", which a batch script turns into a requeue; every other code but 0 is final.
  */
-import { existsSync, readFileSync } from "node:fs";
-import path from "node:path";
 import type { CommandModule } from "yargs";
-import { requireFiles } from "../config/missing-files.js";
 import { requireOneProcess } from "../config/launch-environment.js";
-import type { LoadedConfig } from "../config/load-config.js";
-import { renderYaml } from "../config/render.js";
-import type { TandemConfig } from "../config/schema.js";
-import { UserError } from "../errors.js";
-import { catchSignals } from "../job/driver.js";
-import { EXIT } from "../job/exit-codes.js";
-import { hasConfig } from "../job/run/find-run.js";
-import type { JobMessage } from "../job/reporter.js";
-import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
-import { collectVersions } from "../tracking/versions.js";
-import { driveRun, leaveSoon, reopened, serverOf, type OpenedRun } from "./drive-run.js";
-import { jobDisplay } from "./job-display.js";
+import { launchPlace, tasksWithoutStep } from "../distributed/launch-environment.js";
+import { tellTorchrun } from "../distributed/torchrun-error-file.js";
+import { catchSignals, type CaughtSignals } from "../job/driver.js";
+import { driveRun, leaveSoon } from "./drive-run.js";
 import { namesSweep, trainSweep } from "./multirun.js";
-import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
-
-interface TrainArguments extends OverrideArguments {
-  readonly multirun: boolean;
-  readonly resume: string | undefined;
-  readonly profile: boolean;
-  readonly quiet: boolean;
-  readonly json: boolean;
-}
+import { withOverrides } from "./overrides.js";
+import { openWanted, wantedRun, type TrainArguments } from "./run-to-train.js";
+import { showEnd, shower } from "./show-training.js";
+import { trainInTeam } from "./train-in-team.js";
 
 export const command: CommandModule<object, TrainArguments> = {
   command: "train [overrides..]",
@@ -62,107 +46,46 @@ export const command: CommandModule<object, TrainArguments> = {
         "SIGTERM, SIGUSR2 and Ctrl-C save the state and leave with exit code 75: run the same command with --resume auto to go on. The run directory (runs/<time>-<name>/) holds config, log, checkpoints, models, index, answers and report.",
       ),
   handler: async (command_) => {
-    requireOneProcess(process.env);
-    const signals = catchSignals();
-    if (command_.multirun || namesSweep(command_.resume)) {
-      process.exitCode = await trainSweep(command_, signals).finally(() => signals.release());
-      return;
+    try {
+      process.exitCode = await trained(command_);
+    } catch (error) {
+      tellTorchrun(process.env, error instanceof Error ? error.message : String(error));
+      throw error;
     }
-    const opened = openOrCreate(command_);
-    const { run, server } = opened;
-    const { show, finish: finishDisplay } = shower(run, command_);
-    const code = await driveRun(opened, signals, show, command_).finally(() => {
-      signals.release();
-      finishDisplay();
-    });
-    if (server !== undefined) leaveSoon();
-    if (code === EXIT.finished) finish(run, command_);
-    else if (code === EXIT.requeue) process.stderr.write(`saved and stopped; go on with: tandem train --resume ${run.path}\n`);
-    process.exitCode = code;
   },
 };
 
-/** The run directory to work in: a new one, or the one to go on with. After a finished run `--resume auto` begins another. What is wrong with the server's settings is said before anything is made. */
-function openOrCreate(command_: TrainArguments): OpenedRun {
-  if (command_.resume !== undefined && command_.resume !== "auto") return resumed(command_.resume, command_.overrides);
-  const loaded = configOf(command_);
-  const { config } = loaded;
-  const wanted = command_.resume ?? config.resume;
-  if (wanted !== null && wanted !== "auto")
-    return resumed(
-      wanted,
-      command_.overrides.filter((word) => !word.startsWith("resume=")),
-    );
-  const latest = wanted === "auto" ? latestRun(config.run.dir, config.name) : undefined;
-  const server = serverOf(config.tracking);
-  if (latest !== undefined && !existsSync(latest.reportJson)) {
-    requireSameConfig(latest, config);
-    noteResumption(latest, { step: -1, overrides: command_.overrides, versions: collectVersions() });
-    return { run: latest, tracking: config.tracking, server };
+/** The exit code. */
+async function trained(command_: TrainArguments): Promise<number> {
+  const isSweep = command_.multirun || namesSweep(command_.resume);
+  if (isSweep) requireOneProcess(process.env);
+  const place = launchPlace(process.env);
+  const isAlone = place === undefined || place.size === 1;
+  if (isAlone) requireOneProcess(process.env);
+  const signals = catchSignals();
+  try {
+    if (isSweep) return await trainSweep(command_, signals);
+    if (!isAlone) return await trainInTeam(command_, place, signals);
+    warnOfTasks(tasksWithoutStep(process.env));
+    return await trainAlone(command_, signals);
+  } finally {
+    signals.release();
   }
-  if (latest !== undefined) process.stderr.write(`the last run of this name is finished (${latest.path}); a new one begins\n`);
-  return { run: created(loaded), tracking: config.tracking, server };
 }
 
-function created({ config, overrides, sources }: LoadedConfig): RunDirectory {
-  requireFiles(config, sources);
-  return createRunDirectory(config.run.dir, {
-    name: config.name,
-    configYaml: renderYaml({ ...config, resume: null }),
-    overrides,
-    versions: collectVersions(),
-  });
+async function trainAlone(command_: TrainArguments, signals: CaughtSignals): Promise<number> {
+  const opened = openWanted(wantedRun(command_));
+  const { run, server } = opened;
+  const { show, finish } = shower(run, command_);
+  const code = await driveRun(opened, signals, show, command_).finally(finish);
+  if (server !== undefined) leaveSoon();
+  showEnd(run, code, command_);
+  return code;
 }
 
-function resumed(folder: string, overrides: readonly string[]): OpenedRun {
-  const run = openRunDirectory(path.resolve(folder));
-  if (overrides.length > 0)
-    throw new UserError({
-      where: `--resume ${folder}`,
-      what: "a run goes on with its own config",
-      got: overrides.join(" "),
-      remedy: "leave the overrides out, or start a new run",
-    });
-  const opened = reopened(run);
-  noteResumption(run, { step: -1, overrides, versions: collectVersions() });
-  return opened;
-}
-
-/** A batch script that was edited between two jobs must not silently go on with the old values, nor mix both. Where the numbers are sent may change. */
-function requireSameConfig(run: RunDirectory, config: TandemConfig): void {
-  if (hasConfig(run, config)) return;
-  throw new UserError({
-    where: run.path,
-    what: "the unfinished run has another config",
-    remedy: `go on with its own: tandem train --resume ${run.path}; or start anew without --resume`,
-  });
-}
-
-/** The worker's messages: texts on stdout unless that is the report's, everything else on stderr. */
-function shower(run: RunDirectory, { quiet, json }: TrainArguments): { show: (message: JobMessage) => void; finish: () => void } {
-  const display = jobDisplay({ quiet });
-  display.report({ type: "note", text: `run directory: ${run.path}` });
-  const show = (message: JobMessage): void => {
-    display.report(message);
-    if (message.type === "text" && !json) process.stdout.write(`\n${message.text}\n`);
-  };
-  return { show, finish: () => display.finish() };
-}
-
-function finish(run: RunDirectory, { json }: TrainArguments): void {
-  if (json) {
-    process.stdout.write(readFileSync(run.reportJson, "utf8"));
-    return;
-  }
-  const folder = path.relative(process.cwd(), run.path) || ".";
-  process.stdout.write(
-    [
-      `Everything is in ${folder}: report.html, report.txt, report.json, validation/, retriever/ and generator/ (Hugging Face folders), metrics.jsonl.`,
-      "What to try next:",
-      `  tandem ask ${folder} "…"           ask the trained pair`,
-      `  tandem search ${folder} "…"        see what it finds`,
-      `  tandem eval ${folder} eval.questions=…   score it on questions of your own`,
-      "",
-    ].join("\n"),
+function warnOfTasks(tasks: number | undefined): void {
+  if (tasks === undefined) return;
+  process.stderr.write(
+    `warning: Slurm gave this job ${tasks} tasks, but tandem was started without srun, so one process trains alone; start it with srun, or ask for --ntasks=1\n`,
   );
 }

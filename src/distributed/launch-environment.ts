@@ -18,6 +18,8 @@ export interface LaunchPlace {
   /** How many of the processes run on this node. */
   readonly localSize: number;
   readonly nodeRank?: number;
+  /** What the launcher calls the node, where it says so; the system's name may be another. */
+  readonly nodeName?: string;
   /** Where rank 0 is met. */
   readonly host: string;
   readonly port: number;
@@ -51,6 +53,7 @@ export function launchPlace(environment: Environment): LaunchPlace | undefined {
     ...slurmTask(environment, step),
     jobId: stepName(environment),
     attempt: requeuesOf(environment),
+    ...nodeNameOf(environment),
     ...cpusOf(environment),
   };
 }
@@ -116,6 +119,7 @@ function rankedPlace(environment: Environment, outer: readonly Claim[]): LaunchP
     size,
     ...localPlace(environment, size),
     ...(nodeRank === undefined ? {} : { nodeRank }),
+    ...(isStep ? nodeNameOf(environment) : {}),
     ...meetingPlace(environment, size),
     jobId: run ?? (isStep ? stepName(environment) : "script"),
     attempt: run === undefined ? (isStep ? requeuesOf(environment) : 0) : attemptOf(environment),
@@ -173,6 +177,11 @@ function meetingPlace(environment: Environment, size: number): Pick<LaunchPlace,
 
 function attemptOf(environment: Environment): number {
   return countOf(environment, "TORCHELASTIC_RESTART_COUNT") ?? 0;
+}
+
+function nodeNameOf(environment: Environment): { nodeName?: string } {
+  const nodeName = textOf(environment, "SLURMD_NODENAME");
+  return nodeName === undefined ? {} : { nodeName };
 }
 
 function cpusOf(environment: Environment): { cpusPerTask?: number } {

@@ -32,6 +32,12 @@ export class LineSocket {
     socket.once("close", () => this.onClose(this.#reason));
   }
 
+  /** The addresses of both ends, as this one sees them; nothing once the connection is gone. */
+  get ends(): { readonly own: string; readonly other: string } | undefined {
+    const { localAddress: own, remoteAddress: other } = this.#socket;
+    return own === undefined || other === undefined ? undefined : { own, other };
+  }
+
   /** For a partner that has shown who it is. */
   set limit(bytes: number) {
     this.#limit = bytes;

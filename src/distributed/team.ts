@@ -6,6 +6,7 @@
 import { UserError } from "../errors.js";
 import { Blackboard, type BlackboardMessage, VALUE_LIMIT } from "./blackboard.js";
 import type { LineSocket } from "./line-socket.js";
+import { memberAddresses } from "./member-addresses.js";
 import { Pulse, type Rhythm } from "./pulse.js";
 
 export interface Member {
@@ -49,6 +50,7 @@ export class Team {
   readonly failed: Promise<TeamFailure>;
   /** Who first asked all to stop, this rank itself included. Pending as long as nobody did. */
   readonly stopAsked: Promise<Member>;
+  readonly #addresses: readonly string[];
   readonly #links = new Map<number, Link>();
   readonly #pulse: Pulse;
   readonly #blackboard: Blackboard;
@@ -66,6 +68,10 @@ export class Team {
     this.failed = new Promise((resolve) => (this.#tellFailure = resolve));
     this.stopAsked = new Promise((resolve) => (this.#tellStop = resolve));
     this.#blackboard = new Blackboard(rank, members.length, (message) => this.#sendAll(message));
+    this.#addresses = memberAddresses(
+      members.length,
+      [...sockets].flatMap(([other, { ends }]) => (ends === undefined ? [] : [{ rank: other, ...ends }])),
+    );
     for (const [other, socket] of sockets) this.#hold(other, socket);
     this.#pulse = new Pulse(
       sockets.keys(),
@@ -97,6 +103,15 @@ export class Team {
    */
   async gather<T>(value: T): Promise<T[]> {
     return (await this.#blackboard.gather(value)) as T[];
+  }
+
+  /**
+   * Where each rank is reached by all others, in their order. A {@link share}: every rank calls it.
+   *
+   * @throws UserError when the team ended before
+   */
+  async addresses(): Promise<readonly string[]> {
+    return await this.share(this.#addresses);
   }
 
   /** The step that this rank's worker has come to. It is told with the next heartbeat. */

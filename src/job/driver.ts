@@ -4,7 +4,6 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
-import { loadRunConfig } from "../config/load-config.js";
 import { UserError } from "../errors.js";
 import { runPlaces } from "../tracking/run-directory.js";
 import { noteEnd } from "../tracking/run-status.js";
@@ -53,7 +52,12 @@ export function catchSignals(): CaughtSignals {
   };
 }
 
+/** What is asked of a run while it goes on. */
+type Asked = Pick<CaughtSignals, "asked" | "killed">;
+
 export interface DriveOptions {
+  /** Worker processes. */
+  readonly workers: number;
   /** The first worker writes a trace of where its time goes. */
   readonly profile?: boolean;
   /** Milliseconds without a sign of life after which a worker among several is taken for lost; for tests. */
@@ -69,12 +73,11 @@ export async function driveTraining(
   run: string,
   onMessage: (message: JobMessage) => void,
   signals: CaughtSignals,
-  { profile = false, silence }: DriveOptions = {},
+  { workers: size, profile = false, silence }: DriveOptions,
 ): Promise<number> {
   // A turn of the event loop: what came while the command was being read is known before a worker is started.
   await yieldToEvents();
   if (signals.asked()) return EXIT.requeue;
-  const { workers: size } = loadRunConfig(runPlaces(run).config).config.train;
   const end = await runWorkers({
     run,
     profile,
@@ -87,26 +90,39 @@ export async function driveTraining(
 }
 
 /** @throws UserError when a worker reports a mistake of the user's, or was killed or lost */
-function exitCodeOf(run: string, end: WorkersEnd, signals: CaughtSignals): number {
-  const { code, signal, fault, name, isSilent, lastStep } = end;
-  // The worker may be asked to stop before it listens, while it is still being loaded. Any other signal is a crash, whatever was asked.
-  if ((signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGUSR2") && signals.asked()) return EXIT.requeue;
+function exitCodeOf(run: string, end: WorkersEnd, asked: Asked): number {
+  const { code, signal, name, lastStep } = end;
+  if (isStoppedEarly(end, asked)) return EXIT.requeue;
   if (signal !== null) {
-    const why = isSilent ? "gave no sign of life" : `was ended by ${signal}${reasonOf(signal, signals.killed())}`;
-    const what = `${name} ${why}${lastStep === undefined ? "" : ` after step ${lastStep}`}`;
+    const what = `${name} ${lossOf(end, asked)}${lastStep === undefined ? "" : ` after step ${lastStep}`}`;
     // A worker that never had the run directory says nothing about the run in it.
     if (end.hadRun) noteEnd(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
-    throw new UserError({
-      where: run,
-      what,
-      remedy: `go on from the last checkpoint: tandem train --resume ${run}`,
-    });
+    throw new UserError({ where: run, what, remedy: goOn(run) });
   }
-  if (code === EXIT.userError) throw new UserError(fault ?? { where: run, what: `${name} refused its input and didn't say why` });
+  if (code === EXIT.userError) throw faultOf(run, end);
   return code ?? EXIT.bug;
 }
 
-function reasonOf(signal: NodeJS.Signals, isOurs: boolean): string {
-  if (signal !== "SIGKILL") return "";
+/** The worker may be asked to stop before it listens, while it is still being loaded. Any other signal is a crash, whatever was asked. */
+export function isStoppedEarly({ signal }: WorkersEnd, { asked }: Asked): boolean {
+  return (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGUSR2") && asked();
+}
+
+/** Of a worker that a signal ended: `was ended by SIGKILL (out of memory, or a time limit)`. */
+export function lossOf({ signal, isSilent }: WorkersEnd, { killed }: Asked): string {
+  if (isSilent) return "gave no sign of life";
+  return `was ended by ${signal ?? "nothing"}${signal === "SIGKILL" ? reasonOf(killed()) : ""}`;
+}
+
+function reasonOf(isOurs: boolean): string {
   return isOurs ? ` after ${PATIENCE + 1} interrupts` : " (out of memory, or a time limit)";
+}
+
+/** The mistake of the user's that a worker ended with. */
+export function faultOf(run: string, { fault, name }: WorkersEnd): UserError {
+  return new UserError(fault ?? { where: run, what: `${name} refused its input and didn't say why` });
+}
+
+export function goOn(run: string): string {
+  return `go on from the last checkpoint: tandem train --resume ${run}`;
 }

@@ -26,6 +26,10 @@ export interface WorkersOptions {
   readonly onMessage: (message: JobMessage) => void;
   /** Given each worker as it is started. */
   readonly onStart: (worker: ChildProcess) => void;
+  /** Told of each worker that signals don't end it any more, and that it has met all others. */
+  readonly onCome?: ((how: "listening" | "joined") => void) | undefined;
+  /** Told the steps that a worker has ended. */
+  readonly onStep?: ((step: number) => void) | undefined;
   /** Where the first worker's store listens, if that is another driver's. */
   readonly storePort?: Promise<number> | undefined;
   /** Told where the first worker's store listens, if it is among these. */
@@ -43,6 +47,7 @@ export interface WorkersEnd {
   readonly fault: Fault | undefined;
   /** `worker 1 of 2 (process 31 on n1)`. */
   readonly name: string;
+  readonly pid: number | undefined;
   /** Whether it was given up because it gave no sign of life. */
   readonly isSilent: boolean;
   /** Whether it had the run directory. */
@@ -73,6 +78,7 @@ export async function runWorkers(options: WorkersOptions): Promise<WorkersEnd> {
     for (const { child, hasEnded } of workers) if (!hasEnded) child.kill("SIGKILL");
   };
   options.abort?.addEventListener("abort", killAll);
+  if (options.abort?.aborted === true) killAll();
   const watch = workers.some(({ place }) => place.size > 1)
     ? setInterval(() => giveUpSilent(workers, options.silence ?? SILENCE), PULSE_EVERY)
     : undefined;
@@ -109,7 +115,7 @@ function started(place: WorkerPlace, { run, profile, onStart }: WorkersOptions):
   return { place, child, ticks: undefined, isSilent: false, hasEnded: false };
 }
 
-function listen(worker: Running, workers: readonly Running[], { onMessage, onStore, storePort }: WorkersOptions, said: Said): void {
+function listen(worker: Running, workers: readonly Running[], options: WorkersOptions, said: Said): void {
   const { child, place } = worker;
   const pulse = child.stdio[PULSE_DESCRIPTOR] as Readable | null | undefined;
   pulse?.on("data", () => (worker.ticks = 0)).on("error", () => undefined);
@@ -117,15 +123,36 @@ function listen(worker: Running, workers: readonly Running[], { onMessage, onSto
     const received = message as FromWorker;
     if (received.type === "store") {
       for (const other of workers) if (other !== worker) tell(other, received.port);
-      onStore?.(received.port);
-    } else if (received.type === "fault") said.fault ??= received.fault;
-    else if (place.rank === 0) {
-      if (received.type === "run") said.hadRun = true;
-      if (received.type === "step") said.lastStep = received.record.step;
-      onMessage(received);
     }
+    hear(received, place.rank, options, said);
   });
-  if (place.rank !== 0) void storePort?.then((port) => tell(worker, port)).catch(() => undefined);
+  if (place.rank !== 0) void options.storePort?.then((port) => tell(worker, port)).catch(() => undefined);
+}
+
+function hear(received: FromWorker, rank: number, { onMessage, onStore, onStep, onCome }: WorkersOptions, said: Said): void {
+  switch (received.type) {
+    case "store":
+      onStore?.(received.port);
+      break;
+    case "listening":
+    case "joined":
+      onCome?.(received.type);
+      break;
+    case "stepped":
+      onStep?.(received.step);
+      break;
+    case "fault":
+      said.fault ??= received.fault;
+      break;
+    default:
+      if (rank !== 0) break;
+      if (received.type === "run") said.hadRun = true;
+      if (received.type === "step") {
+        said.lastStep = received.record.step;
+        onStep?.(received.record.step);
+      }
+      onMessage(received);
+  }
 }
 
 function tell({ child }: Running, port: number): void {
@@ -149,7 +176,7 @@ function whenEnded(
     const name =
       place.size === 1 ? "the training process" : `worker ${place.rank} of ${place.size} (process ${child.pid} on ${os.hostname()})`;
     const lastStep = place.size === 1 ? undefined : said.lastStep;
-    const end = { ...said, lastStep, rank: place.rank, code, signal, name, isSilent: worker.isSilent };
+    const end = { ...said, lastStep, rank: place.rank, code, signal, name, pid: child.pid, isSilent: worker.isSilent };
     // Where the first worker is another driver's, these end when they do.
     if (place.rank === 0 || isFirstElsewhere || !isOrderly(end)) resolve(end);
   });

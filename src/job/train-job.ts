@@ -50,6 +50,10 @@ export interface TrainJobOptions {
   readonly crew?: Crew;
   /** Workers on this machine, which share its cores. Default 1. */
   readonly localWorkers?: number;
+  /** Cores that a launcher gave to this worker alone. */
+  readonly cores?: number | undefined;
+  /** Told each step that this worker has ended. */
+  readonly stepped?: (step: number) => void;
   /** Told when there is something that leaving at once would lose, and when there no longer is. */
   readonly unsaved: (is: boolean) => void;
 }
@@ -65,8 +69,8 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
 }
 
 async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
-  const { config, report, crew = ALONE, localWorkers = 1 } = options;
-  const place = { workers: crew.share.size, localWorkers, isFirst: crew.isFirst, group: crew.group };
+  const { config, report, crew = ALONE, localWorkers = 1, cores } = options;
+  const place = { workers: crew.share.size, localWorkers, cores, isFirst: crew.isFirst, group: crew.group };
   const run = withSharing(await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place))), crew);
   try {
     return await workOn(run, options);
@@ -177,11 +181,8 @@ async function trainOn(run: OpenRun, saving: Saving, options: TrainJobOptions): 
 }
 
 /** What the trainer asks for. The first worker writes, builds and measures; phases are every worker's own. */
-function hooksOf(
-  run: OpenRun,
-  { log, upkeep, save }: Saving & { readonly upkeep: IndexUpkeep },
-  { crew = ALONE, stopRequested, unsaved }: TrainJobOptions,
-): TrainerHooks {
+function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep: IndexUpkeep }, options: TrainJobOptions): TrainerHooks {
+  const { crew = ALONE, stopRequested, unsaved } = options;
   const byFirst: Crew["byFirst"] = (state, work) => crew.byFirst(state, work);
   const validating = (position: SchedulePosition, state: RunState): Promise<void> =>
     byFirst(state, async () => {
@@ -199,14 +200,16 @@ function hooksOf(
       crew.inTurn(() => run.phases.mine(position, state));
     },
     between: (position, state) => byFirst(state, () => upkeep.between(position, state)),
-    stepped: (record, position, state) =>
-      byFirst(state, async () => {
+    stepped: (record, position, state) => {
+      options.stepped?.(record.step);
+      return byFirst(state, async () => {
         unsaved(true);
         warnUnmeasured(run, position, state);
         await log?.stepped(record, position, await upkeep.stepped(record.step, position, state));
         Object.assign(state.progress.metrics, upkeep.figures(state));
         watchStep(run, record, position, state);
-      }),
+      });
+    },
     save,
     phaseEnded: async (position, state) => {
       if (isValidated(run, position, state)) await validating(position, state);

@@ -10,6 +10,8 @@ export interface WorkerPlace {
   readonly size: number;
   /** Workers on this machine, among which its cores are divided. */
   readonly localSize: number;
+  /** Cores that a launcher gave to this worker alone; then nothing is divided. */
+  readonly cores?: number | undefined;
   /** Its own address, as the other workers reach it. */
   readonly address: string;
   /** Where the first worker's store is. */
@@ -25,8 +27,12 @@ export interface WorkerOrder {
 
 export type ToWorker = { readonly type: "order"; readonly order: WorkerOrder } | { readonly type: "store"; readonly port: number };
 
-/** `store`: the first worker listens there. `step`: another worker than the first has ended it. */
-export type FromWorker = JobMessage | { readonly type: "store"; readonly port: number };
+/** `listening`: signals don't end it any more without its leave. `store`: the first worker listens there. `joined`: it has met all others. `stepped`: another worker than the first has ended that step. */
+export type FromWorker =
+  | JobMessage
+  | { readonly type: "listening" | "joined" }
+  | { readonly type: "store"; readonly port: number }
+  | { readonly type: "stepped"; readonly step: number };
 
 /** The one worker of a run. */
 export const ONLY_WORKER: WorkerPlace = { rank: 0, size: 1, localSize: 1, address: "127.0.0.1", storeHost: "127.0.0.1" };

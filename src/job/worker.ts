@@ -81,6 +81,7 @@ async function work(folder: string): Promise<void> {
   }
   if (place.size > 1) nativeCollectives().startPulse(PULSE_DESCRIPTOR, PULSE_EVERY);
   const crew = await joinCrew(place, { tell: (port) => send({ type: "store", port }), ask: () => storePort });
+  if (place.size > 1) send({ type: "joined" });
   const { config } = loadRunConfig(runPlaces(folder).config);
   const outcome = await trainJob({
     config,
@@ -88,8 +89,13 @@ async function work(folder: string): Promise<void> {
     report: isFirst ? send : () => undefined,
     crew,
     localWorkers: place.localSize,
+    cores: place.cores,
     stopRequested: () => isStopping,
     unsaved,
+    // The first worker's steps are told with all that is shown of them.
+    stepped: (step) => {
+      if (!isFirst) send({ type: "stepped", step });
+    },
     profile: order.profile,
   });
   leave({ type: "end", outcome }, outcome === "finished" ? EXIT.finished : EXIT.requeue);
@@ -98,23 +104,32 @@ async function work(folder: string): Promise<void> {
 for (const signal of ["SIGTERM", "SIGUSR2", "SIGINT"] as const) {
   process.on(signal, stop);
 }
-// A driver that is gone can't show or requeue anything: what was learnt is saved. The other workers follow the first; without one of their own to end them they end by themselves.
-process.on("disconnect", () => {
-  stop();
-  if (!isFirst) setTimeout(() => process.exit(EXIT.bug), WAIT_FOR_THE_END).unref();
+/** Resolved when the driver is gone. It can't show or requeue anything: what was learnt is saved. The other workers follow the first; without one of their own to end them they end by themselves. */
+const orphaned = new Promise<void>((resolve) => {
+  process.on("disconnect", () => {
+    resolve();
+    stop();
+    if (!isFirst) setTimeout(() => process.exit(EXIT.bug), WAIT_FOR_THE_END).unref();
+  });
 });
+send({ type: "listening" });
 
 /** Whether a fellow is gone: its driver names it, so this process only waits. */
 function isForsaken(error: unknown): boolean {
   return (
     place.size > 1 &&
     (error instanceof FirstFailed ||
-      (error instanceof OperatorError && /gloo|Connection closed|Connection reset|Broken pipe/.test(error.message)))
+      (error instanceof OperatorError &&
+        /gloo|Connection closed|Connection reset|Connection was likely closed|failed to recv|Broken pipe/.test(error.message)))
   );
 }
 
 work(order.run).catch(async (error: unknown) => {
-  if (isForsaken(error)) await sleep(WAIT_FOR_THE_END);
+  if (isForsaken(error)) {
+    await Promise.race([sleep(WAIT_FOR_THE_END), orphaned]);
+    // Nobody is left who could name the one that failed; who goes on with the run waits for its lock.
+    if (!process.connected) process.exit(EXIT.bug);
+  }
   if (error instanceof UserError) leave({ type: "fault", fault: error.fault }, EXIT.userError);
   else {
     if (held !== undefined) noteEnd(held, "failed", error instanceof Error ? error.message : String(error));

@@ -118,6 +118,7 @@ it("is a task of a Slurm step, met on the first node", () => {
   expect(launchPlace({ ...step, WORLD_SIZE: "7", MASTER_ADDR: "n9", MASTER_PORT: "4000" })).toEqual({ ...place, host: "n9", port: 4000 });
   expect(launchPlace({ ...step, TANDEM_PORT: "4242", MASTER_PORT: "4000" })).toEqual({ ...place, port: 4242 });
   expect(launchPlace({ ...step, SLURM_RESTART_COUNT: "2", SLURM_CPUS_PER_TASK: "8" })).toEqual({ ...place, attempt: 2, cpusPerTask: 8 });
+  expect(launchPlace({ ...step, SLURMD_NODENAME: "gpu09" })).toEqual({ ...place, nodeName: "gpu09" });
   expect(launchPlace({ ...step, SLURM_STEP_NODELIST: "gpu10,gpu11", PMI_SIZE: "7", PMI_RANK: "3" })).toEqual({ ...place, host: "gpu10" });
   const last = { ...step, SLURM_PROCID: "6", SLURM_LOCALID: "0", SLURM_NODEID: "3" };
   expect(launchPlace(last)).toMatchObject({ rank: 6, localRank: 0, localSize: 1, nodeRank: 3 });

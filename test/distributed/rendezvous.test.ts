@@ -8,7 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { rendezvous } from "../../src/distributed/rendezvous.js";
 import { failureError } from "../../src/distributed/team.js";
-import { freePort, type StartedMember, startMember } from "./started-member.js";
+import { freePort } from "./free-port.js";
+import { type StartedMember, startMember } from "./started-member.js";
 
 const members = [0, 1, 2].map((rank) => ({ rank, host: `n${rank}` }));
 

@@ -1,6 +1,5 @@
 /** The parent's side of `member-process.ts`: starts drivers, waits for what they tell, and ends what is left of them. Not a test: used by those of the meeting and the team. */
 import { type ChildProcess, fork } from "node:child_process";
-import { createServer } from "node:net";
 import path from "node:path";
 import { afterEach } from "vitest";
 import type { MemberEvent, MemberOptions, MemberOrder } from "./member-process.js";
@@ -88,17 +87,3 @@ afterEach(async () => {
   }
   started.length = 0;
 });
-
-/** A free port below those that the system gives to outgoing connections. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => resolve(true));
-    });
-    await new Promise<void>((resolve) => void server.close(() => resolve()));
-    if (isFree) return port;
-  }
-}

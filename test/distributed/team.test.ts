@@ -6,7 +6,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { TeamFailure } from "../../src/distributed/team.js";
-import { freePort, type StartedMember, startMember } from "./started-member.js";
+import { freePort } from "./free-port.js";
+import { type StartedMember, startMember } from "./started-member.js";
 
 type Trio = [StartedMember, StartedMember, StartedMember];
 

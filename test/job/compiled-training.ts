@@ -10,6 +10,8 @@ import { ROOT, type Finished } from "./killed-run.js";
 export interface CompiledTraining {
   /** A fresh folder for runs. */
   runs: () => string;
+  /** The folder that stands for the repository. */
+  root: string;
   /** The command. */
   tandem: string;
   start: (words: readonly string[]) => { process: ChildProcess; ended: Promise<Finished> };
@@ -25,6 +27,7 @@ export function compiledTraining(name: string): CompiledTraining {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   });
   return {
+    root: command.root,
     tandem: command.tandem,
     runs: () => {
       const folder = mkdtempSync(path.join(tmpdir(), "tandem-runs-"));

@@ -64,13 +64,13 @@ writeFileSync(new URL("../started", import.meta.url), "");
 setTimeout(() => process.exit(0), 20_000);
 `;
   /** Runs the script and signals it, as Slurm does, once the program has started. */
-  const signalled = (signal: string): { status: number | null; out: string } => {
+  const signalled = (signal: string, env: Record<string, string> = {}): { status: number | null; out: string } => {
     machine.run("scripts/setup.sh");
     machine.forgetCalls();
     machine.write("bin/tandem", patient);
     machine.write("package.json", `{ "type": "module" }`);
     machine.write("job.sh", `bash scripts/exec.sh & job=$!\nuntil [ -f started ]; do sleep 0.05; done\nkill -${signal} $job\nwait $job\n`);
-    return machine.run("job.sh", [], { SLURM_JOB_ID: "41", SLURM_RESTART_COUNT: "1" });
+    return machine.run("job.sh", [], { SLURM_JOB_ID: "41", SLURM_RESTART_COUNT: "1", ...env });
   };
 
   it("saves and queues the job again when its time limit is near, and goes on after a restart", () => {
@@ -78,6 +78,18 @@ setTimeout(() => process.exit(0), 20_000);
     const { status, out } = signalled("USR2");
     expect(status).toBe(75);
     expect(out).toContain("train experiment=quickstart --resume auto");
+    expect(machine.calls("scontrol")).toEqual(["scontrol requeue 41"]);
+  });
+
+  it("starts a process for each task of a job with several, and signals and requeues them as one", () => {
+    machine.program("scontrol", `echo "scontrol $*" >>"$calls"`);
+    machine.program("srun", `echo "srun $*" >>"$calls"; while [[ "$1" == --* ]]; do shift; done; exec "$@"`);
+    const { status, out } = signalled("USR2", { SLURM_NTASKS: "2", SLURM_CPUS_PER_TASK: "4" });
+    expect(status).toBe(75);
+    expect(out).toContain("train experiment=quickstart --resume auto");
+    expect(machine.calls("srun")).toEqual([
+      `srun --kill-on-bad-exit=0 --wait=0 --cpus-per-task=4 node ${machine.repo}/bin/tandem train experiment=quickstart --resume auto`,
+    ]);
     expect(machine.calls("scontrol")).toEqual(["scontrol requeue 41"]);
   });
 

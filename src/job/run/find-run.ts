@@ -50,6 +50,12 @@ export function hasConfig(places: RunDirectory, config: TandemConfig): boolean {
   return isDeepStrictEqual(settled(saved), settled(config));
 }
 
+/** {@link hasConfig}, whatever the number of workers: it decides how fast a step is, and the last digits of its figures. */
+export function hasConfigButWorkers(places: RunDirectory, config: TandemConfig): boolean {
+  const { workers } = loadRunConfig(places.config).config.train;
+  return hasConfig(places, { ...config, train: { ...config.train, workers } });
+}
+
 function isTrained(places: RunDirectory): boolean {
   return existsSync(places.environment) && existsSync(places.retriever) && existsSync(places.generator);
 }

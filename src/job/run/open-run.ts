@@ -72,6 +72,8 @@ export interface OpenedBy {
   readonly workers: number;
   /** Workers on this machine, which share its cores. */
   readonly localWorkers: number;
+  /** Cores that a launcher gave to this worker alone. */
+  readonly cores?: number | undefined;
   /** The first makes and notes what isn't there yet. */
   readonly isFirst: boolean;
   /** What the workers do together. */
@@ -81,15 +83,11 @@ export interface OpenedBy {
 const ONE_WORKER: OpenedBy = { workers: 1, localWorkers: 1, isFirst: true, group: SINGLE_PROCESS };
 
 /** Opens a run directory. @throws UserError for whatever is wrong with data, folders or checkpoints */
-export async function openRun(
-  config: TandemConfig,
-  folder: string,
-  report: Report,
-  { workers, localWorkers, isFirst, group }: OpenedBy = ONE_WORKER,
-): Promise<OpenRun> {
+export async function openRun(config: TandemConfig, folder: string, report: Report, opener: OpenedBy = ONE_WORKER): Promise<OpenRun> {
   const places = openRunDirectory(folder);
-  const threads = config.threads ?? (localWorkers > 1 ? Math.max(1, Math.floor(engineFacts().threads / localWorkers)) : null);
-  if (threads !== null) setThreads(threads);
+  const { workers, isFirst, group } = opener;
+  const threads = config.threads ?? ownThreads(opener);
+  if (threads !== undefined) setThreads(threads);
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await sameData(config, places, report, isFirst);
@@ -174,6 +172,13 @@ function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): Epoch
   const epoch = phases.standIn(position).phase.epoch?.();
   if (epoch === undefined) throw new Error(`a ${position.phase} phase has no epochs`);
   return epoch;
+}
+
+/** Threads where the config leaves them open; undefined: libtorch's own number. It sees the cores that a launcher binds a process to, but not those that it only counts. */
+function ownThreads({ localWorkers, cores }: OpenedBy): number | undefined {
+  const { threads } = engineFacts();
+  if (cores !== undefined) return Math.max(1, Math.min(cores, threads));
+  return localWorkers > 1 ? Math.max(1, Math.floor(threads / localWorkers)) : undefined;
 }
 
 /** Frees weights and moments. */
