@@ -238,8 +238,8 @@ describe("a run that is killed while an index is under way", () => {
       const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
       const { process: driver, ended } = startTraining(words(runs));
       const builder = await until(() => builderBelow(driver), ended);
-      // It has been loaded by the time that it has an order.
-      await sleep(1500);
+      // The add-on's first call is the one that ties it to its parent.
+      await until(() => readFileSync(`/proc/${builder}/maps`, "utf8").includes("mmap.node") || undefined, ended);
       process.kill(builder, signal);
       process.kill(workerBelow(driver) ?? 0, "SIGKILL");
       const result = await ended;

@@ -127,7 +127,8 @@ describe("margins", () => {
     const lowest = lowestPositives({ ...all, goldRows: [[0, 2], [3], []] }, none);
     const each = lowestPositives({ ...all, goldRows: [[0], [3], []] }, none)[0]!;
     const other = lowestPositives({ ...all, goldRows: [[2], [], []] }, none);
-    expect(lowest[0]).toBe(Math.min(each, other[0]!));
+    // A text's last bit may differ with the texts beside it: that is the processor's matter.
+    expect(lowest[0]).toBeCloseTo(Math.min(each, other[0]!), 6);
     expect([lowest[2], other[1]]).toEqual([NaN, NaN]);
     const seen = lowestPositives({ ...all, goldRows: [[4], [], []] }, { ...none, scores_QK: Float32Array.from([0.25, 0, 0]) });
     expect(seen[0]).toBe(0.25);
