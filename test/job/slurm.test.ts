@@ -50,7 +50,7 @@ interface Job {
 /** A job of two tasks, one on each node. */
 function submit(): Job {
   const runs = training.runs();
-  const output = path.join(runs, "..", `${path.basename(runs)}.out`);
+  const output = path.join(folder, `${path.basename(runs)}.out`);
   const id = slurm("sbatch", "--parsable", "--nodes=2", "--ntasks=2", `--output=${output}`, "scripts/exec.sh", ...words(runs));
   const record = (): string => slurm("scontrol", "show", "job", id);
   return {
