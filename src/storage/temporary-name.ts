@@ -4,7 +4,7 @@
  * The trap: on a shared file system a process of another machine looks dead from here; only leftovers of this machine are swept.
  */
 import { randomBytes } from "node:crypto";
-import { readdirSync, renameSync, existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { systemCode } from "./file-fault.js";
@@ -33,12 +33,18 @@ export function sweepTemporaries(path: string): void {
   }
 }
 
+/** A process that has ended and that nobody has asked for its end yet, as under a container's first process, writes nothing any more. */
 function isAlive(process_: number): boolean {
   try {
     process.kill(process_, 0);
-    return true;
   } catch (error) {
     return systemCode(error) !== "ESRCH";
+  }
+  try {
+    const stat = readFileSync(`/proc/${process_}/stat`, "utf8");
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch {
+    return true;
   }
 }
 

@@ -235,6 +235,22 @@ describe("a process killed while it writes", () => {
     expect(namesIn(folder)).toEqual([...kept, "file"].sort());
   });
 
+  it("sweeps what a process left that has ended and that nobody has asked for its end", async () => {
+    // The shell becomes a sleep, which never asks for its child's end.
+    const parent = spawn("bash", ["-c", 'sleep 0 & echo "$!"; exec sleep 30'], { stdio: ["ignore", "pipe", "ignore"] });
+    try {
+      const ended = Number(await new Promise<string>((told) => parent.stdout.once("data", (chunk: Buffer) => told(chunk.toString()))));
+      const stateOf = (): string => readFileSync(`/proc/${ended}/stat`, "utf8").split(") ")[1]?.[0] ?? "";
+      while (stateOf() !== "Z") await new Promise((later) => setTimeout(later, 10));
+      const folder = fresh();
+      writeFileSync(join(folder, temporary("file", ended, "tmp")), "");
+      writeFileAtomic(join(folder, "file"), "x");
+      expect(namesIn(folder)).toEqual(["file"]);
+    } finally {
+      parent.kill("SIGKILL");
+    }
+  });
+
   it("between the two renames of a folder: the old one is put back", () => {
     const folder = fresh();
     mkdirSync(join(folder, temporary("model", dead, "aside.tmp")));
