@@ -14,7 +14,7 @@ import { packed } from "./packed-tensors.js";
 const BUCKET_BYTES = 25 * 2 ** 20;
 
 /**
- * Adds up one model's gradients over all members: those of the backward pass that follows {@link prepare}, with what earlier passes of the step left in them. Parameters that no member reached keep none. See {@link backwardSummed}.
+ * Adds up one model's gradients over all members: those of the backward pass that follows {@link prepare}, with what earlier passes of the step left in them. Parameters that no member reached keep none, but for the first one where a member had {@link nothing} to add: it has 0. See {@link backwardSummed}.
  */
 export interface GradientSum {
   prepare(loss: Tensor): void;

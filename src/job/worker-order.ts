@@ -18,14 +18,17 @@ export interface WorkerPlace {
   readonly storeHost: string;
 }
 
-/** The first message to a worker. */
+/** The word that a worker is started with. */
 export interface WorkerOrder {
   readonly run: string;
   readonly profile: boolean;
   readonly place: WorkerPlace;
 }
 
-export type ToWorker = { readonly type: "order"; readonly order: WorkerOrder } | { readonly type: "store"; readonly port: number };
+export interface ToWorker {
+  readonly type: "store";
+  readonly port: number;
+}
 
 /** `listening`: signals don't end it any more without its leave. `store`: the first worker listens there. `joined`: it has met all others. `stepped`: another worker than the first has ended that step. */
 export type FromWorker =

@@ -66,8 +66,7 @@ function leave(message: JobMessage, code: number): void {
 const storePort = new Promise<number>((resolve) => {
   if (isFirst) return;
   process.on("message", (message) => {
-    const told = message as ToWorker;
-    if (told.type === "store") resolve(told.port);
+    resolve((message as ToWorker).port);
   });
 });
 
