@@ -44,10 +44,16 @@ export function crossFaults(config: TandemConfig, sources: Sources): { warnings:
 }
 
 /** What an entry's own settings may offend as well. */
-const CHECKS_OF_PHASES: readonly ((check: Check) => void)[] = [checkBatches, checkReader, checkMining, checkPenalties, checkEvidence];
+const CHECKS_OF_PHASES: readonly ((check: Check) => void)[] = [
+  checkWorkers,
+  checkBatches,
+  checkReader,
+  checkMining,
+  checkPenalties,
+  checkEvidence,
+];
 
 const CHECKS: readonly ((check: Check) => void)[] = [
-  checkWorkers,
   checkModels,
   checkIndex,
   checkLengths,
@@ -150,12 +156,13 @@ function checkData({ config, refuse }: Check): void {
     refuse("data.questions.split.valid", `and test take ${valid + test} of the documents and leave none to train on`, "lower one");
 }
 
-/** A batch is dealt out whole questions and contexts at a time. */
+/** A batch is dealt out whole questions, passages and contexts at a time; a contrastive one embeds passages beside its questions. */
 function checkWorkers({ config: { train }, warn }: Check): void {
   for (const section of ["generator", "contrastive", "reader"] as const) {
     const { batch } = train[section];
     const isUsed = train.schedule.some(({ phase }) => PHASES_OF[section].includes(phase));
-    if (isUsed && batch !== null && batch < train.workers)
+    const dealt = batch === null || section !== "contrastive" ? batch : batch * (1 + train.contrastive.hard_negatives);
+    if (isUsed && dealt !== null && dealt < train.workers)
       warn(`train.${section}.batch`, `is ${batch}: of ${train.workers} workers some have nothing to do in its steps`);
   }
 }

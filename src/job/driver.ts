@@ -99,7 +99,11 @@ function exitCodeOf(run: string, end: WorkersEnd, asked: Asked): number {
     if (end.hadRun) noteEnd(runPlaces(run), signal === "SIGKILL" ? "killed" : "failed", what);
     throw new UserError({ where: run, what, remedy: goOn(run) });
   }
-  if (code === EXIT.userError) throw faultOf(run, end);
+  // The first worker writes down its own.
+  const fault = code === EXIT.userError ? faultOf(run, end) : undefined;
+  const isAnothers = end.rank !== 0 && code !== EXIT.finished && code !== EXIT.requeue;
+  if (isAnothers && end.hadRun) noteEnd(runPlaces(run), "failed", `${name}: ${fault?.message ?? "failed of a bug; its own lines say how"}`);
+  if (fault !== undefined) throw fault;
   return code ?? EXIT.bug;
 }
 

@@ -17,6 +17,10 @@ import { PULSE_DESCRIPTOR, PULSE_EVERY, type FromWorker, type ToWorker, type Wor
 const SILENCE = 30_000;
 /** Milliseconds that the other workers have to leave once the first is gone. */
 const GRACE = 10_000;
+/** Milliseconds that the others have to say what they failed of, when one has: often all fail of the same, and the first is to write it down. */
+const LAST_WORDS = 3_000;
+/** Milliseconds within which a killed process is gone, unless the system holds it. */
+const DEATH = 10_000;
 
 export interface WorkersOptions {
   readonly run: string;
@@ -61,7 +65,10 @@ interface Running {
   /** Own ticks since the last sign of life; undefined before the first. */
   ticks: number | undefined;
   isSilent: boolean;
-  hasEnded: boolean;
+  /** What it said that it failed of. */
+  fault: Fault | undefined;
+  /** How it ended, once it has. */
+  end: WorkersEnd | undefined;
 }
 
 /** The worker's file beside this one: compiled when this is compiled. */
@@ -69,13 +76,13 @@ function workerFile(): string {
   return path.join(import.meta.dirname, `worker${path.extname(import.meta.filename)}`);
 }
 
-/** Starts the workers and waits until all of them have ended. */
+/** Starts the workers and waits until all of them have ended. Where several failed, the first worker's own failure is told before another's. */
 export async function runWorkers(options: WorkersOptions): Promise<WorkersEnd> {
-  const said: Said = { hadRun: false, lastStep: undefined, fault: undefined };
+  const said: Said = { hadRun: false, lastStep: undefined };
   const workers = options.places.map((place) => started(place, options));
   for (const worker of workers) listen(worker, workers, options, said);
   const killAll = (): void => {
-    for (const { child, hasEnded } of workers) if (!hasEnded) child.kill("SIGKILL");
+    for (const { child, end } of workers) if (end === undefined) child.kill("SIGKILL");
   };
   options.abort?.addEventListener("abort", killAll);
   if (options.abort?.aborted === true) killAll();
@@ -87,12 +94,13 @@ export async function runWorkers(options: WorkersOptions): Promise<WorkersEnd> {
       const isFirstElsewhere = workers.every(({ place }) => place.rank !== 0);
       for (const worker of workers) whenEnded(worker, isFirstElsewhere, said, resolve, reject);
     });
-    await theOthers(workers, isOrderly(first));
-    return first;
+    await allGone(workers, isOrderly(first) ? GRACE : first.signal === null ? LAST_WORDS : 0);
+    return ownFailure(workers) ?? first;
   } finally {
     clearInterval(watch);
     options.abort?.removeEventListener("abort", killAll);
     killAll();
+    await allGone(workers, DEATH);
   }
 }
 
@@ -100,7 +108,6 @@ export async function runWorkers(options: WorkersOptions): Promise<WorkersEnd> {
 interface Said {
   hadRun: boolean;
   lastStep: number | undefined;
-  fault: Fault | undefined;
 }
 
 function started(place: WorkerPlace, { run, profile, onStart }: WorkersOptions): Running {
@@ -112,7 +119,7 @@ function started(place: WorkerPlace, { run, profile, onStart }: WorkersOptions):
   for (const stream of [child.stdout, child.stderr])
     if (stream !== null) createInterface(stream).on("line", (line) => process.stderr.write(`[worker ${place.rank}] ${line}\n`));
   onStart(child);
-  return { place, child, ticks: undefined, isSilent: false, hasEnded: false };
+  return { place, child, ticks: undefined, isSilent: false, fault: undefined, end: undefined };
 }
 
 function listen(worker: Running, workers: readonly Running[], options: WorkersOptions, said: Said): void {
@@ -124,6 +131,7 @@ function listen(worker: Running, workers: readonly Running[], options: WorkersOp
     if (received.type === "store") {
       for (const other of workers) if (other !== worker) tell(other, received.port);
     }
+    if (received.type === "fault") worker.fault ??= received.fault;
     hear(received, place.rank, options, said);
   });
   if (place.rank !== 0) void options.storePort?.then((port) => tell(worker, port)).catch(() => undefined);
@@ -142,7 +150,6 @@ function hear(received: FromWorker, rank: number, { onMessage, onStore, onStep, 
       onStep?.(received.step);
       break;
     case "fault":
-      said.fault ??= received.fault;
       break;
     default:
       if (rank !== 0) break;
@@ -172,11 +179,12 @@ function whenEnded(
     if (child.pid === undefined) reject(error);
   });
   child.once("close", (code, signal) => {
-    worker.hasEnded = true;
     const name =
       place.size === 1 ? "the training process" : `worker ${place.rank} of ${place.size} (process ${child.pid} on ${os.hostname()})`;
     const lastStep = place.size === 1 ? undefined : said.lastStep;
-    const end = { ...said, lastStep, rank: place.rank, code, signal, name, pid: child.pid, isSilent: worker.isSilent };
+    const { fault, isSilent } = worker;
+    const end = { hadRun: said.hadRun, lastStep, fault, rank: place.rank, code, signal, name, pid: child.pid, isSilent };
+    worker.end = end;
     // Where the first worker is another driver's, these end when they do.
     if (place.rank === 0 || isFirstElsewhere || !isOrderly(end)) resolve(end);
   });
@@ -186,16 +194,21 @@ function isOrderly({ code, signal }: Pick<WorkersEnd, "code" | "signal">): boole
   return signal === null && (code === EXIT.finished || code === EXIT.requeue);
 }
 
-/** The others leave when the first does; who doesn't is ended. */
-async function theOthers(workers: readonly Running[], isPatient: boolean): Promise<void> {
+/** What the first worker failed of by itself, if it did. */
+function ownFailure(workers: readonly Running[]): WorkersEnd | undefined {
+  return workers.map(({ end }) => end).find((end) => end?.rank === 0 && end.signal === null && !isOrderly(end));
+}
+
+/** Waits until all have ended, so long at most. */
+async function allGone(workers: readonly Running[], patience: number): Promise<void> {
   const start = performance.now();
-  while (isPatient && workers.some(({ hasEnded }) => !hasEnded) && performance.now() - start < GRACE)
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  while (workers.some(({ end }) => end === undefined) && performance.now() - start < patience)
+    await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 function giveUpSilent(workers: readonly Running[], silence: number): void {
   for (const worker of workers) {
-    if (worker.ticks === undefined || worker.hasEnded) continue;
+    if (worker.ticks === undefined || worker.end !== undefined) continue;
     worker.ticks++;
     if (worker.ticks * PULSE_EVERY <= silence || worker.isSilent) continue;
     worker.isSilent = true;

@@ -12,6 +12,7 @@ import type { RunState } from "../training/run-state.js";
 import { decideStopping, endTraining } from "../training/decisions.js";
 import { updatesNothing, type SchedulePosition } from "../training/schedule.js";
 import { train, type TrainerHooks } from "../training/trainer.js";
+import { setThreads } from "../engine/info.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkMetrics, checkTraining } from "./training/check-training.js";
@@ -96,6 +97,10 @@ async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished
     if (outcome === "stopped") return outcome;
   } finally {
     log.close();
+  }
+  if (run.freedThreads !== undefined) {
+    setThreads(run.freedThreads);
+    run.report({ type: "note", text: `the other workers are done: ${run.freedThreads} threads from here on` });
   }
   const pair = loadBest(run);
   run.report({ type: "stage", name: "saving", detail: "retriever/ and generator/ as Hugging Face folders" });

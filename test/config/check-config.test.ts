@@ -55,10 +55,14 @@ describe("lengths", () => {
 describe("penalties", () => {
   it("warns of more workers than a batch has questions, in phases that run", () => {
     const warnings = (...words: string[]): string => load("train.workers=4", ...words).warnings.join("\n");
-    expect(warnings("train.contrastive.batch=3")).toContain(
+    expect(warnings("train.contrastive.batch=3", "train.contrastive.hard_negatives=0")).toContain(
       "'train.contrastive.batch' is 3: of 4 workers some have nothing to do in its steps",
     );
-    expect(warnings("train.contrastive.batch=4")).not.toContain("nothing to do");
+    expect(warnings("train.contrastive.batch=3", "train.contrastive.hard_negatives=1")).not.toContain("nothing to do");
+    expect(warnings("train.contrastive.batch=4", "train.contrastive.hard_negatives=0")).not.toContain("nothing to do");
+    expect(warnings("train.schedule=[{phase: generator, steps: 2, with: {batch: 2, accumulate: 1}}]")).toContain(
+      "makes 'train.generator.batch' one that is 2: of 4 workers some have nothing to do",
+    );
     expect(warnings("train.reader.batch=2")).not.toContain("nothing to do");
   });
 

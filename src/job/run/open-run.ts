@@ -59,6 +59,8 @@ export interface OpenRun {
   readonly state: RunState;
   /** Results kept of each training question: enough for contexts and for mining. */
   readonly depth: number;
+  /** The threads that the first worker has when those beside it are done. */
+  readonly freedThreads: number | undefined;
   /** GFLOP/s of this machine's matrix products in the run's precision, for the logged share. */
   readonly gemmRate: number;
   /** One phase of each kind in the schedule, as the audit looks at them. */
@@ -86,7 +88,8 @@ const ONE_WORKER: OpenedBy = { workers: 1, localWorkers: 1, isFirst: true, group
 export async function openRun(config: TandemConfig, folder: string, report: Report, opener: OpenedBy = ONE_WORKER): Promise<OpenRun> {
   const places = openRunDirectory(folder);
   const { workers, isFirst, group } = opener;
-  const threads = config.threads ?? ownThreads(opener);
+  const allThreads = engineFacts().threads;
+  const threads = config.threads ?? ownThreads(opener, allThreads);
   if (threads !== undefined) setThreads(threads);
   const device = runDevice(config.device);
   const precision = runPrecision(config.precision, device);
@@ -130,6 +133,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     schedule,
     state,
     depth: searchDepth(config, store.size, phases.goldRows),
+    freedThreads: config.threads === null && opener.cores === undefined && opener.localWorkers > 1 ? allThreads : undefined,
     gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
     auditedPhases: () => audited(phases, config, schedule),
     probe: prober(config, phases, generator, schedule),
@@ -175,8 +179,7 @@ function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): Epoch
 }
 
 /** Threads where the config leaves them open; undefined: libtorch's own number. It sees the cores that a launcher binds a process to, but not those that it only counts. */
-function ownThreads({ localWorkers, cores }: OpenedBy): number | undefined {
-  const { threads } = engineFacts();
+function ownThreads({ localWorkers, cores }: OpenedBy, threads: number): number | undefined {
   if (cores !== undefined) return Math.max(1, Math.min(cores, threads));
   return localWorkers > 1 ? Math.max(1, Math.floor(threads / localWorkers)) : undefined;
 }

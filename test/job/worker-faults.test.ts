@@ -1,0 +1,110 @@
+/**
+ * Proves how a run of two workers ends by its own doing: an alarm that all workers come to at once is written down by the first and said once; rolled back, both go on as one worker does; and what another worker than the first
+ * failed of stands in the run's status with that worker's name. Alone: npx vitest run test/job/worker-faults.test.ts
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { compiledTraining } from "./compiled-training.js";
+import { lossLines, runFolder } from "./killed-run.js";
+
+const training = compiledTraining("worker-faults");
+
+const tiny = (runs: string, ...more: string[]): string[] => [
+  "experiment=tiny",
+  `run.dir=${runs}`,
+  "eval.rows=[trained-pair]",
+  "threads=1",
+  ...more,
+  "--quiet",
+];
+
+/** Gold contexts and a decay that multiplies the weights by −99 in each step: no number after a few. */
+const EXPLODE = [
+  "train.schedule=[{phase: refresh}, {phase: generator, steps: 12, contexts: gold}]",
+  "train.generator.lr=10",
+  "train.generator.weight_decay=10",
+  "train.generator.clip=null",
+  "train.penalties.keyword.weight=0",
+  "train.penalties.ngram_repeat.weight=0",
+  "train.penalties.short_answer.weight=0",
+];
+
+const statusOf = (run: string): { state: string; reason?: string } =>
+  JSON.parse(readFileSync(path.join(run, "status.json"), "utf8")) as { state: string; reason?: string };
+
+/** Process numbers of a run's workers, by rank. */
+const workersOf = (run: string): number[] =>
+  spawnSync("pgrep", ["-af", "job/worker\\."], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter((line) => line.includes(run))
+    .map((line) => ({ pid: Number(line.split(" ")[0]), rank: Number(/"rank":(\d+)/.exec(line)?.[1]) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ pid }) => pid);
+
+describe("two workers", () => {
+  it("that stop at an alarm say so once, and the run knows why it ended", async () => {
+    const runs = training.runs();
+    const { code, stderr } = await training.start(tiny(runs, ...EXPLODE, "train.workers=2")).ended;
+    expect(code, stderr).toBe(2);
+    const run = runFolder(runs)!;
+    expect(stderr.match(/the loss or its gradient is no number/g)).toHaveLength(1);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(statusOf(run)).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("the loss or its gradient is no number") as string,
+    });
+  }, 120_000);
+
+  it("divide the cores, and the first has all of them once the others are done", async () => {
+    const runs = training.runs();
+    const words = tiny(runs, "train.workers=2", "threads=null", "train.schedule=[{phase: generator, steps: 2, contexts: gold}]");
+    const { code, stderr } = await training.start(words.slice(0, -1)).ended;
+    expect(code, stderr).toBe(0);
+    const divided = Number(/2 workers, each with (\d+) threads/.exec(stderr)?.[1]);
+    const freed = Number(/the other workers are done: (\d+) threads from here on/.exec(stderr)?.[1]);
+    expect(divided).toBe(Math.max(1, Math.floor(freed / 2)));
+  }, 120_000);
+
+  it("roll back together and go on as one worker does", async () => {
+    const calmed = ["train.alarms.not_a_number.action=roll_back", "train.alarms.roll_back.factor=0.0001"];
+    const [one, two] = [training.runs(), training.runs()];
+    for (const [runs, workers] of [
+      [one, 1],
+      [two, 2],
+    ] as const) {
+      const { code, stderr } = await training.start(tiny(runs, ...EXPLODE, ...calmed, `train.workers=${workers}`)).ended;
+      expect(code, stderr).toBe(0);
+    }
+    const [expected, found] = [lossLines(runFolder(one)!), lossLines(runFolder(two)!)];
+    expect(found.map(({ step, phase, rate }) => [step, phase, rate])).toEqual(expected.map(({ step, phase, rate }) => [step, phase, rate]));
+    expect(expected.at(-1)!["rate"]).toBeLessThanOrEqual(1e-3);
+    for (const [i, line] of expected.entries())
+      expect(Math.abs((found[i]!["loss"] as number) - (line["loss"] as number)), `line ${i}`).toBeLessThan(1e-4);
+  }, 240_000);
+
+  it("of which the second can open no file any more: the status names it, and the run goes on afterwards", async () => {
+    const runs = training.runs();
+    const { ended } = training.start(tiny(runs, "train.workers=2", "train.validate.after_each_phase=false"));
+    let isLimited = false;
+    const timer = setInterval(() => {
+      const run = runFolder(runs);
+      if (run === undefined || !existsSync(path.join(run, "checkpoints/step-00000005"))) return;
+      const second = workersOf(run)[1];
+      if (second === undefined) return;
+      clearInterval(timer);
+      isLimited = spawnSync("prlimit", ["--pid", String(second), "--nofile=3:3"]).status === 0;
+    }, 2);
+    const { code, stderr } = await ended;
+    clearInterval(timer);
+    const run = runFolder(runs)!;
+    expect(isLimited, stderr).toBe(true);
+    expect([1, 2], stderr).toContain(code);
+    expect(statusOf(run).state).toBe("failed");
+    expect(statusOf(run).reason).toMatch(/^worker 1 of 2 \(process \d+ on .+\): /);
+    expect(workersOf(run)).toEqual([]);
+    expect((await training.start(["--resume", run, "--quiet"]).ended).code).toBe(0);
+    expect(statusOf(run).state).toBe("finished");
+  }, 120_000);
+});
