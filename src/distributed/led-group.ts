@@ -117,6 +117,6 @@ export class LedGroup {
 
   /** Everybody hears the leader's word. */
   #say(word: Word | null): Word | null {
-    return this.group.gatherValues(word)[0] ?? null;
+    return this.group.gatherValues("word of the leader", word)[0] ?? null;
   }
 }

@@ -32,8 +32,13 @@ export interface ProcessGroup {
   copyFrom(root: number, tensors: readonly Tensor[]): void;
   /** Every member's tensor, in the order of ranks; all have one shape and dtype. Without a graph. */
   gather(own: Tensor): Tensor[];
-  /** Every member's value, in the order of ranks: plain data, as a structured clone carries it. For a few numbers and names. */
-  gatherValues<Value>(own: Value): Value[];
+  /**
+   * Every member's value, in the order of ranks: plain data, as a structured clone carries it. For a few numbers and names.
+   *
+   * @param what the values are: the same everywhere
+   * @throws Error on every member, where one is out of step and gathers something else
+   */
+  gatherValues<Value>(what: string, own: Value): Value[];
   /** Returns when all members have called it. */
   barrier(): void;
   gradientSum(parameters: readonly Tensor[]): GradientSum;
@@ -47,7 +52,7 @@ export const SINGLE_PROCESS: ProcessGroup = {
   sum: () => undefined,
   copyFrom: () => undefined,
   gather: (own) => [own.detach()],
-  gatherValues: (own) => [own],
+  gatherValues: (_, own) => [own],
   barrier: () => undefined,
   gradientSum: ([first]) => ({
     prepare: () => undefined,
@@ -108,7 +113,7 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
     sum: (tensors) => native.allReduce(group, handlesOf(tensors)),
     copyFrom: (root, tensors) => packed(tensors, (few) => native.broadcast(group, handlesOf(few), root)),
     gather,
-    gatherValues: <Value>(own: Value) => gatherValues(gather, own),
+    gatherValues: <Value>(what: string, own: Value) => gatherValues(gather, what, own),
     barrier: () => native.barrier(group),
     gradientSum: (parameters) => gradientSum(openNumbered(place, `/gradients ${++sums}`), parameters),
     close: () => native.closeGroup(group),
@@ -126,14 +131,19 @@ function handlesOf(tensors: readonly Tensor[]): number[] {
 /**
  * Lengths first, then the bytes of all, padded to the longest. As V8 writes values: with undefined, infinities and what is no number, which JSON would make a zero of.
  */
-function gatherValues<Value>(gather: (own: Tensor) => Tensor[], own: Value): Value[] {
+function gatherValues<Value>(gather: (own: Tensor) => Tensor[], what: string, own: Value): Value[] {
   return scope(() => {
-    const bytes = serialize(own);
+    const bytes = serialize([what, own]);
     const lengths = gather(indices([bytes.length])).map((length) => length.item());
     const padded = new Uint8Array(Math.max(...lengths));
     padded.set(bytes);
     const all = gather(fromBytes(padded, "u8", [padded.length])).map((text) => text.toBytes());
-    return all.map((written, rank) => deserialize(written.subarray(0, lengths[rank])) as Value);
+    return all.map((written, rank) => {
+      const [whats, value] = deserialize(written.subarray(0, lengths[rank])) as [string, Value];
+      if (whats !== what)
+        throw new Error(`the members of the group are out of step: rank ${rank} tells its ${whats} where this one tells its ${what}`);
+      return value;
+    });
   });
 }
 

@@ -28,14 +28,14 @@ export function groupShare(group: ProcessGroup): GroupShare {
     rank,
     size,
     own: (members) => members.filter((_, place) => place % size === rank),
-    counts: (own) => addedUp(group.gatherValues(own)),
-    terms: (own) => mergedTerms(group.gatherValues(asNumbers(own))),
-    same: (whole) => group.gatherValues(rank === 0 ? asNumbers(whole) : {})[0] ?? {},
+    counts: (own) => addedUp(group.gatherValues("counts", own)),
+    terms: (own) => mergedTerms(group.gatherValues("loss terms", asNumbers(own))),
+    same: (whole) => group.gatherValues("whole terms", rank === 0 ? asNumbers(whole) : {})[0] ?? {},
     rows: (own_nD, count) => gatheredRows(group, own_nD, count),
     // A loss over the others' rows alone has no graph here.
     backward: (models, loss, gradient) => backwardSummed(models.map(sumFor), loss?.requiresGrad === true ? loss : undefined, gradient),
-    total: (own) => group.gatherValues(own).reduce((sum, value) => sum + value, 0),
-    ofFirst: <Value>(own: Value): Value => group.gatherValues(rank === 0 ? { value: own } : {})[0]?.value as Value,
+    total: (own) => group.gatherValues("total", own).reduce((sum, value) => sum + value, 0),
+    ofFirst: <Value>(own: Value): Value => group.gatherValues("value of the first", rank === 0 ? { value: own } : {})[0]?.value as Value,
     close: () => {
       for (const sum of sums.values()) sum.close();
       sums.clear();

@@ -9,6 +9,8 @@ export interface GroupFindings {
   readonly fromLast: readonly (readonly number[])[];
   readonly gathered: readonly (readonly number[])[];
   readonly values: readonly { readonly own: string; readonly not: readonly (number | undefined)[] }[];
+  /** What each is told when the first gathers something else than the others. */
+  readonly outOfStep: string;
   readonly gradients: Readonly<Record<string, readonly (number | undefined)[]>>;
 }
 
@@ -29,14 +31,24 @@ export default function program(group: ProcessGroup): GroupFindings {
   group.copyFrom(0, [first]);
   const gathered = group.gather(tensor([own, -own], { dtype: "f64" })).map(values);
   return {
-    values: group.gatherValues({ own: "\u00e9".repeat(group.rank), not: [NaN, -Infinity, undefined] }),
+    values: group.gatherValues("values", { own: "\u00e9".repeat(group.rank), not: [NaN, -Infinity, undefined] }),
     sum: values(sum),
     sumOfStrided: values(strided.contiguous()),
     fromFirst: values(first),
     fromLast: fromLast(group),
     gathered,
+    outOfStep: outOfStep(group),
     gradients: gradientsOf(group),
   };
+}
+
+function outOfStep(group: ProcessGroup): string {
+  try {
+    group.gatherValues(group.rank === 0 ? "counts" : "terms", {});
+    return "nothing";
+  } catch (error) {
+    return String(error);
+  }
 }
 
 /** Tensors of every kind that are packed together, and one that is too large for it: of that the least and the greatest element. */

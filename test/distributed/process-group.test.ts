@@ -33,7 +33,9 @@ describe("a process group", () => {
     const findings = await runRanks<GroupFindings>("group-program.ts", size);
     expect(findings).toHaveLength(size);
     expectAll(findings);
-    for (const { gradients } of findings) {
+    for (const [rank, { gradients, outOfStep }] of findings.entries()) {
+      const [other, theirs, own] = rank === 0 ? [1, "terms", "counts"] : [0, "counts", "terms"];
+      expect(outOfStep).toContain(`out of step: rank ${other} tells its ${theirs} where this one tells its ${own}`);
       expect(gradients["the first has nothing"]).toEqual([triangle(size) - 1, undefined, undefined]);
       // The pass of weight zero reaches the first parameter.
       expect(gradients["nobody has anything"]).toEqual([0, undefined, undefined]);

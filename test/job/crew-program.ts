@@ -19,8 +19,8 @@ export default async function program(group: ProcessGroup): Promise<CrewFindings
   const { rank, size } = group;
   const place = { rank, size, localSize: size, address: "127.0.0.1", storeHost: "127.0.0.1" };
   const crew = await joinCrew(place, {
-    tell: (port) => void group.gatherValues(port),
-    ask: () => Promise.resolve(group.gatherValues(0)[0] ?? 0),
+    tell: (port) => void group.gatherValues("port", port),
+    ask: () => Promise.resolve(group.gatherValues("port", 0)[0] ?? 0),
   });
   const state = newRunState([], fingerprint({ workers: size, device: "cpu", precision: "f32" }));
   const sums: number[] = [];

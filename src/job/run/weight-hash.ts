@@ -10,7 +10,7 @@ import type { ProcessGroup } from "../../distributed/process-group.js";
 /** @throws UserError naming the model and the workers that differ from the first */
 export function requireSameWeights(group: ProcessGroup, { trainables, progress }: Pick<RunState, "trainables" | "progress">): void {
   const own = Object.fromEntries([...trainables].map(([name, { parameters }]) => [name, hashOf(parameters.values())]));
-  const all = group.gatherValues(own);
+  const all = group.gatherValues("hash of weights", own);
   for (const name of trainables.keys()) {
     const others = all.flatMap((hashes, rank) => (hashes[name] === all[0]?.[name] ? [] : [rank]));
     if (others.length === 0) continue;
