@@ -1,6 +1,8 @@
 /** What the workers of a crew do and find when the first calls the others in the middle of its own work: what crew.test.ts compares. Runs in every process of a group (test/distributed/ranks.ts), which forms a crew of its own. */
 import type { ProcessGroup } from "../../src/distributed/process-group.js";
-import { joinCrew } from "../../src/job/run/crew.js";
+import { joinCrew, type Crew } from "../../src/job/run/crew.js";
+import { AdamW } from "../../src/engine/adamw.js";
+import { tensor } from "../../src/engine/tensor.js";
 import { fingerprint, newRunState } from "../../src/training/run-state.js";
 
 export interface CrewFindings {
@@ -11,6 +13,8 @@ export interface CrewFindings {
   readonly failed: string;
   /** What calling outside of its turn says. */
   readonly refusal: string;
+  /** What is said of equal weights, and of those where the last worker's differ by one bit. */
+  readonly weights: readonly string[];
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error));
@@ -47,6 +51,19 @@ export default async function program(group: ProcessGroup): Promise<CrewFindings
   } catch (error) {
     refusal = messageOf(error);
   }
+  const weights = [0, 2 ** -20].map((more) => saidOfWeights(crew, rank === size - 1 ? 1 + more : 1));
   crew.close();
-  return { sums, result, step: state.progress.step, failed, refusal };
+  return { sums, result, step: state.progress.step, failed, refusal, weights };
+}
+
+function saidOfWeights(crew: Crew, weight: number): string {
+  const parameters = new Map([["weight", tensor([1, weight], { dtype: "f32" })]]);
+  const optimiser = new AdamW([{ name: "all", parameters, weightDecay: 0 }]);
+  const state = newRunState([{ name: "retriever", parameters, optimiser }], fingerprint({ workers: 2, device: "cpu", precision: "f32" }));
+  try {
+    crew.requireSameWeights(state);
+    return "nothing";
+  } catch (error) {
+    return messageOf(error);
+  }
 }
