@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
-import { expectEqualRuns, killAndResume, lossLines, runFolder, startTraining, trainFully, type Finished } from "./killed-run.js";
+import { expectEqualRuns, killAndResume, lossLines, runFolder, startTraining, trainFully, wholeRun, type Finished } from "./killed-run.js";
 
 const SWAP_AFTER = 4;
 const SCHEDULE = "[{phase: refresh}, {phase: reader-distillation, steps: 6}, {phase: refresh}, {phase: joint, steps: 8}, {phase: refresh}]";
@@ -180,6 +180,25 @@ describe("an index made by a second process", () => {
     expect(readdirSync(path.join(whole, "refresh"))).toEqual([]);
     expect(unfinished(whole)).toEqual([]);
   });
+});
+
+describe("beside two workers", () => {
+  const two = (runs: string): string[] => [...words(runs), "train.workers=2", "threads=1"];
+
+  it("is read at the same step as beside one, and the losses are those of one", async () => {
+    const run = await wholeRun(two);
+    const [expected, found] = [lossLines(whole), lossLines(run)];
+    expect(found.map(({ step, phase }) => [step, phase])).toEqual(expected.map(({ step, phase }) => [step, phase]));
+    for (const [i, line] of expected.entries()) {
+      expect(found[i]!["drift/age"]).toBe(line["drift/age"]);
+      expect("refresh/wait_seconds" in found[i]!).toBe("refresh/wait_seconds" in line);
+      expect(Math.abs((found[i]!["loss"] as number) - (line["loss"] as number)), `line ${i}`).toBeLessThan(1e-3);
+    }
+    expect(unfinished(run)).toEqual([]);
+    const again = await killAndResume(two, 1, (folder) => stateAt(folder, STARTED + 1)?.upkeep.pending !== undefined);
+    expect(again.killed).toBe(1);
+    expectEqualRuns(again.run, run);
+  }, 300_000);
 });
 
 describe("validations", () => {

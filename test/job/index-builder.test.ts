@@ -12,6 +12,7 @@ import { setThreads } from "../../src/engine/info.js";
 import { currentRetriever, indexNameOf, retrievalName, searchTraining, type ArtefactParts } from "../../src/job/index/artefacts.js";
 import type { BuildOrder } from "../../src/job/refresh/build-order.js";
 import type { IndexBuilder } from "../../src/job/refresh/index-builder.js";
+import { positivesOf } from "../../src/job/mining/positive-scores.js";
 import type { JobMessage } from "../../src/job/reporter.js";
 import { hashFile } from "../../src/storage/content-hash.js";
 import { writtenStore } from "../corpus/written-store.js";
@@ -95,6 +96,22 @@ describe("the process that makes an index beside training", () => {
     // Done again: there is nothing left to do.
     await start(order, () => undefined).finished();
     expect([namesIn(there.indexFolder), namesIn(there.retrievalFolder)]).toEqual([[expected.index], [expected.retrieval]]);
+  }, 60_000);
+
+  it("scores the questions' positives as the training process would, byte for byte", async () => {
+    const [here, there] = [parts("scored here"), parts("scored there")];
+    const goldRows = QUESTIONS.map((_, i) => (i === 0 ? [] : [i % PASSAGES.length, (i + 1) % PASSAGES.length]));
+    const about = { questions: search.questions, goldRows, metric: here.index.metric, store, template: here.template };
+    const { retriever, indexName } = await currentRetriever(here, encoder, "refresh");
+    const expected = await searchTraining(here, retriever, indexName, { ...search, positives: positivesOf(encoder, about) });
+    retriever.index.dispose();
+    const order = orderOf(there);
+    await start({ ...order, search: { ...order.search, goldRows }, expected }, () => undefined).finished();
+    expect(expected.retrieval).not.toBe(order.expected.retrieval);
+    for (const name of ["rows.npy", "scores.npy", "positives.npy"]) {
+      const file = path.join(expected.retrieval, name);
+      expect(hashFile(path.join(there.retrievalFolder, file))).toBe(hashFile(path.join(here.retrievalFolder, file)));
+    }
   }, 60_000);
 
   it.each([
