@@ -1,10 +1,12 @@
 /**
- * Proves how a run of two workers ends by its own doing: an alarm that all workers come to at once is written down by the first and said once; rolled back, both go on as one worker does; and what another worker than the first
- * failed of stands in the run's status with that worker's name. Alone: npx vitest run test/job/worker-faults.test.ts
+ * Proves how a run of two workers ends by its own doing: an alarm that all workers come to at once is written down by the first and said once; rolled back, both go on as one worker does; what another worker than the first
+ * failed of stands in the run's status with that worker's name; and workers whose driver is gone save and leave. Also that they divide the cores and leave one trace.
+ * Slow (about a minute). Alone: npx vitest run test/job/worker-faults.test.ts
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { compiledTraining } from "./compiled-training.js";
 import { lossLines, runFolder } from "./killed-run.js";
@@ -83,6 +85,35 @@ describe("two workers", () => {
     for (const [i, line] of expected.entries())
       expect(Math.abs((found[i]!["loss"] as number) - (line["loss"] as number)), `line ${i}`).toBeLessThan(1e-4);
   }, 240_000);
+
+  it("whose driver alone is killed save, leave by themselves, and the run goes on bit for bit", async () => {
+    const words = (runs: string): string[] => tiny(runs, "train.workers=2", "train.validate.after_each_phase=false");
+    const [undisturbed, runs] = [training.runs(), training.runs()];
+    expect((await training.start(words(undisturbed)).ended).code).toBe(0);
+    const { process: driver, ended } = training.start(words(runs));
+    const timer = setInterval(() => {
+      const run = runFolder(runs);
+      if (run === undefined || !existsSync(path.join(run, "checkpoints/step-00000005"))) return;
+      clearInterval(timer);
+      driver.kill("SIGKILL");
+    }, 2);
+    await ended;
+    const run = runFolder(runs)!;
+    for (let waited = 0; workersOf(run).length > 0 && waited < 60_000; waited += 100) await sleep(100);
+    expect(workersOf(run)).toEqual([]);
+    expect(statusOf(run).state).toBe("stopped");
+    expect((await training.start(["--resume", run, "--quiet"]).ended).code).toBe(0);
+    expect(lossLines(run)).toEqual(lossLines(runFolder(undisturbed)!));
+  }, 240_000);
+
+  it("leave one trace of where the time goes: the first worker's", async () => {
+    const runs = training.runs();
+    const schedule = "train.schedule=[{phase: generator, steps: 2, contexts: gold}]";
+    const { code, stderr } = await training.start(["--profile", ...tiny(runs, "train.workers=2", schedule)]).ended;
+    expect(code, stderr).toBe(0);
+    const traces = readdirSync(runFolder(runs)!).filter((name) => name.includes("trace") || name.includes("profile"));
+    expect(traces).toHaveLength(1);
+  }, 120_000);
 
   it("of which the second can open no file any more: the status names it, and the run goes on afterwards", async () => {
     const runs = training.runs();
