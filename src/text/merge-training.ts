@@ -7,11 +7,11 @@
  * beginning of that list, because each merge is chosen without looking ahead.
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
-import os from "node:os";
 import path from "node:path";
 import { aboutFile } from "../storage/file-fault.js";
+import { scratchFolder } from "../storage/scratch-folder.js";
 
 /** How the library splits lines into words: GPT-2's bytes and regular expression, or at white space alone. */
 export type WordSplit = "byte-level" | "white-space";
@@ -41,7 +41,7 @@ tokenizer.save(output, false);
  * @throws UserError when the temporary folder can't be written.
  */
 export function learnMerges(lines: Iterable<string>, split: WordSplit): LearnedMerges {
-  const folder = aboutFile(os.tmpdir(), () => mkdtempSync(path.join(os.tmpdir(), "tandem-tokenizer-")));
+  const folder = scratchFolder("tokenizer");
   try {
     const input = path.join(folder, "lines.txt");
     const output = path.join(folder, "tokenizer.json");

@@ -2,8 +2,7 @@
  * The passage store of a config, alone: what a run would build in its `corpus/`, in a folder of one's own. Nothing is trained but, for a retriever from scratch, the tokenizer that passages are
  * measured with. The trap: a store replaces what stands at its place when it is complete, so a folder that isn't a store is refused, not replaced.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import os from "node:os";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import type { TandemConfig } from "../../config/schema.js";
 import { buildCorpus, type CorpusReport } from "../../corpus/build-corpus.js";
@@ -15,11 +14,12 @@ import { corpusJob, corpusTexts } from "./data.js";
 import { encoderOverrides, prepareStart } from "../models/models.js";
 import { pretrainedFolder } from "../models/pretrained.js";
 import type { Report } from "../reporter.js";
+import { scratchFolder } from "../../storage/scratch-folder.js";
 
 /** Builds the store in `output`. @throws UserError for whatever is wrong with corpus, retriever or output */
 export async function buildStore(config: TandemConfig, output: string, report: Report): Promise<CorpusReport> {
   requireReplaceable(output);
-  const temporary = mkdtempSync(path.join(os.tmpdir(), "tandem-corpus-"));
+  const temporary = scratchFolder("corpus");
   try {
     const named = config.retriever.path;
     const retriever =

@@ -3,8 +3,7 @@
  * audit is of the weights that a run would start with; what has been trained since may differ.
  */
 import { renderYaml } from "../../config/render.js";
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
+import { rmSync } from "node:fs";
 import path from "node:path";
 import type { TandemConfig } from "../../config/schema.js";
 import { createRunDirectory } from "../../tracking/run-directory.js";
@@ -13,6 +12,7 @@ import { auditCut, type CutRow } from "../../training/cut-audit.js";
 import { auditGradients, type AuditRow } from "../../training/gradient-audit.js";
 import { closeRun, openRun } from "../run/open-run.js";
 import type { Report } from "../reporter.js";
+import { scratchFolder } from "../../storage/scratch-folder.js";
 
 /** What an audit found. */
 export interface ConfigAudit {
@@ -28,7 +28,7 @@ const TOLERANCE = { f32: 1e-3, bf16: 0.05 } as const;
 /** @throws UserError naming the first pair without a gradient, or the first phase whose step in parts has another gradient */
 export async function auditConfig(given: TandemConfig, report: Report): Promise<ConfigAudit> {
   const config = inParts(given);
-  const temporary = mkdtempSync(path.join(os.tmpdir(), "tandem-audit-"));
+  const temporary = scratchFolder("audit");
   try {
     const versions = collectVersions();
     const { path: folder } = createRunDirectory(temporary, { name: config.name, configYaml: renderYaml(config), overrides: [], versions });

@@ -2,8 +2,7 @@
  * What a config would run, before it runs: each entry of the schedule with its steps, epochs, rates, validations and checkpoints, and with an estimate of its time from a few real steps of each kind. Data and first
  * weights are made in a temporary run directory that is gone afterwards. The traps: conditions can end a phase early, so counts are of the plan; and a phase that reads an index is measured on stand-ins for what it will find.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
+import { rmSync } from "node:fs";
 import path from "node:path";
 import { renderYaml } from "../../config/render.js";
 import type { TandemConfig } from "../../config/schema.js";
@@ -19,6 +18,7 @@ import { PHASES } from "../phases/phase-maker.js";
 import { CLOSED_BOOK } from "../phases/phase-parts.js";
 import { closeRun, openRun, type OpenRun } from "../run/open-run.js";
 import type { Report } from "../reporter.js";
+import { scratchFolder } from "../../storage/scratch-folder.js";
 
 /** One entry of the schedule, as planned. null: nobody can know before it runs. */
 export interface PlannedEntry {
@@ -59,7 +59,7 @@ const TEXTS = 64;
 
 /** @throws UserError for whatever training would refuse before its first step */
 export async function planRun(config: TandemConfig, report: Report, isMeasured: boolean): Promise<RunPlan> {
-  const temporary = mkdtempSync(path.join(os.tmpdir(), "tandem-plan-"));
+  const temporary = scratchFolder("plan");
   try {
     const versions = collectVersions();
     const { path: folder } = createRunDirectory(temporary, { name: config.name, configYaml: renderYaml(config), overrides: [], versions });
