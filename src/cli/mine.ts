@@ -130,7 +130,8 @@ async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; 
     const { searchFolders } = await import("../job/run/open-pair.js");
     const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
     const run = findTrainedRun(given.run, overrides);
-    refuseSettledKeys(run.sources, OPEN);
+    // The run's own questions have their gold passages; other questions may have others.
+    refuseSettledKeys(run.sources, given.questions === undefined ? OPEN : [...OPEN, "data.questions.gold_passages"]);
     const search = searchFolders(run, runDevice(run.config.device));
     return { config: run.config, folders: { ...search, search } };
   }

@@ -149,6 +149,12 @@ describe("tandem mine", () => {
       withoutPositives: 0,
     });
     expect(linesOf("found.jsonl").map(({ positive }) => positive)).toEqual(Array(3).fill(shown(article!)));
+    // Other questions than a run's own may have other gold passages; the run's own have theirs.
+    const gold = `data.questions.gold_passages=${at("gold.jsonl")}`;
+    const ofRun = ["--run", world.run, "--output", at("of-run.jsonl")];
+    expect(reported(...ofRun, "--questions", at("elsewhere.jsonl"), gold)).toMatchObject({ questions: 1, withoutPositives: 0 });
+    expect(linesOf("of-run.jsonl").map(({ positive }) => positive)).toEqual(Array(3).fill(shown(article!)));
+    expect(mine(...ofRun, gold)).toMatchObject({ status: 2, error: expect.stringContaining("data.questions.gold_passages") as string });
   }, 60_000);
 
   it.each<[string, () => string[], RegExp]>([
