@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { hashFile } from "../../src/storage/content-hash.js";
+import { faissMissing } from "../retrieval/faiss-here.js";
 import { killAndResume, lossLines, runFolder, startTraining, trainFully, wholeRun } from "./killed-run.js";
 
 const words = (runs: string, workers: number): string[] => [
@@ -115,4 +116,18 @@ describe("a refresh of two workers", () => {
     expect((await trainFully(["--resume", run, "--quiet"])).code).toBe(0);
     expect(ofRefresh(run)).toEqual(ofRefresh(one));
   }, 300_000);
+});
+
+describe.skipIf(faissMissing !== undefined)(`FAISS's index of two workers${faissMissing === undefined ? "" : `: ${faissMissing}`}`, () => {
+  it("is that of one, built by the first on all cores while the others wait", async () => {
+    const faiss = (runs: string, workers: number): string[] => [
+      ...words(runs, workers),
+      'index.factory="IVF4,Flat"',
+      'index.search="nprobe=2"',
+    ];
+    const [whole, shared] = [await wholeRun((runs) => faiss(runs, 1)), await wholeRun((runs) => faiss(runs, 2))];
+    const made = ofRefresh(whole);
+    expect(Object.keys(made).filter((file) => file.endsWith("index.faiss"))).toHaveLength(1);
+    expect(ofRefresh(shared)).toEqual(made);
+  }, 120_000);
 });

@@ -36,6 +36,8 @@ export interface ArtefactParts {
   readonly report: Report;
   /** What embeds the passages where that isn't the encoder of the questions: `train.reader.fixed_index`. */
   readonly passages?: Encoder | undefined;
+  /** FAISS's threads where the config says none; default: as many as the arithmetic has. */
+  readonly threads?: number | undefined;
   /** The run's other workers, where there are some. */
   readonly sharing?: IndexSharing | undefined;
 }
@@ -67,7 +69,7 @@ export async function currentRetriever(
 ): Promise<{ retriever: Retriever; indexName: string }> {
   const { indexFolder, store, template, index, report } = parts;
   const about = { encoder: pinned(encoder, parts.passages), store, template, metric: index.metric };
-  const approximate = faissSettings(index);
+  const approximate = faissSettings(index, parts.threads);
   const sharing = parts.sharing?.isReady(encoder) === true ? parts.sharing : undefined;
   const folder = await buildIndex({
     ...about,

@@ -3,7 +3,8 @@ import type { IndexConfig } from "../../config/schema.js";
 import { engineFacts } from "../../engine/info.js";
 import { requireFaissSettings, type FaissSettings } from "../../retrieval/faiss-settings.js";
 
-export function faissSettings(index: IndexConfig): FaissSettings | undefined {
+/** @param threads where `index.threads` says none; default: as many as the arithmetic has */
+export function faissSettings(index: IndexConfig, threads?: number): FaissSettings | undefined {
   if (index.factory === null) return undefined;
   return {
     factory: index.factory,
@@ -12,7 +13,7 @@ export function faissSettings(index: IndexConfig): FaissSettings | undefined {
     sampleSeed: index.sample_seed,
     reproducible: index.reproducible,
     search: index.search,
-    threads: index.threads ?? engineFacts().threads,
+    threads: index.threads ?? threads ?? engineFacts().threads,
   };
 }
 

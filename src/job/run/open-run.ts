@@ -99,7 +99,9 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     trainables(config, { encoder, generator, closedBook }, group),
     fingerprint({ workers, device, precision: precision ?? "f32" }),
   );
-  const artefacts = artefactParts(config, folder, { store, passages, device, report });
+  const freedThreads = config.threads === null && opener.cores === undefined && opener.localWorkers > 1 ? allThreads : undefined;
+  // Only the first calls FAISS, and the others wait.
+  const artefacts = artefactParts(config, folder, { store, passages, device, report, threads: freedThreads });
   const phases = new PhaseMaker({
     config,
     store,
@@ -133,7 +135,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     schedule,
     state,
     depth: searchDepth(config, store.size, phases.goldRows),
-    freedThreads: config.threads === null && opener.cores === undefined && opener.localWorkers > 1 ? allThreads : undefined,
+    freedThreads,
     gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
     auditedPhases: () => audited(phases, config, schedule),
     probe: prober(config, phases, generator, schedule),
@@ -143,7 +145,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
 function artefactParts(
   config: TandemConfig,
   folder: string,
-  parts: Pick<ArtefactParts, "store" | "passages" | "device" | "report">,
+  parts: Pick<ArtefactParts, "store" | "passages" | "device" | "report" | "threads">,
 ): ArtefactParts {
   const { index: indexFolder } = runPlaces(folder);
   const retrievalFolder = path.join(folder, "retrieval");
