@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { listCheckpoints } from "../../src/training/checkpoint.js";
+import { EXPLODE } from "./exploding-run.js";
 import { expectEqualRuns, killAndResume, lossLines, runFolder, trainFully } from "./killed-run.js";
 
 interface Rung {
@@ -36,17 +37,6 @@ async function trained(words: (runs: string) => string[]): Promise<{ code: numbe
 
 /** At a rate of 1 the embeddings fall onto one point within four steps. */
 const COLLAPSE = "train.contrastive.lr=1";
-/** Gold contexts and a decay that multiplies the weights by −99 in each step: no number after a few. */
-const EXPLODE = [
-  "train.schedule=[{phase: refresh}, {phase: generator, steps: 20, contexts: gold}]",
-  "train.generator.lr=10",
-  "train.generator.weight_decay=10",
-  "train.generator.clip=null",
-  "train.penalties.keyword.weight=0",
-  "train.penalties.ngram_repeat.weight=0",
-  "train.penalties.short_answer.weight=0",
-];
-
 describe("an alarm", () => {
   it("of embeddings that fall onto one point rings with the bounds as they come, and not before", async () => {
     const { code, stderr, run } = await trained(tiny(COLLAPSE));

@@ -1,5 +1,5 @@
 /** `tandem train` as users run it, over sources compiled for the test and the native add-ons as they are built. Not a test: used by those that need the whole process. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -52,4 +52,14 @@ export function workerOf(driver: ChildProcess): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Worker processes of a run, by rank. */
+export function workersOf(run: string): number[] {
+  return spawnSync("pgrep", ["-af", "job/worker\\."], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter((line) => line.includes(run))
+    .map((line) => ({ pid: Number(line.split(" ")[0]), rank: Number(/"rank":(\d+)/.exec(line)?.[1]) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ pid }) => pid);
 }

@@ -8,7 +8,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { compiledTraining } from "./compiled-training.js";
+import { compiledTraining, workersOf } from "./compiled-training.js";
+import { EXPLODE } from "./exploding-run.js";
 import { lossLines, runFolder } from "./killed-run.js";
 
 const training = compiledTraining("worker-faults");
@@ -22,28 +23,8 @@ const tiny = (runs: string, ...more: string[]): string[] => [
   "--quiet",
 ];
 
-/** Gold contexts and a decay that multiplies the weights by −99 in each step: no number after a few. */
-const EXPLODE = [
-  "train.schedule=[{phase: refresh}, {phase: generator, steps: 12, contexts: gold}]",
-  "train.generator.lr=10",
-  "train.generator.weight_decay=10",
-  "train.generator.clip=null",
-  "train.penalties.keyword.weight=0",
-  "train.penalties.ngram_repeat.weight=0",
-  "train.penalties.short_answer.weight=0",
-];
-
 const statusOf = (run: string): { state: string; reason?: string } =>
   JSON.parse(readFileSync(path.join(run, "status.json"), "utf8")) as { state: string; reason?: string };
-
-/** Process numbers of a run's workers, by rank. */
-const workersOf = (run: string): number[] =>
-  spawnSync("pgrep", ["-af", "job/worker\\."], { encoding: "utf8" })
-    .stdout.split("\n")
-    .filter((line) => line.includes(run))
-    .map((line) => ({ pid: Number(line.split(" ")[0]), rank: Number(/"rank":(\d+)/.exec(line)?.[1]) }))
-    .sort((a, b) => a.rank - b.rank)
-    .map(({ pid }) => pid);
 
 describe("two workers", () => {
   it("that stop at an alarm say so once, and the run knows why it ended", async () => {

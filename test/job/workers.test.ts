@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { compiledTraining } from "./compiled-training.js";
+import { compiledTraining, workersOf } from "./compiled-training.js";
 import { killAndResume, lossLines, runFolder, wholeRun } from "./killed-run.js";
 
 const training = compiledTraining("workers");
@@ -48,15 +48,6 @@ const validations = (run: string): Record<string, unknown>[] =>
     });
 
 const alive = (run: string): string => spawnSync("pgrep", ["-f", run], { encoding: "utf8" }).stdout.trim();
-
-/** Worker processes of a run, by rank. */
-const workersOf = (run: string): number[] => {
-  const found = spawnSync("pgrep", ["-af", "job/worker\\."], { encoding: "utf8" })
-    .stdout.split("\n")
-    .filter((line) => line.includes(run))
-    .map((line) => ({ pid: Number(line.split(" ")[0]), rank: Number(/"rank":(\d+)/.exec(line)?.[1]) }));
-  return found.sort((a, b) => a.rank - b.rank).map(({ pid }) => pid);
-};
 
 let one = "";
 let two = "";
