@@ -77,7 +77,7 @@ function checkAsynchronous({ config, refuse, warn }: Check, isAsked: boolean): v
   const { schedule, validate } = config.train;
   const refreshes = schedule.flatMap(({ phase }, place) => (phase === "refresh" ? [place] : []));
   refreshes.slice(1).forEach((place, i) => {
-    const between = schedule.slice((refreshes[i] ?? 0) + 1, place).reduce((sum, { steps }) => sum + steps, 0);
+    const between = schedule.slice((refreshes[i] ?? 0) + 1, place).reduce((sum, entry) => sum + stepsOf(entry), 0);
     // The first refresh is made at once.
     if (i > 0 && between < after)
       refuse(
@@ -93,6 +93,11 @@ function checkAsynchronous({ config, refuse, warn }: Check, isAsked: boolean): v
       "train.validate.after_each_phase",
       "is true, so that training waits at each phase's end until the corpus is embedded, whoever makes the next index",
     );
+}
+
+/** How many there are of epochs or minutes shows only when data are there. */
+function stepsOf({ steps, epochs, minutes }: Check["config"]["train"]["schedule"][number]): number {
+  return steps === 0 && (epochs !== null || minutes !== null) ? Infinity : steps;
 }
 
 /** Query-side-only training: whatever would move the passages or make their index anew contradicts it. */

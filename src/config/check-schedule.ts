@@ -171,13 +171,17 @@ function checkEnds({ config, refuse }: Check): void {
     if (!isValidated)
       refuse("train.early_stopping.metric", "is never measured", "set train.validate.every or train.validate.after_each_phase");
   }
-  if (!checkpoint.load_best) return;
-  if (!checkpoint.keep_best)
-    refuse("train.checkpoint.load_best", "is set, but the best checkpoint isn't kept", "train.checkpoint.keep_best=true");
-  if (!isValidated)
-    refuse(
-      "train.checkpoint.load_best",
-      "is set, but no validation says which is best",
-      "set train.validate.every or train.validate.after_each_phase",
-    );
+  for (const [key, isAsked] of asksForBest(config)) {
+    if (!isAsked) continue;
+    if (!checkpoint.keep_best) refuse(key, "is set, but the best checkpoint isn't kept", "train.checkpoint.keep_best=true");
+    if (!isValidated)
+      refuse(key, "is set, but no validation says which is best", "set train.validate.every or train.validate.after_each_phase");
+  }
+}
+
+/** The keys that go back to the best checkpoint, and whether they are set to. */
+function asksForBest({ train }: TandemConfig): (readonly [string, boolean])[] {
+  const { roll_back: _, ...alarms } = train.alarms;
+  const actions = Object.entries(alarms).map(([name, { action }]) => [`train.alarms.${name}.action`, action === "roll_back"] as const);
+  return [["train.checkpoint.load_best", train.checkpoint.load_best], ...actions];
 }

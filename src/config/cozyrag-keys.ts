@@ -262,9 +262,14 @@ function schedule(old: Old, batch: number, questions: number | undefined): Entry
   return { key, value: phases(forGenerator, forRetriever, rounds), reason };
 }
 
+/** Its questions name no passage, so all that is trained reads what an index finds. */
 function phases(generator: number, contrastive: number, rounds: number): object[] {
-  const round = [{ phase: "generator", steps: generator }, { phase: "contrastive", steps: contrastive }, { phase: "refresh" }];
-  return Array.from({ length: rounds }, () => round).flat();
+  const round = [
+    { phase: "generator", steps: generator, contexts: "retrieved" },
+    { phase: "contrastive", steps: contrastive },
+    { phase: "refresh" },
+  ];
+  return [{ phase: "refresh" }, ...Array.from({ length: rounds }, () => round).flat()];
 }
 
 function penalties(old: Old): Entry[] {

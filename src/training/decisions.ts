@@ -83,14 +83,19 @@ export function decideStopping({ metric, patience, minDelta }: EarlyStopping, pr
  * @param last the place of the last step taken
  */
 export function endTraining(schedule: readonly ScheduledPhase[], last: SchedulePosition, progress: Progress, reason: string): Transition[] {
-  let isStale = staleAt(schedule, last.phaseIndex, progress.transitions);
+  const isLeft = (index: number): boolean =>
+    (index > last.phaseIndex || (index === last.phaseIndex && last.stepInPhase + 1 !== last.steps)) &&
+    schedule[index]?.isBeside !== true &&
+    !progress.transitions.some((other) => other.entry === index);
+  const refreshes = schedule.flatMap(({ phase, when }, index) =>
+    phase === "refresh" && isLeft(index) ? [{ index, isSure: when === undefined }] : [],
+  );
+  // One with a condition may not be made in the end.
+  const kept = staleAt(schedule, last.phaseIndex, progress.transitions)
+    ? (refreshes.find(({ isSure }) => isSure) ?? refreshes[0])
+    : undefined;
   const taken: Transition[] = [];
-  for (const [index, entry] of schedule.entries()) {
-    const isOver = index < last.phaseIndex || (index === last.phaseIndex && last.stepInPhase + 1 === last.steps);
-    if (isOver || entry.isBeside === true || progress.transitions.some((other) => other.entry === index)) continue;
-    if (entry.phase === "refresh" && isStale) isStale = false;
-    else taken.push(left(progress, index, reason));
-  }
+  for (const index of schedule.keys()) if (isLeft(index) && index !== kept?.index) taken.push(left(progress, index, reason));
   return taken;
 }
 

@@ -9,9 +9,11 @@ export interface Upkeep {
   refreshedAt: number;
   /** The last step found that the index must be made anew before the next one. */
   isDue: boolean;
+  /** Why, where drift or age asked for it. */
+  why?: string | undefined;
   /** An index under way beside training. */
   pending: PendingRefresh | undefined;
-  /** The latest figures of drift by their names in the log. */
+  /** The latest figures of drift of the current index, by their names in the log. */
   measured: Readonly<Record<string, number>>;
 }
 
@@ -70,6 +72,28 @@ export function isRefreshDue(
   return (policy.atLeastEvery !== null && age >= policy.atLeastEvery) || hasDrifted(policy.onDrift, measured);
 }
 
+/** What made {@link isRefreshDue} say so: `drift/overlap 0.41 is below 0.5`. */
+export function whyDue(
+  { onDrift, atLeastEvery }: RefreshPolicy,
+  { refreshedAt }: Pick<Upkeep, "refreshedAt">,
+  step: number,
+  measured: Readonly<Record<string, number>>,
+): string {
+  const { cosineBelow, overlapBelow, regretAbove } = onDrift;
+  const age = step - refreshedAt;
+  const limits = [
+    [DRIFT_COSINE, "below", cosineBelow],
+    [DRIFT_OVERLAP, "below", overlapBelow],
+    [DRIFT_REGRET, "above", regretAbove],
+  ] as const;
+  const beyond = limits.flatMap(([name, side, limit]) => {
+    const value = measured[name];
+    if (limit === null || value === undefined || !(side === "below" ? value < limit : value > limit)) return [];
+    return [`${name} ${Number(value.toPrecision(4))} is ${side} ${limit}`];
+  });
+  return [...beyond, ...(atLeastEvery !== null && age >= atLeastEvery ? [`the index is ${age} steps old`] : [])].join(", ");
+}
+
 function hasDrifted({ cosineBelow, overlapBelow, regretAbove }: DriftLimits, measured: Readonly<Record<string, number>>): boolean {
   const isBelow = (name: string, limit: number | null): boolean => limit !== null && (measured[name] ?? Infinity) < limit;
   return (
@@ -94,10 +118,11 @@ export function readUpkeep(value: unknown): Upkeep | undefined {
   if (value === undefined) return newUpkeep();
   if (!isRecord(value) || !isCount(value["refreshedAt"]) || typeof value["isDue"] !== "boolean" || !isRecord(value["measured"]))
     return undefined;
-  const { refreshedAt, isDue, pending, measured } = value;
+  const { refreshedAt, isDue, why, pending, measured } = value;
+  if (why !== undefined && typeof why !== "string") return undefined;
   if (!Object.values(measured).every((figure) => typeof figure === "number")) return undefined;
   if (pending !== undefined && !isPending(pending)) return undefined;
-  return { refreshedAt, isDue, pending, measured: measured as Record<string, number> };
+  return { refreshedAt, isDue, ...(why === undefined ? {} : { why }), pending, measured: measured as Record<string, number> };
 }
 
 function isPending(value: unknown): value is PendingRefresh {

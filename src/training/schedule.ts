@@ -227,8 +227,10 @@ export function validateSchedule(schedule: readonly ScheduledPhase[], known: rea
         throw fault(where, `a ${entry.phase} updates nothing`, "steps: 0", `steps: ${entry.steps}`);
       if (entry.phase === "mine") continue;
       // One that may be passed over builds nothing that others can rely on.
-      if (entry.when === undefined) refreshes += 1;
-      stale = false;
+      if (entry.when === undefined) {
+        refreshes += 1;
+        stale = false;
+      }
       continue;
     }
     const isOpen = entry.steps === Infinity && entry.minutes !== undefined;

@@ -10,7 +10,7 @@ import type { TandemConfig } from "../../config/schema.js";
 import { engineFacts } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
 import { restoreFolder } from "../../storage/atomic-write.js";
-import { DRIFT_AGE, isRefreshDue, swapStep, type PendingRefresh, type RefreshPolicy } from "../../training/refresh-policy.js";
+import { DRIFT_AGE, isRefreshDue, swapStep, whyDue, type PendingRefresh, type RefreshPolicy } from "../../training/refresh-policy.js";
 import type { CurrentArtefacts, RunState } from "../../training/run-state.js";
 import { readsIndex, totalSteps, type SchedulePosition } from "../../training/schedule.js";
 import {
@@ -84,8 +84,11 @@ export class IndexUpkeep {
     upkeep.measured = { ...upkeep.measured, ...Object.fromEntries(finite) };
     const isRead = readsArtefacts(position, this.#run.config, artefacts);
     const isWaiting = waitsForMine(position, artefacts);
-    const rings = (isRead || isWaiting) && isRefreshDue(policyOf(refresh), upkeep, step, measured);
+    const policy = policyOf(refresh);
+    const rings = (isRead || isWaiting) && isRefreshDue(policy, upkeep, step, measured);
     upkeep.isDue = rings || (isWaiting && upkeep.isDue);
+    if (rings) upkeep.why = whyDue(policy, upkeep, step, measured);
+    else if (!upkeep.isDue) delete upkeep.why;
     return { ...figures, ...measured };
   }
 
@@ -107,7 +110,7 @@ export class IndexUpkeep {
       progress.upkeep.isDue = position !== undefined && waitsForMine(position, progress.artefacts);
       return "same";
     }
-    this.#run.report({ type: "note", text: `refresh at step ${progress.step}: ${reason(progress.upkeep.measured)}` });
+    this.#run.report({ type: "note", text: `refresh at step ${progress.step}: ${progress.upkeep.why ?? "it was due"}` });
     return this.#begin(state, progress.step, isMine);
   }
 
@@ -164,6 +167,7 @@ export class IndexUpkeep {
       retriever.index.dispose();
     }
     Object.assign(progress.upkeep, { isDue: false, pending: undefined, refreshedAt: step });
+    forgetDrift(progress);
     return "changed";
   }
 
@@ -194,6 +198,7 @@ export class IndexUpkeep {
     const { validated } = progress.artefacts;
     progress.artefacts = { ...renewed(progress.artefacts, pending.artefacts), ...(validated === undefined ? {} : { validated }) };
     Object.assign(progress.upkeep, { pending: undefined, refreshedAt: pending.startedAt });
+    forgetDrift(progress);
   }
 
   /** A build that failed ends the run, with the state saved. @throws what the second process failed of */
@@ -266,6 +271,13 @@ export class IndexUpkeep {
   }
 }
 
+/** What was measured is of an index that isn't read any more: no condition may go by it. */
+function forgetDrift({ upkeep, metrics }: RunState["progress"]): void {
+  upkeep.measured = {};
+  delete upkeep.why;
+  for (const name of Object.keys(metrics)) if (name.startsWith("drift/")) delete metrics[name];
+}
+
 /** The artefacts after a refresh: what BM25 found stands, the negatives chosen from the last index don't. */
 function renewed({ mining }: CurrentArtefacts, found: { index: string; retrieval: string }): CurrentArtefacts {
   if (mining?.isKept === true) return { ...found, mining };
@@ -321,9 +333,4 @@ function policyOf({
 
 function swapAfterOf({ train }: TandemConfig): number | undefined {
   return train.refresh.asynchronous ? (train.refresh.swap_after ?? undefined) : undefined;
-}
-
-function reason(measured: Readonly<Record<string, number>>): string {
-  const figures = Object.entries(measured).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
-  return figures.length === 0 ? "the index is as old as it may get" : figures.join(", ");
 }

@@ -39,6 +39,7 @@ import { miningDepth } from "../mining/choose-negatives.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "../models/models.js";
 import { PhaseMaker } from "../phases/phase-maker.js";
 import { CLOSED_BOOK } from "../phases/phase-parts.js";
+import { requireNamedGold } from "./require-gold.js";
 import { outlineOf, scheduleOf } from "./run-schedule.js";
 import { renaming } from "../data/rename.js";
 import type { Report } from "../reporter.js";
@@ -227,7 +228,10 @@ async function prepareData(
   isGoingOn: boolean,
 ): Promise<{ store: PassageStore; sets: QuestionSets }> {
   const start = startFolders(folder);
-  if (!isGoingOn) guardFiles(config.data, report);
+  if (!isGoingOn) {
+    guardFiles(config.data, report);
+    requireNamedGold(config);
+  }
   report({ type: "stage", name: "models", detail: "tokenizers and first weights" });
   let texts: Promise<string[]> | undefined;
   await prepareStart(

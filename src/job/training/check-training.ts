@@ -11,8 +11,9 @@ import { UserError } from "../../errors.js";
 import type { Tokenizer } from "../../text/tokenizer.js";
 import { validateRateCourse } from "../../training/optimiser.js";
 import { shareCapped } from "../../training/penalties/short-answer.js";
-import { plannedSteps, positionAt, totalSteps, validateSchedule, type ScheduledPhase } from "../../training/schedule.js";
+import { plannedSteps, validateSchedule, type ScheduledPhase } from "../../training/schedule.js";
 import { unknownWarnings } from "../data/check-unknown.js";
+import { requireGold } from "../run/require-gold.js";
 
 /** Answers whose lengths are looked at; more change the share by nothing that matters. */
 const ANSWERS = 5000;
@@ -87,32 +88,4 @@ export function checkMetrics(config: TandemConfig, valid: readonly Question[]): 
         remedy: "ask for em, f1 or rouge_l",
       });
   }
-}
-
-/** A phase that needs gold passages must not be met after hours of others. */
-function requireGold(config: TandemConfig, schedule: readonly ScheduledPhase[], goldCount: number): void {
-  const finite = schedule.map((entry) => (entry.steps === Infinity ? { ...entry, steps: 1 } : entry));
-  const positions = Array.from(finite.keys(), (i) => positionAt(finite, totalSteps(finite.slice(0, i)))).filter((at) => at !== undefined);
-  const fault = (what: string, remedy: string): UserError =>
-    new UserError({
-      where: "train.schedule",
-      what,
-      expected: "passage_ids in data.questions.train",
-      got: `${goldCount} questions with one`,
-      remedy,
-    });
-  if (goldCount === 0 && positions.some(({ phase, contexts }) => phase === "generator" && contexts === "gold"))
-    throw fault(
-      "a generator phase wants gold passages, and no training question has one in the corpus",
-      "begin the schedule with {phase: refresh} and give its generator phases contexts: retrieved",
-    );
-  const contrastive = positions.find(({ phase }) => phase === "contrastive");
-  if (contrastive === undefined || goldCount > 1) return;
-  if (config.train.contrastive.positives !== "answer")
-    throw fault("a contrastive phase wants gold passages as positives", "set train.contrastive.positives=answer");
-  if (contrastive.refreshes === 0)
-    throw fault(
-      "a contrastive phase takes passages that hold the answer as positives, but no index was built before",
-      "put a refresh phase before it",
-    );
 }

@@ -17,11 +17,17 @@ export function rollBack({ config, places, state, report }: OpenRun, alarm: Alar
   const { factor: rate, at_most: most } = config.train.alarms.roll_back;
   const { best, rollBacks } = state.progress;
   const target = best === undefined ? undefined : listCheckpoints(places.checkpoints).find(({ step }) => step === best.step);
-  if (best === undefined || target === undefined)
+  if (best === undefined)
     throw stopped(
       alarm,
       "it was to be rolled back, but no checkpoint was validated yet",
       "validate earlier, or set the alarm's action to warn",
+    );
+  if (target === undefined)
+    throw stopped(
+      alarm,
+      `it was to be rolled back, but the best checkpoint, of step ${best.step}, is gone`,
+      "keep it, or set the alarm's action to warn",
     );
   if (rollBacks.length >= most)
     throw stopped(
