@@ -42,13 +42,14 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** YAML of a value. Text that our reader alone takes for a number (`1_000`, as Hydra has it) is quoted. */
+/** YAML of a value. Text that our reader alone takes for a number (`1_000`, as Hydra has it) is quoted, and so is text that ends in a space of any kind, which may be cut off with the line's. */
 function yamlOf(value: unknown, options: ToStringOptions): string {
   const making: CreateNodeOptions & DocumentOptions = { aliasDuplicateObjects: false };
   const document = new Document(value, making);
   visit(document, {
     Scalar: (_, node) => {
-      if (typeof node.value === "string" && /^[-+]?\d+(_\d+)+$/.test(node.value)) node.type = Scalar.QUOTE_DOUBLE;
+      if (typeof node.value === "string" && (/^[-+]?\d+(_\d+)+$/.test(node.value) || node.value !== node.value.trim()))
+        node.type = Scalar.QUOTE_DOUBLE;
     },
   });
   return document.toString(options);

@@ -56,6 +56,7 @@ describe("the shipped config", () => {
     const { train } = parse(text) as { train: { schedule: { phase: string; steps?: number }[] } };
     // 30 epochs of 250 updates for the generator, 30 of 32 for the retriever, in two rounds.
     expect(train.schedule.map(({ phase, steps }) => [phase, steps])).toEqual([
+      ["refresh", undefined],
       ["generator", 3750],
       ["contrastive", 480],
       ["refresh", undefined],
@@ -145,7 +146,7 @@ describe("a migrated config", () => {
       short_answer: { min_tokens: 2, weight: 0.01 },
     });
     // 60 epochs over 1000 questions, as in the shipped config.
-    expect(made.train.schedule).toMatchObject([{ steps: 3750 }, { steps: 480 }, {}, {}, {}, {}]);
+    expect(made.train.schedule).toMatchObject([{}, { steps: 3750 }, { steps: 480 }, {}, {}, {}, {}]);
     const lines = text.split("\n").map((line) => line.trim());
     for (const key of ["batch_size", "num_train_epochs", "max_length", "top_k", "learning_rate_gpt", "learning_rate_retriever"])
       expect(

@@ -115,7 +115,7 @@ describe("a rendered configuration", () => {
           expect(plainValue(interpolate(body, {}, []))).toEqual(config);
         }
       }),
-      { numRuns: 120, examples: [["1_000"], ["-1_0"], ["007"], ["5e-5"], ["true"], ["~"]] },
+      { numRuns: 120, examples: [["1_000"], ["-1_0"], ["007"], ["5e-5"], ["true"], ["~"], ["\u00a0"], ["a\u2003"]] },
     );
   });
 });
