@@ -112,6 +112,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   tandem::initStores(env, exports);
   tandem::initGroups(env, exports);
   tandem::initReducers(env, exports);
+  tandem::initNccl(env, exports);
   tandem::initPulse(env, exports);
   return exports;
 }

@@ -50,6 +50,7 @@ Napi::Object initProfiler(Napi::Env env, Napi::Object exports);
 Napi::Object initStores(Napi::Env env, Napi::Object exports);
 Napi::Object initGroups(Napi::Env env, Napi::Object exports);
 Napi::Object initReducers(Napi::Env env, Napi::Object exports);
+Napi::Object initNccl(Napi::Env env, Napi::Object exports);
 Napi::Object initPulse(Napi::Env env, Napi::Object exports);
 
 }  // namespace tandem

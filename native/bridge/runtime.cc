@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <ATen/cpu/Utils.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/version.h>
 
 #include <cmath>
@@ -62,6 +63,16 @@ Napi::Value setGeneratorState(const Napi::CallbackInfo& info) {
   });
 }
 
+// setDevice(device): the graphics card that is meant where none is named, by memory that is pinned for it for one.
+// Without it a worker whose card is another would hold a context on the first one too.
+Napi::Value setDevice(const Napi::CallbackInfo& info) {
+  return guarded(info, "setDevice", [&]() -> Napi::Value {
+    const c10::Device device(stringArgument(info, 0, "device"));
+    if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Value facts(const Napi::CallbackInfo& info) {
   return guarded(info, "facts", [&]() -> Napi::Value {
     Napi::Object facts = Napi::Object::New(info.Env());
@@ -81,6 +92,7 @@ Napi::Value facts(const Napi::CallbackInfo& info) {
 }  // namespace
 
 Napi::Object initRuntime(Napi::Env env, Napi::Object exports) {
+  exports.Set("setDevice", Napi::Function::New(env, setDevice));
   exports.Set("setThreads", Napi::Function::New(env, setThreads));
   exports.Set("manualSeed", Napi::Function::New(env, manualSeed));
   exports.Set("generatorState", Napi::Function::New(env, generatorState));

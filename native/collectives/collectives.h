@@ -1,5 +1,5 @@
-// What processes do together: libtorch's own c10d, without Python. Stores (who is where), groups (gloo: sums, copies,
-// gatherings) and c10d::Reducer, the core of PyTorch's DistributedDataParallel. No collective and no bucketing of our
+// What processes do together: libtorch's own c10d, without Python. Stores (who is where), groups (gloo and NCCL: sums,
+// copies, gatherings) and c10d::Reducer, the core of PyTorch's DistributedDataParallel. No collective and no bucketing of our
 // own. JavaScript holds numbers, never pointers. The trap: every call here blocks the JavaScript thread until the other
 // processes have made the same call. Only a worker process may use it, and whoever watches over workers ends one that
 // waits for a process which is gone.
@@ -41,5 +41,8 @@ class Numbered {
 
 Numbered<c10::intrusive_ptr<c10d::Store>>& stores();
 Numbered<c10::intrusive_ptr<c10d::ProcessGroup>>& groups();
+
+// Gives back what NCCL holds for a group, if it has any part in it.
+void leaveNccl(const c10::intrusive_ptr<c10d::ProcessGroup>& group);
 
 }  // namespace tandem

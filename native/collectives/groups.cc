@@ -1,6 +1,7 @@
-// Process groups over gloo: what the members send each other. A group is a c10d::ProcessGroup with a backend, because
-// that is what Reducer wants; calls go to the backend. The trap: members match their calls by order alone, so every
-// member must make the same calls with the same shapes, whatever its data.
+// Process groups: what the members send each other. A group is a c10d::ProcessGroup with a backend for each kind of
+// device, because that is what Reducer wants; calls go to the backend. It begins with gloo for both kinds; NCCL may take
+// over the tensors on graphics cards (nccl.cc). The trap: members match their calls by order alone, so every member must
+// make the same calls with the same shapes, whatever its data.
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
@@ -19,6 +20,8 @@ namespace {
 
 using Works = std::vector<c10::intrusive_ptr<c10d::Work>>;
 
+// On a graphics card the results are ready in the order of a stream of the backend's own; wait() makes the current
+// stream, on which all that follows is queued, wait for them. So no result is read before it.
 void waitFor(const Works& works) {
   for (const auto& work : works) work->wait();
 }
@@ -66,7 +69,9 @@ Napi::Value openGroup(const Napi::CallbackInfo& info) {
 
 Napi::Value closeGroup(const Napi::CallbackInfo& info) {
   return guarded(info, "closeGroup", [&]() -> Napi::Value {
-    groups().remove(numberArgument(info, 0, "group"));
+    const double group = numberArgument(info, 0, "group");
+    leaveNccl(groups().get(group));
+    groups().remove(group);
     return info.Env().Undefined();
   });
 }
@@ -122,6 +127,7 @@ Napi::Value allGather(const Napi::CallbackInfo& info) {
   });
 }
 
+// On the processor always: it orders processes, not streams.
 Napi::Value barrier(const Napi::CallbackInfo& info) {
   return guarded(info, "barrier", [&]() -> Napi::Value {
     groups().get(numberArgument(info, 0, "group"))->getBackend(c10::DeviceType::CPU)->barrier()->wait();

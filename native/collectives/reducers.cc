@@ -9,6 +9,7 @@
 #include <torch/csrc/distributed/c10d/logger.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
 #include <type_traits>
+#include <utility>
 
 #include "../bridge/border.h"
 #include "../bridge/handle-table.h"
@@ -22,6 +23,8 @@ namespace {
 struct WithLogger {
   std::shared_ptr<c10d::Reducer> reducer;
   std::shared_ptr<c10d::Logger> logger;
+  // What its pass has sent: written by the threads of autograd, while the JavaScript thread waits for them.
+  std::shared_ptr<std::vector<c10::intrusive_ptr<c10d::Work>>> sent;
 };
 
 Numbered<WithLogger>& reducers() {
@@ -33,12 +36,17 @@ Numbered<WithLogger>& reducers() {
 // step added up.
 class SumHook : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::ProcessGroup>> {
  public:
-  using CppCommHookInterface::CppCommHookInterface;
+  SumHook(c10::intrusive_ptr<c10d::ProcessGroup> group, std::shared_ptr<std::vector<c10::intrusive_ptr<c10d::Work>>> works)
+      : CppCommHookInterface(std::move(group)), works_(std::move(works)) {}
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
     std::vector<at::Tensor> sent{bucket.getBufferRef()};
-    return state_->getBackend(sent[0].device().type())->allreduce(sent)->getFuture();
+    works_->push_back(state_->getBackend(sent[0].device().type())->allreduce(sent));
+    return works_->back()->getFuture();
   }
+
+ private:
+  std::shared_ptr<std::vector<c10::intrusive_ptr<c10d::Work>>> works_;
 };
 
 class Silence : public c10::WarningHandler {
@@ -91,25 +99,37 @@ Napi::Value openReducer(const Napi::CallbackInfo& info) {
         parameters, {static_cast<size_t>(c10d::kDefaultFirstBucketBytes), bytes}));
     std::reverse(buckets.begin(), buckets.end());
     auto reducer = makeReducer(parameters, buckets, group, static_cast<int64_t>(bytes));
-    reducer->register_comm_hook(std::make_unique<SumHook>(group));
+    auto sent = std::make_shared<std::vector<c10::intrusive_ptr<c10d::Work>>>();
+    reducer->register_comm_hook(std::make_unique<SumHook>(group, sent));
     auto logger = std::make_shared<c10d::Logger>(reducer);
     reducer->set_logger(logger);
-    return Napi::Number::New(info.Env(), reducers().add({std::move(reducer), std::move(logger)}));
+    return Napi::Number::New(info.Env(), reducers().add({std::move(reducer), std::move(logger), std::move(sent)}));
   });
 }
 
 // prepareReducer(reducer, outputs): the backward pass that follows starts at `outputs` and sums over the members.
 Napi::Value prepareReducer(const Napi::CallbackInfo& info) {
   return guarded(info, "prepareReducer", [&]() -> Napi::Value {
-    const auto& reducer = reducers().get(numberArgument(info, 0, "reducer")).reducer;
+    const auto& [reducer, logger, sent] = reducers().get(numberArgument(info, 0, "reducer"));
     std::vector<at::Tensor> outputs;
     for (const double handle : handleListArgument(info, 1, "outputs"))
       outputs.push_back(HandleTable::instance().get(handle));
+    sent->clear();
     reducer->prepare_for_forward();
     // It would advise to look for no unused parameters; whether there are any differs from step to step.
     Silence silence;
     const c10::WarningUtils::WarningHandlerGuard guard(&silence);
     reducer->prepare_for_backward(outputs);
+    return info.Env().Undefined();
+  });
+}
+
+// finishReducer(reducer): after the pass. The reducer has waited for the sums' futures, and with NCCL a future only queues
+// its result behind them: it never tells of an error. The works do, so no optimiser steps by what a lost member left.
+Napi::Value finishReducer(const Napi::CallbackInfo& info) {
+  return guarded(info, "finishReducer", [&]() -> Napi::Value {
+    const auto sent = std::exchange(*reducers().get(numberArgument(info, 0, "reducer")).sent, {});
+    for (const auto& work : sent) work->wait();
     return info.Env().Undefined();
   });
 }
@@ -126,6 +146,7 @@ Napi::Value closeReducer(const Napi::CallbackInfo& info) {
 Napi::Object initReducers(Napi::Env env, Napi::Object exports) {
   exports.Set("openReducer", Napi::Function::New(env, openReducer));
   exports.Set("prepareReducer", Napi::Function::New(env, prepareReducer));
+  exports.Set("finishReducer", Napi::Function::New(env, finishReducer));
   exports.Set("closeReducer", Napi::Function::New(env, closeReducer));
   return exports;
 }

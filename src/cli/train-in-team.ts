@@ -87,7 +87,7 @@ async function meet(wanted: WantedRun, place: LaunchPlace, signals: CaughtSignal
 async function lead(
   team: Team,
   wanted: WantedRun,
-  { localSize, cpusPerTask: cores }: LaunchPlace,
+  { localRank, localSize, cpusPerTask: cores }: LaunchPlace,
   { command, signals }: Commanded,
 ): Promise<number> {
   const opened = openWanted(wanted);
@@ -95,17 +95,17 @@ async function lead(
   await team.share(run.path);
   const { show, finish } = shower(run, command);
   const code = await followed(opened, signals, show, (onMessage) =>
-    driveInTeam({ team, run: run.path, localSize, cores, profile: command.profile, signals, onMessage }),
+    driveInTeam({ team, run: run.path, localRank, localSize, cores, profile: command.profile, signals, onMessage }),
   ).finally(finish);
   if (server !== undefined) leaveSoon();
   showEnd(run, code, command);
   return code;
 }
 
-async function follow(team: Team, { localSize, cpusPerTask: cores }: LaunchPlace, { command, signals }: Commanded): Promise<number> {
+async function follow(team: Team, { localRank, localSize, cpusPerTask: cores }: LaunchPlace, { command, signals }: Commanded): Promise<number> {
   const run = await team.share("");
   await seen(run, team);
-  return driveInTeam({ team, run, localSize, cores, profile: command.profile, signals, onMessage: () => undefined });
+  return driveInTeam({ team, run, localRank, localSize, cores, profile: command.profile, signals, onMessage: () => undefined });
 }
 
 /** Waits until the run directory shows here too. */

@@ -8,8 +8,12 @@ import { deserialize, serialize } from "node:v8";
 import { nativeCollectives } from "../engine/native.js";
 import { fromBytes, indices, Tensor } from "../engine/tensor.js";
 import { scope } from "../engine/scope.js";
+import { UserError } from "../errors.js";
+import { cardUse, type CardUse, type MemberDevice } from "./graphics-cards.js";
 import { packed } from "./packed-tensors.js";
 
+/** Milliseconds for which a sum between graphics cards may wait for a member. Those that wait for what the first does alone wait on the processor, so all reach it about together. */
+const NCCL_PATIENCE = 30 * 60_000;
 /** Bytes of gradients that are sent together: as PyTorch's DistributedDataParallel. */
 const BUCKET_BYTES = 25 * 2 ** 20;
 
@@ -17,7 +21,11 @@ const BUCKET_BYTES = 25 * 2 ** 20;
  * Adds up one model's gradients over all members: those of the backward pass that follows {@link prepare}, with what earlier passes of the step left in them. Parameters that no member reached keep none, but for the first one where a member had {@link nothing} to add: it has 0. See {@link backwardSummed}.
  */
 export interface GradientSum {
+  /** Whether what is sent shares its way with the sums of other models: then all members must send theirs in one order. */
+  readonly isInTurn: boolean;
   prepare(loss: Tensor): void;
+  /** After the pass: returns when the sums are there. @throws OperatorError when a member was lost meanwhile */
+  finish(): void;
   /** A loss that reaches the parameters and adds 0. */
   nothing(): Tensor;
   close(): void;
@@ -41,6 +49,13 @@ export interface ProcessGroup {
   gatherValues<Value>(what: string, own: Value): Value[];
   /** Returns when all members have called it. */
   barrier(): void;
+  /**
+   * Says on which device this member's tensors will be; all members do, once, before they send any that is on a graphics card. Tensors on processors go as before.
+   *
+   * @returns how the cards are used; undefined where there are none, or nobody to send to
+   * @throws UserError on every member, where they can't work together
+   */
+  computeOn(device: string): CardUse | undefined;
   gradientSum(parameters: readonly Tensor[]): GradientSum;
   close(): void;
 }
@@ -54,8 +69,11 @@ export const SINGLE_PROCESS: ProcessGroup = {
   gather: (own) => [own.detach()],
   gatherValues: (_, own) => [own],
   barrier: () => undefined,
+  computeOn: () => undefined,
   gradientSum: ([first]) => ({
+    isInTurn: false,
     prepare: () => undefined,
+    finish: () => undefined,
     nothing: () => {
       if (first === undefined) throw new Error("gradients of no parameters");
       return first.reshape([-1]).narrow(0, 0, 1).mul(0).sum();
@@ -106,6 +124,7 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
   const native = nativeCollectives();
   const group = openNumbered(place, "");
   let sums = 0;
+  let hasNccl = false;
   const gather = (own: Tensor): Tensor[] => native.allGather(group, own.handle).map((handle) => new Tensor(handle));
   return {
     rank,
@@ -115,13 +134,42 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
     gather,
     gatherValues: <Value>(what: string, own: Value) => gatherValues(gather, what, own),
     barrier: () => native.barrier(group),
-    gradientSum: (parameters) => gradientSum(openNumbered(place, `/gradients ${++sums}`), parameters),
+    computeOn: (device) => {
+      const use = cardUse(gatherValues(gather, "device", memberDevice(device)));
+      hasNccl = use?.backend === "nccl";
+      if (hasNccl) connectCards(place, group, device);
+      return use;
+    },
+    // A second communicator on the same card may wait for the first one's kernels, and they for it on another card.
+    gradientSum: (parameters) =>
+      hasNccl ? gradientSum(group, parameters, true) : gradientSum(openNumbered(place, `/gradients ${++sums}`), parameters, false),
     close: () => native.closeGroup(group),
   };
 }
 
 function openNumbered({ store, name, rank, size, address, timeout }: GroupPlace, suffix: string): number {
   return nativeCollectives().openGroup(store.number, name + suffix, rank, size, address, timeout);
+}
+
+function memberDevice(device: string): MemberDevice {
+  const native = nativeCollectives();
+  return { device, card: native.cardOf(device), nccl: device === "cpu" ? "" : native.ncclVersion() };
+}
+
+function connectCards({ store, name, timeout }: GroupPlace, group: number, device: string): void {
+  try {
+    nativeCollectives().useNccl(group, store.number, name, device, Math.min(timeout, NCCL_PATIENCE));
+  } catch (cause) {
+    throw new UserError(
+      {
+        where: device,
+        what: "NCCL can't connect the workers' graphics cards",
+        got: cause instanceof Error ? cause.message.replace(/\s*\n\s*/g, " ") : String(cause),
+        remedy: "NCCL_DEBUG=INFO says more, NCCL_SOCKET_IFNAME names the network to use",
+      },
+      { cause },
+    );
+  }
 }
 
 function handlesOf(tensors: readonly Tensor[]): number[] {
@@ -147,19 +195,25 @@ function gatherValues<Value>(gather: (own: Tensor) => Tensor[], what: string, ow
   });
 }
 
-/** @param group of its own: buckets are sent when their gradients are ready, and how that falls between the sums of two models differs from member to member */
-function gradientSum(group: number, parameters: readonly Tensor[]): GradientSum {
+/**
+ * Buckets are sent when their gradients are ready, and how that falls between the sums of two models differs from member to member: so each sum has a group of its own, or all are sent in turn.
+ *
+ * @param isInTurn the group is also others'
+ */
+function gradientSum(group: number, parameters: readonly Tensor[], isInTurn: boolean): GradientSum {
   const native = nativeCollectives();
   const [first] = parameters;
   if (first === undefined) throw new Error("gradients of no parameters");
   const reducer = native.openReducer(group, handlesOf(parameters), BUCKET_BYTES);
   return {
+    isInTurn,
     prepare: (loss) => native.prepareReducer(reducer, [loss.handle]),
+    finish: () => native.finishReducer(reducer),
     // The reducer needs a pass that reaches some parameter.
     nothing: () => first.reshape([-1]).narrow(0, 0, 1).mul(0).sum(),
     close: () => {
       native.closeReducer(reducer);
-      native.closeGroup(group);
+      if (!isInTurn) native.closeGroup(group);
     },
   };
 }
@@ -172,15 +226,19 @@ function gradientSum(group: number, parameters: readonly Tensor[]): GradientSum 
  */
 export function backwardSummed(sums: readonly GradientSum[], loss: Tensor | undefined, gradient?: Tensor): void {
   scope(() => {
-    if (loss !== undefined) {
+    if (loss !== undefined && !(sums.length > 1 && sums.some(({ isInTurn }) => isInTurn))) {
       for (const sum of sums) sum.prepare(loss);
       loss.backward(gradient);
+      for (const sum of sums) sum.finish();
       return;
     }
+    // What this pass leaves is sent by the next ones. The price of sending in turn: nothing is sent while it runs.
+    loss?.backward(gradient);
     for (const sum of sums) {
       const nothing = sum.nothing();
       sum.prepare(nothing);
       nothing.backward();
+      sum.finish();
     }
   });
 }

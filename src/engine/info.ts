@@ -17,6 +17,11 @@ export function setThreads(threads: number): void {
   native().setThreads(threads);
 }
 
+/** The graphics card that is meant where none is named: memory is pinned for it. Nothing changes for `cpu`. */
+export function setDevice(device: string): void {
+  native().setDevice(device);
+}
+
 /** Which bf16 units the processor has; without them bf16 is emulated and slower than fp32. */
 export function bf16Units(): "amx" | "avx512" | undefined {
   let flags: string;

@@ -38,8 +38,15 @@ export interface NativeCollectives {
   broadcast(group: number, tensors: readonly Handle[], root: number): void;
   allGather(group: number, tensor: Handle): Handle[];
   barrier(group: number): void;
+  /** What no other graphics card is called, or "". */
+  cardOf(device: string): string;
+  /** Of the NCCL that can be used, or "". */
+  ncclVersion(): string;
+  useNccl(group: number, store: number, name: string, device: string, timeoutMs: number): void;
   openReducer(group: number, parameters: readonly Handle[], bucketBytes: number): number;
   prepareReducer(reducer: number, outputs: readonly Handle[]): void;
+  /** Waits for what the pass has sent. */
+  finishReducer(reducer: number): void;
   closeReducer(reducer: number): void;
   /** A byte into a pipe every so often, from a thread of its own. */
   startPulse(descriptor: number, everyMs: number): void;
@@ -81,6 +88,7 @@ interface NativeEngine extends NativeCollectives {
   enterAutocast(device: string, dtype: string): string;
   leaveAutocast(device: string, before: string): void;
   setThreads(threads: number): void;
+  setDevice(device: string): void;
   manualSeed(seed: number, device: string): void;
   generatorState(device: string): Handle;
   setGeneratorState(state: Handle, device: string): void;

@@ -23,6 +23,8 @@ export interface TeamDrive {
   readonly team: Team;
   /** The run directory, which every rank sees. */
   readonly run: string;
+  /** This rank's number among those on this machine. */
+  readonly localRank: number;
   /** Workers on this machine. */
   readonly localSize: number;
   /** Cores of this rank alone, where the launcher says so. */
@@ -81,12 +83,13 @@ function isOrderly({ code }: WorkersEnd): boolean {
 
 /** Starts this rank's worker and waits for its end. */
 async function runOne(
-  { team, run, localSize, cores, profile, signals, onMessage }: TeamDrive,
+  { team, run, localRank, localSize, cores, profile, signals, onMessage }: TeamDrive,
   exchanges: Exchanges,
   addresses: readonly string[],
 ): Promise<WorkersEnd> {
   const [storeHost = "127.0.0.1"] = addresses;
-  const place: WorkerPlace = { rank: team.rank, size: team.size, localSize, cores, address: addresses[team.rank] ?? storeHost, storeHost };
+  const address = addresses[team.rank] ?? storeHost;
+  const place: WorkerPlace = { rank: team.rank, size: team.size, localRank, localSize, cores, address, storeHost };
   const late = setTimeout(
     () => team.report(`its worker didn't meet the others within ${MEETING / 60_000} minutes at ${place.address}`),
     MEETING,

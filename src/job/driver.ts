@@ -81,7 +81,7 @@ export async function driveTraining(
   const end = await runWorkers({
     run,
     profile,
-    places: Array.from({ length: size }, (_, rank) => ({ ...ONLY_WORKER, rank, size, localSize: size })),
+    places: Array.from({ length: size }, (_, rank) => ({ ...ONLY_WORKER, rank, size, localRank: rank, localSize: size })),
     onMessage,
     onStart: (worker) => signals.passTo(worker),
     ...(silence === undefined ? {} : { silence }),

@@ -5,10 +5,21 @@
 import { bf16Units, engineFacts } from "../engine/info.js";
 import { UserError } from "../errors.js";
 
-/** `cpu` or `cuda:N`. @throws UserError when that GPU isn't there */
-export function runDevice(wanted: string): string {
-  const { cudaDevices } = engineFacts();
-  if (wanted === "auto") return cudaDevices > 0 ? "cuda:0" : "cpu";
+/** Which worker asks, and of what. */
+export interface DeviceChoice {
+  /** Its number among the workers of its machine. Default 0. */
+  readonly localRank?: number | undefined;
+  /** GPUs that this process sees; default: as libtorch says. */
+  readonly cudaDevices?: number;
+}
+
+/**
+ * `cpu` or `cuda:N`. `auto` gives each worker of a machine its own GPU, and goes round where there are fewer. A launcher that shows each process its own GPU alone shows one: that is cuda:0 for all of them.
+ *
+ * @throws UserError when that GPU isn't there
+ */
+export function runDevice(wanted: string, { localRank = 0, cudaDevices = engineFacts().cudaDevices }: DeviceChoice = {}): string {
+  if (wanted === "auto") return cudaDevices > 0 ? `cuda:${localRank % cudaDevices}` : "cpu";
   const number = /^cuda:(\d+)$/.exec(wanted)?.[1];
   if (number !== undefined && Number(number) >= cudaDevices)
     throw new UserError({

@@ -12,11 +12,12 @@ import type { RunState } from "../training/run-state.js";
 import { decideStopping, endTraining } from "../training/decisions.js";
 import { updatesNothing, type SchedulePosition } from "../training/schedule.js";
 import { train, type TrainerHooks } from "../training/trainer.js";
-import { setThreads } from "../engine/info.js";
+import { setDevice, setThreads } from "../engine/info.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
 import { checkMetrics, checkTraining } from "./training/check-training.js";
 import { heldOutDocuments } from "./data/data.js";
+import { runDevice } from "./hardware.js";
 import { evaluateRun } from "./report/evaluate-run.js";
 import { shareIndex } from "./index/index-sharing.js";
 import { IndexUpkeep } from "./refresh/index-upkeep.js";
@@ -49,6 +50,8 @@ export interface TrainJobOptions {
   readonly profile?: boolean;
   /** The workers of the run; the first alone writes and reports. Default: there is one. */
   readonly crew?: Crew;
+  /** This worker's number among those on this machine. Default 0. */
+  readonly localRank?: number;
   /** Workers on this machine, which share its cores. Default 1. */
   readonly localWorkers?: number;
   /** Cores that a launcher gave to this worker alone. */
@@ -70,8 +73,12 @@ export async function trainJob(options: TrainJobOptions): Promise<"finished" | "
 }
 
 async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stopped"> {
-  const { config, report, crew = ALONE, localWorkers = 1, cores } = options;
-  const place = { workers: crew.share.size, localWorkers, cores, isFirst: crew.isFirst, group: crew.group };
+  const { config, report, crew = ALONE, localRank, localWorkers = 1, cores } = options;
+  const device = runDevice(config.device, { localRank });
+  setDevice(device);
+  const cards = crew.group.computeOn(device);
+  for (const warning of cards?.warnings ?? []) report({ type: "warning", text: warning });
+  const place = { workers: crew.share.size, localWorkers, cores, isFirst: crew.isFirst, group: crew.group, device, cards };
   const run = withSharing(await span("open the run", () => crew.inTurnLater(() => openRun(config, options.run, report, place))), crew);
   try {
     return await workOn(run, options);

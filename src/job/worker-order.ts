@@ -8,6 +8,8 @@ import type { JobMessage } from "./reporter.js";
 export interface WorkerPlace {
   readonly rank: number;
   readonly size: number;
+  /** Its number among those on this machine. */
+  readonly localRank: number;
   /** Workers on this machine, among which its cores are divided. */
   readonly localSize: number;
   /** Cores that a launcher gave to this worker alone; then nothing is divided. */
@@ -38,7 +40,7 @@ export type FromWorker =
   | { readonly type: "stepped"; readonly step: number };
 
 /** The one worker of a run. */
-export const ONLY_WORKER: WorkerPlace = { rank: 0, size: 1, localSize: 1, address: "127.0.0.1", storeHost: "127.0.0.1" };
+export const ONLY_WORKER: WorkerPlace = { rank: 0, size: 1, localRank: 0, localSize: 1, address: "127.0.0.1", storeHost: "127.0.0.1" };
 
 /** The descriptor of a worker's pulse: behind the standard ones and the channel of messages. */
 export const PULSE_DESCRIPTOR = 4;

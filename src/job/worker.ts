@@ -87,6 +87,7 @@ async function work(folder: string): Promise<void> {
     run: folder,
     report: isFirst ? send : () => undefined,
     crew,
+    localRank: place.localRank,
     localWorkers: place.localSize,
     cores: place.cores,
     stopRequested: () => isStopping,
@@ -119,7 +120,9 @@ function isForsaken(error: unknown): boolean {
     place.size > 1 &&
     (error instanceof FirstFailed ||
       (error instanceof OperatorError &&
-        /gloo|Connection closed|Connection reset|Connection was likely closed|failed to recv|Broken pipe/.test(error.message)))
+        /gloo|Connection closed|Connection reset|Connection was likely closed|failed to recv|Broken pipe|ncclRemoteError|timed out in blocking wait|NCCL communicator was aborted/.test(
+          error.message,
+        )))
   );
 }
 

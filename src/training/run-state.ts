@@ -49,6 +49,7 @@ export interface Fingerprint {
   readonly processor: string;
   readonly threads: number;
   readonly workers: number;
+  /** Its kind, `cpu` or `cuda`: of several workers with a GPU each the first's checkpoint is all others'. */
   readonly device: string;
   readonly precision: string;
 }
@@ -161,10 +162,11 @@ export function trainable(
   return { name, parameters, optimiser };
 }
 
-/** This process's fingerprint. */
+/** This process's fingerprint. @param options.device `cpu` or `cuda:N` */
 export function fingerprint(options: { workers: number; device: string; precision: string }): Fingerprint {
   const facts = engineFacts();
-  return { torch: facts.torchVersion, processor: facts.cpuCapability, threads: facts.threads, ...options };
+  const device = options.device.replace(/:\d+$/, "");
+  return { torch: facts.torchVersion, processor: facts.cpuCapability, threads: facts.threads, ...options, device };
 }
 
 /** The names of what differs between two fingerprints, as `name: was A, is B`. */

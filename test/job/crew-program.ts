@@ -21,7 +21,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? `${error
 
 export default async function program(group: ProcessGroup): Promise<CrewFindings> {
   const { rank, size } = group;
-  const place = { rank, size, localSize: size, address: "127.0.0.1", storeHost: "127.0.0.1" };
+  const place = { rank, size, localRank: rank, localSize: size, address: "127.0.0.1", storeHost: "127.0.0.1" };
   const crew = await joinCrew(place, {
     tell: (port) => void group.gatherValues("port", port),
     ask: () => Promise.resolve(group.gatherValues("port", 0)[0] ?? 0),

@@ -5,6 +5,7 @@
 import path from "node:path";
 import { configOfEntry } from "../../config/phase-settings.js";
 import type { TandemConfig } from "../../config/schema.js";
+import type { CardUse } from "../../distributed/graphics-cards.js";
 import { SINGLE_PROCESS, type ProcessGroup } from "../../distributed/process-group.js";
 import { engineFacts, gemmRate, setThreads } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
@@ -81,6 +82,10 @@ export interface OpenedBy {
   readonly isFirst: boolean;
   /** What the workers do together. */
   readonly group: ProcessGroup;
+  /** Its device, if that is chosen already. */
+  readonly device?: string;
+  /** How the workers' graphics cards are used, where there are several workers with some. */
+  readonly cards?: CardUse | undefined;
 }
 
 const ONE_WORKER: OpenedBy = { workers: 1, localWorkers: 1, isFirst: true, group: SINGLE_PROCESS };
@@ -92,7 +97,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const allThreads = engineFacts().threads;
   const threads = config.threads ?? ownThreads(opener, allThreads);
   if (threads !== undefined) setThreads(threads);
-  const device = runDevice(config.device);
+  const device = opener.device ?? runDevice(config.device);
   const precision = runPrecision(config.precision, device);
   const { store, sets } = await sameData(config, places, report, isFirst);
   const { encoder, passages, generator, closedBook } = openModels(config, folder, device);
@@ -121,7 +126,7 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
   const schedule = scheduleOf(config, closedBook !== undefined, (entry) => epochOf(config, phases, entry));
   restore(state, places, schedule, report);
   const each = workers > 1 ? `${workers} workers, each with ` : "";
-  report({ type: "note", text: `${each}${engineFacts().threads} threads, ${device}, ${precision ?? "f32"}` });
+  report({ type: "note", text: `${each}${engineFacts().threads} threads, ${devicesText(device, opener.cards)}, ${precision ?? "f32"}` });
   return {
     config,
     report,
@@ -141,6 +146,10 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     auditedPhases: () => audited(phases, config, schedule),
     probe: prober(config, phases, generator, schedule),
   };
+}
+
+function devicesText(device: string, cards: CardUse | undefined): string {
+  return cards === undefined ? device : `${cards.devices.join(" or ")}, ${cards.backend}`;
 }
 
 function artefactParts(
