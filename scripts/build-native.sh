@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # build-native.sh [bridge|faiss|mmap]…: compiles the add-ons into build/bridge/tandem.node, build/faiss/faiss.node and build/mmap/mmap.node.
 # Without names: all of them, faiss only where there is a libfaiss with headers; nothing else needs it.
+#   NCCL_HOME, CUDA_HOME     where nccl.h and CUDA's headers are, for a libtorch of CUDA whose packages don't bring them; without them graphics cards send by way of main memory
 # An add-on is left alone while its sources, its libtorch, Node's headers and the compiler are those of its last build.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,8 +1,8 @@
 // What processes do together: libtorch's own c10d, without Python. Stores (who is where), groups (gloo and NCCL: sums,
-// copies, gatherings) and c10d::Reducer, the core of PyTorch's DistributedDataParallel. No collective and no bucketing of our
-// own. JavaScript holds numbers, never pointers. The trap: every call here blocks the JavaScript thread until the other
-// processes have made the same call. Only a worker process may use it, and whoever watches over workers ends one that
-// waits for a process which is gone.
+// copies, gatherings) and c10d::Reducer, the core of PyTorch's DistributedDataParallel. No collective and no bucketing
+// of our own. JavaScript holds numbers, never pointers. The trap: every call here blocks the JavaScript thread until
+// the other processes have made the same call. Only a worker process may use it, and whoever watches over workers ends
+// one that waits for a process which is gone.
 #pragma once
 
 #include <cstdint>

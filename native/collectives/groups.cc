@@ -1,7 +1,7 @@
 // Process groups: what the members send each other. A group is a c10d::ProcessGroup with a backend for each kind of
-// device, because that is what Reducer wants; calls go to the backend. It begins with gloo for both kinds; NCCL may take
-// over the tensors on graphics cards (nccl.cc). The trap: members match their calls by order alone, so every member must
-// make the same calls with the same shapes, whatever its data.
+// device, because that is what Reducer wants; calls go to the backend. It begins with gloo for both kinds; NCCL may
+// take over the tensors on graphics cards (nccl.cc). The trap: members match their calls by order alone, so every
+// member must make the same calls with the same shapes, whatever its data.
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 

@@ -1,6 +1,6 @@
-// NCCL for tensors on graphics cards, and which card a device is. Compiled to anything only where the build found NCCL's
-// and CUDA's headers beside a libtorch that has NCCL (TANDEM_NCCL, set by native/bridge/CMakeLists.txt); without them
-// gloo carries such tensors through main memory. Who may use NCCL is decided in src/distributed/graphics-cards.ts.
+// NCCL for tensors on graphics cards, and which card a device is. Compiled to anything only where the build found
+// NCCL's and CUDA's headers beside a libtorch that has NCCL (TANDEM_NCCL, set by native/bridge/CMakeLists.txt); without
+// them gloo carries such tensors through main memory. Who may use NCCL is decided in src/distributed/graphics-cards.ts.
 // The trap: an object of ProcessGroupNCCL::Options is laid out by nccl.h, so a header of another version than
 // libtorch's would corrupt memory. It is refused at run time.
 #include <c10/core/Device.h>
@@ -11,6 +11,7 @@
 
 #ifdef TANDEM_NCCL
 #include <torch/csrc/cuda/nccl.h>
+
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
@@ -49,8 +50,8 @@ Napi::Value cardOf(const Napi::CallbackInfo& info) {
     const c10::Device device(stringArgument(info, 0, "device"));
     char bus[32] = "";
     const std::string where = machine();
-    const bool is_known = device.is_cuda() && device.has_index() && cudaDeviceGetPCIBusId != nullptr && !where.empty() &&
-                          cudaDeviceGetPCIBusId(bus, sizeof bus, device.index()) == 0;
+    const bool is_known = device.is_cuda() && device.has_index() && cudaDeviceGetPCIBusId != nullptr &&
+                          !where.empty() && cudaDeviceGetPCIBusId(bus, sizeof bus, device.index()) == 0;
     return Napi::String::New(info.Env(), is_known ? where + " " + bus : "");
   });
 }

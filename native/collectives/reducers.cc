@@ -36,7 +36,8 @@ Numbered<WithLogger>& reducers() {
 // step added up.
 class SumHook : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::ProcessGroup>> {
  public:
-  SumHook(c10::intrusive_ptr<c10d::ProcessGroup> group, std::shared_ptr<std::vector<c10::intrusive_ptr<c10d::Work>>> works)
+  SumHook(c10::intrusive_ptr<c10d::ProcessGroup> group,
+          std::shared_ptr<std::vector<c10::intrusive_ptr<c10d::Work>>> works)
       : CppCommHookInterface(std::move(group)), works_(std::move(works)) {}
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
@@ -124,8 +125,9 @@ Napi::Value prepareReducer(const Napi::CallbackInfo& info) {
   });
 }
 
-// finishReducer(reducer): after the pass. The reducer has waited for the sums' futures, and with NCCL a future only queues
-// its result behind them: it never tells of an error. The works do, so no optimiser steps by what a lost member left.
+// finishReducer(reducer): after the pass. The reducer has waited for the sums' futures, and with NCCL a future only
+// queues its result behind them: it never tells of an error. The works do, so no optimiser steps by what a lost member
+// left.
 Napi::Value finishReducer(const Napi::CallbackInfo& info) {
   return guarded(info, "finishReducer", [&]() -> Napi::Value {
     const auto sent = std::exchange(*reducers().get(numberArgument(info, 0, "reducer")).sent, {});

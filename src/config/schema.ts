@@ -20,7 +20,7 @@ export const schema = section("The whole configuration.", {
   }),
   seed: integer({ doc: "Seed of everything that is drawn.", default: 0, minimum: 0, maximum: 2 ** 32 - 1 }),
   device: text({
-    doc: "cpu, cuda:N or auto (the first GPU, else the processor).",
+    doc: "cpu, cuda:N or auto (a GPU for each worker of a machine, in turn where there are fewer; else the processor).",
     default: "auto",
     pattern: /^(auto|cpu|cuda:\d{1,3})$/,
     wanted: "cpu, cuda:N or auto",

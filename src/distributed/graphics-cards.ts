@@ -62,7 +62,7 @@ function whyNoNccl(members: readonly MemberDevice[]): string | undefined {
   if (members.some(({ card }) => card === "")) return `${apart} which card is which can't be told`;
   const without = members.flatMap(({ nccl }, rank) => (nccl === "" ? [rank] : []));
   if (without.length > 0)
-    return `${apart} the add-on of workers ${without.join(", ")} was built without NCCL; where libtorch has it, put its nccl.h and CUDA's headers beside it and run bash scripts/build-native.sh bridge`;
+    return `${apart} the add-on of workers ${without.join(", ")} was built without NCCL; name its headers and CUDA's (NCCL_HOME, CUDA_HOME) and build again: rm -r build/bridge; bash scripts/build-native.sh bridge`;
   const versions = new Set(members.map(({ nccl }) => nccl));
   return versions.size > 1 ? `${apart} their NCCLs are of versions ${[...versions].join(" and ")}` : undefined;
 }

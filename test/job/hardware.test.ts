@@ -9,6 +9,26 @@ import { faultOf } from "../storage/bad-input.js";
 
 const { cudaDevices } = engineFacts();
 
+describe("the device of a worker", () => {
+  it.each([
+    [0, 0, "cpu"],
+    [3, 0, "cpu"],
+    [0, 4, "cuda:0"],
+    [3, 4, "cuda:3"],
+    [4, 4, "cuda:0"],
+    [5, 2, "cuda:1"],
+    [3, 1, "cuda:0"],
+  ])("auto for local rank %i of a machine that shows %i GPUs is %s", (localRank, cudaDevices, device) => {
+    expect(runDevice("auto", { localRank, cudaDevices })).toBe(device);
+  });
+
+  it("is the one that the config names, whatever the rank", () => {
+    expect(runDevice("cuda:1", { localRank: 0, cudaDevices: 2 })).toBe("cuda:1");
+    expect(runDevice("cpu", { localRank: 1, cudaDevices: 2 })).toBe("cpu");
+    expect(faultOf(() => runDevice("cuda:2", { localRank: 2, cudaDevices: 2 }))).toContain("expected cuda:0 to cuda:1, got cuda:2");
+  });
+});
+
 describe("the device", () => {
   it("auto is the first GPU where there is one, else the processor; cpu is always cpu", () => {
     expect(runDevice("auto")).toBe(cudaDevices > 0 ? "cuda:0" : "cpu");

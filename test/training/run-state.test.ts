@@ -39,6 +39,15 @@ describe("a fingerprint", () => {
     expect(here).toEqual({ torch: torchVersion, processor: cpuCapability, threads, workers: 1, device: "cpu", precision: "f32" });
   });
 
+  it("holds the kind of device: the checkpoint of worker 0 on cuda:0 is that of worker 1 on cuda:1", () => {
+    const [first, second] = ["cuda:0", "cuda:1"].map((device) => fingerprint({ workers: 2, device, precision: "bf16" }));
+    expect(first?.device).toBe("cuda");
+    expect(fingerprintDifferences(first!, second!)).toEqual([]);
+    expect(fingerprintDifferences(first!, fingerprint({ workers: 2, device: "cpu", precision: "bf16" }))).toEqual([
+      "device: was cuda, is cpu",
+    ]);
+  });
+
   it("names each difference with both values, and none between equals", () => {
     expect(fingerprintDifferences(here, { ...here })).toEqual([]);
     const others: Fingerprint = { torch: "9.9", processor: "X", threads: 99, workers: 2, device: "cuda:0", precision: "bf16" };
