@@ -7,6 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { backwardSummed, openProcessGroup, openStore } from "../src/distributed/process-group.js";
 import { AdamW } from "../src/engine/adamw.js";
 import { autocast } from "../src/engine/autocast.js";
 import { gradientNorm } from "../src/engine/clip.js";
@@ -212,6 +213,30 @@ const gpt2: Check = ({ device }) => {
   return `as transformers: relative errors of ${seen.join(", ")}`;
 };
 
+/** What several workers do with each other, in one process that is alone: on a graphics card over NCCL, where the add-on has it. Among several processes the tests look at it. */
+const collectives: Check = ({ device }) => {
+  const [host, timeout] = ["127.0.0.1", 60_000];
+  const store = openStore({ host, port: 0, isServer: true, timeout });
+  const group = openProcessGroup({ store, name: "smoke", rank: 0, size: 1, address: host, timeout });
+  const use = group.computeOn(device);
+  const sent = tensor([1.5, -2], { dtype: "f64", device });
+  group.sum([sent]);
+  group.copyFrom(0, [sent]);
+  const gathered = group.gather(sent).map((each) => [...toFloat64Array(each)].join());
+  group.barrier();
+  demand(gathered.join(" ") === "1.5,-2", `one process alone made ${gathered.join(" ")} of 1.5,-2`);
+  const weight = ops.full([300, 300], 2, "f64", device).setRequiresGrad();
+  const summing = group.gradientSum([weight]);
+  backwardSummed([summing], weight.mul(weight).sum());
+  const { grad } = weight;
+  demand(grad?.amin().item() === 4 && grad.amax().item() === 4, "the gradient of Σx² at 2 isn't 4");
+  summing.close();
+  group.close();
+  store.close();
+  const why = use === undefined ? "" : use.warnings.map((warning) => ` (${warning})`).join("");
+  return `sum, copy, gathering and a reducer's gradients are exact over ${use?.backend ?? "gloo"}${why}`;
+};
+
 const CHECKS: readonly (readonly [string, Check])[] = [
   ["operator", operator],
   ["autograd", autograd],
@@ -220,6 +245,7 @@ const CHECKS: readonly (readonly [string, Check])[] = [
   ["autocast", autocastBf16],
   ["typed error", typedError],
   ["gpt2 golden", gpt2],
+  ["collectives", collectives],
 ];
 
 /** `ok`, `FAIL` or `skip`, and the line. */

@@ -1,4 +1,4 @@
-// NCCL for tensors on graphics cards, and which card a device is. Compiled to anything only where the build found
+// NCCL for tensors on graphics cards. Compiled to anything only where the build found
 // NCCL's and CUDA's headers beside a libtorch that has NCCL (TANDEM_NCCL, set by native/bridge/CMakeLists.txt); without
 // them gloo carries such tensors through main memory. Who may use NCCL is decided in src/distributed/graphics-cards.ts.
 // The trap: an object of ProcessGroupNCCL::Options is laid out by nccl.h, so a header of another version than
@@ -6,7 +6,6 @@
 #include <c10/core/Device.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <stdexcept>
 
 #ifdef TANDEM_NCCL
@@ -17,21 +16,12 @@
 #endif
 
 #include "../bridge/border.h"
+#include "card-names.h"
 #include "collectives.h"
-
-// Of CUDA's runtime, which a libtorch for graphics cards brings along: without its headers, and null on processors.
-extern "C" __attribute__((weak)) int cudaDeviceGetPCIBusId(char* id, int length, int device);
 
 namespace tandem {
 
 namespace {
-
-// The kernel that runs here. Unlike a host's name it is the same in all containers of a machine and nowhere else.
-std::string machine() {
-  std::string id;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
-  return id;
-}
 
 std::string ncclVersion() {
 #ifdef TANDEM_NCCL
@@ -42,18 +32,6 @@ std::string ncclVersion() {
 #else
   return "";
 #endif
-}
-
-// cardOf(device) → what no other card of any machine is called, and "" where that can't be found out.
-Napi::Value cardOf(const Napi::CallbackInfo& info) {
-  return guarded(info, "cardOf", [&]() -> Napi::Value {
-    const c10::Device device(stringArgument(info, 0, "device"));
-    char bus[32] = "";
-    const std::string where = machine();
-    const bool is_known = device.is_cuda() && device.has_index() && cudaDeviceGetPCIBusId != nullptr &&
-                          !where.empty() && cudaDeviceGetPCIBusId(bus, sizeof bus, device.index()) == 0;
-    return Napi::String::New(info.Env(), is_known ? where + " " + bus : "");
-  });
 }
 
 // ncclVersion() → of the NCCL that can be used, or "".

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { engineFacts } from "../../src/engine/info.js";
 import { nativeCollectives } from "../../src/engine/native.js";
-import { compiledTraining } from "./compiled-compiled!.js";
+import { compiledTraining } from "./compiled-training.js";
 import { lossLines, runFolder } from "./killed-run.js";
 
 const { cudaDevices } = engineFacts();

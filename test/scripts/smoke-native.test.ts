@@ -12,7 +12,7 @@ import { repository } from "../docs/tracked-files.js";
 const temporary = mkdtempSync(path.join(tmpdir(), "tandem-smoke-"));
 const carried = path.join(temporary, "carried");
 const build = process.env["TANDEM_NATIVE"] ?? path.join(repository, "build");
-const CHECKS = ["operator", "autograd", "dropout", "adamw", "autocast", "typed error", "gpt2 golden"];
+const CHECKS = ["operator", "autograd", "dropout", "adamw", "autocast", "typed error", "gpt2 golden", "collectives"];
 
 interface Outcome {
   readonly status: number | null;
@@ -72,7 +72,7 @@ describe("smoke-native.sh", { timeout: 240_000 }, () => {
     const { status, out } = run(["cpu"], { ...ready(), LIBTORCH: libtorch });
     expect(status).toBe(0);
     expect(out).toMatch(/^skip +cpu +adamw +no Python with PyTorch/m);
-    expect(out).toContain("6 passed, 0 failed, 1 skipped on cpu");
+    expect(out).toContain("7 passed, 0 failed, 1 skipped on cpu");
   });
 
   it("fails when PyTorch's AdamW does something else, and goes on with the other checks", () => {
@@ -87,7 +87,7 @@ describe("smoke-native.sh", { timeout: 240_000 }, () => {
     const { status, out } = run(["cpu"], { ...ready(), PATH: `${bin}:/usr/bin:/bin` });
     expect(status).toBe(1);
     expect(out).toMatch(/^FAIL +cpu +adamw .*relative error .*, expected less than 1e-12$/m);
-    expect(out).toContain("6 passed, 1 failed, 0 skipped on cpu");
+    expect(out).toContain("7 passed, 1 failed, 0 skipped on cpu");
   });
 
   it("fails when the golden file says something else", () => {
