@@ -102,7 +102,11 @@ async function lead(
   return code;
 }
 
-async function follow(team: Team, { localRank, localSize, cpusPerTask: cores }: LaunchPlace, { command, signals }: Commanded): Promise<number> {
+async function follow(
+  team: Team,
+  { localRank, localSize, cpusPerTask: cores }: LaunchPlace,
+  { command, signals }: Commanded,
+): Promise<number> {
   const run = await team.share("");
   await seen(run, team);
   return driveInTeam({ team, run, localRank, localSize, cores, profile: command.profile, signals, onMessage: () => undefined });
