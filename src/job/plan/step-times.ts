@@ -80,7 +80,7 @@ export class StepTimes {
         stepped: () => {
           times.push((performance.now() - last) / 1000);
           const name = workers === 1 ? `measuring ${key}` : `measuring ${key}, 1 of ${workers} workers`;
-          report({ type: "progress", name, done: times.length, total: 1 + most, detail: "steps" });
+          report({ type: "progress", name, done: times.length, total: least === most ? 1 + most : Infinity, detail: "steps" });
           last = performance.now();
           return Promise.resolve();
         },
