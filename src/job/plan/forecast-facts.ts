@@ -41,8 +41,9 @@ export interface Measured {
   readonly heap: number;
   /** The machine's link of two processes; undefined where they didn't reach each other. */
   readonly link: Link | undefined;
-  /** Seconds that all of this took. */
+  /** Seconds that all of this took, and the share of them that other programs had the processor: taken off from what was measured. */
   readonly seconds: number;
+  readonly waited: number;
 }
 
 export interface ForecastFacts {

@@ -134,7 +134,7 @@ function leftOut(run: OpenRun, measured: Measured | undefined): string[] {
   const isFiltered = sentences !== null || tokens !== null;
   const isMined = schedule.some(({ phase }) => phase === "mine" || phase === "contrastive") && config.train.contrastive.hard_negatives > 0;
   return [
-    "the log, the report's page, the penalties' probe, an MLflow server",
+    "starting the processes, the log, the report's page, the penalties' probe, an MLflow server",
     ...(config.index.factory === null ? [] : ["FAISS: training its index, adding to it, searching it"]),
     ...(isMined ? ["choosing hard negatives among what was found"] : []),
     ...(isMined && mining.teacher.path !== null ? ["the teacher's scores"] : []),

@@ -9,6 +9,9 @@ import { forecastTime, type TimeForecast } from "./forecast-time.js";
 import { firstOfGrowing, limitForecast, nearestLimit, type LimitForecast, type LimitName } from "./limits.js";
 import type { Link } from "./measure-link.js";
 
+/** Share of a measurement that others may take before it is said. */
+const CROWDED = 0.05;
+
 /** What a node of the partition has. undefined: no limit. */
 export interface Partition {
   readonly memory: number | undefined;
@@ -157,6 +160,9 @@ function assumptions(facts: ForecastFacts, { passages, nodes, link }: ForecastOp
     ...(passages === store.size ? [] : [`${passages} passages of the length of the ${store.size} that were read, with the same questions`]),
     "memory: exact search in f32 reads its file's pages, and the corpus its own; they aren't counted, for the system takes them back when it must",
     ...(factory !== null && faissBytes(factory, dimension) === undefined ? [`index.factory "${factory}": its size isn't known, and isn't counted`] : []),
+    ...(measured === undefined || measured.waited < CROWDED
+      ? []
+      : [`a machine of its own: other programs had the processor in ${(100 * measured.waited).toFixed(0)} % of the measurement, which is taken off; measure again when it is quiet`]),
     ...(measured === undefined ? [] : ["answers are as long as the longest gold answer of their batch; a generator that rambles takes longer"]),
     ...(several && measured !== undefined
       ? [

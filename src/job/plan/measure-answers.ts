@@ -10,6 +10,7 @@ import { answersJsonLines, answersMarkdown } from "../../report/validation-answe
 import type { Hit } from "../../retrieval/retriever.js";
 import { decodingOf } from "../models/decoding-config.js";
 import type { OpenRun } from "../run/open-run.js";
+import { ownSeconds } from "./own-clock.js";
 
 export interface AnswerCosts {
   /** Seconds of an answer from passages, its scores included. */
@@ -32,25 +33,25 @@ export async function answerCosts(run: OpenRun, seconds: number): Promise<Answer
   const { batch } = config.eval;
   // One batch that isn't counted.
   await answered(run, questions.slice(0, batch), true);
-  const began = performance.now();
+  const [began, own] = [performance.now(), ownSeconds()];
   const open: Answered[] = [];
   do {
     const from = open.length % questions.length;
     open.push(...(await answered(run, questions.slice(from, from + batch), true)));
     report({ type: "progress", name: "measuring answers", done: open.length, total: Infinity, detail: "answers" });
   } while (performance.now() - began < 1000 * seconds);
-  const half = performance.now();
+  const half = ownSeconds();
   const some = questions.slice(0, Math.min(open.length, questions.length));
   await answered(run, some, false);
-  const compared = performance.now();
+  const compared = ownSeconds();
   const { samples, confidence } = config.eval.bootstrap;
   const first = open.slice(0, some.length);
   const options = { samples, confidence, recallKs: config.eval.recall_at, permutations: config.eval.permutation.samples };
   compareRows(first, first, options);
   return {
-    open: (half - began) / 1000 / open.length,
-    closed: (compared - half) / 1000 / some.length,
-    compared: (performance.now() - compared) / 1000 / some.length,
+    open: (half - own) / open.length,
+    closed: (compared - half) / some.length,
+    compared: (ownSeconds() - compared) / some.length,
     bytes: (Buffer.byteLength(answersJsonLines(first)) + Buffer.byteLength(answersMarkdown("", first))) / first.length,
   };
 }

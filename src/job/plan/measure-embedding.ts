@@ -3,6 +3,7 @@ import { passageText } from "../../corpus/passage.js";
 import { scope } from "../../engine/scope.js";
 import { PASSAGES_AT_ONCE } from "../../retrieval/embed-passages.js";
 import type { OpenRun } from "../run/open-run.js";
+import { ownSeconds } from "./own-clock.js";
 
 /** Texts that warm the caches up. */
 const WARMING = 8;
@@ -24,9 +25,9 @@ export function embeddingSeconds(
     });
   const embed = (passages: readonly string[]): void => scope(() => void encoder.embedPassages(passages));
   embed(block(0).slice(0, WARMING));
-  const began = performance.now();
+  const [began, own] = [performance.now(), ownSeconds()];
   let blocks = 0;
   do embed(block(blocks++));
   while (performance.now() - began < 1000 * seconds);
-  return (performance.now() - began) / 1000 / (blocks * count);
+  return (ownSeconds() - own) / (blocks * count);
 }

@@ -13,6 +13,7 @@ import { embeddingSeconds } from "./measure-embedding.js";
 import { measureLink } from "./measure-link.js";
 import { comparisonSeconds } from "./measure-search.js";
 import type { Opening } from "./open-plan.js";
+import { ownSeconds, waitedSeconds } from "./own-clock.js";
 import { forgetPeak, heldBytes, peakBytes } from "./resident-memory.js";
 import type { Kind, StepCost, StepTimes } from "./step-times.js";
 
@@ -33,24 +34,24 @@ const [OWN, OTHERS, EMBEDDING, SEARCH, ANSWERS] = [0.5, 0.2, 0.1, 0.03, 0.12];
 const QUESTIONS = 256;
 
 export async function measureRun(run: OpenRun, times: StepTimes, options: MeasureOptions): Promise<Measured> {
-  const { seconds, kinds, workers, passages, opening } = options;
-  const began = performance.now();
+  const { seconds: given, kinds, workers, passages, opening } = options;
+  const [began, waited] = [performance.now(), waitedSeconds()];
   const opened = heldBytes();
   const heap = getHeapStatistics().used_heap_size;
   const { report } = run;
-  report({ type: "stage", name: "measuring", detail: `steps, embedding, search and answers, about ${Math.round(seconds)} s` });
+  report({ type: "stage", name: "measuring", detail: `steps, embedding, search and answers, about ${Math.round(given)} s` });
   const steps = new Map<string, Map<number, StepCost>>();
   for (const kind of kinds) {
-    const own = await times.measure(kind, workers, { seconds: (OWN * seconds) / kinds.length, least: 2, most: 1000 });
+    const own = await times.measure(kind, workers, { seconds: (OWN * given) / kinds.length, least: 2, most: 1000 });
     steps.set(kind.key, new Map([[workers, own]]));
   }
   const stepPeak = peakOf([...steps.values()].flatMap((costs) => [...costs.values()]));
   await measureOthers(times, options, steps);
   forgetPeak();
-  const passage = embeddingSeconds(run, { seconds: EMBEDDING * seconds });
+  const passage = embeddingSeconds(run, { seconds: EMBEDDING * given });
   const question = questionSeconds(run);
-  const comparison = await comparisonSeconds(run, passages, SEARCH * seconds);
-  const answers = await answerCosts(run, ANSWERS * seconds);
+  const comparison = await comparisonSeconds(run, passages, SEARCH * given);
+  const answers = await answerCosts(run, ANSWERS * given);
   const audit = timed(() => {
     for (const phase of run.auditedPhases()) auditGradients(phase, { batches: run.config.train.audit.batches });
   });
@@ -61,9 +62,11 @@ export async function measureRun(run: OpenRun, times: StepTimes, options: Measur
     opened === undefined || stepPeak === undefined || workPeak === undefined
       ? undefined
       : { opened, steps: stepPeak, all: Math.max(stepPeak, workPeak) };
+  const seconds = (performance.now() - began) / 1000;
   return {
     ...{ opening, steps, passage, question, comparison, answers, audit, save, held, heap, link },
-    seconds: (performance.now() - began) / 1000,
+    seconds,
+    waited: (waitedSeconds() - waited) / seconds,
   };
 }
 
@@ -96,7 +99,7 @@ function questionSeconds({ sets, encoder }: OpenRun): number {
 }
 
 function timed(work: () => void): number {
-  const began = performance.now();
+  const began = ownSeconds();
   work();
-  return (performance.now() - began) / 1000;
+  return ownSeconds() - began;
 }

@@ -15,6 +15,7 @@ import { CLOSED_BOOK } from "../phases/phase-parts.js";
 import type { Report } from "../reporter.js";
 import { closeRun, openRun, type OpenRun } from "../run/open-run.js";
 import { checkMetrics, checkTraining } from "../training/check-training.js";
+import { ownSeconds } from "./own-clock.js";
 
 /** How long it took to open the run. */
 export interface Opening {
@@ -40,15 +41,15 @@ export async function withPlannedRun<Result>(
   try {
     const versions = collectVersions();
     const { path: folder } = createRunDirectory(temporary, { name: config.name, configYaml: renderYaml(config), overrides: [], versions });
-    const began = performance.now();
+    const began = ownSeconds();
     let corpus = began;
     const timed: Report = (message) => {
-      if (message.type === "stage" && message.name === "corpus") corpus = performance.now();
+      if (message.type === "stage" && message.name === "corpus") corpus = ownSeconds();
       report(message);
     };
     const run = await openRun(config, folder, timed, { workers: 1, localWorkers, isFirst: true, group: SINGLE_PROCESS });
     try {
-      const opening = { seconds: (corpus - began) / 1000, corpusSeconds: (performance.now() - corpus) / 1000 };
+      const opening = { seconds: corpus - began, corpusSeconds: ownSeconds() - corpus };
       const { train: learned, valid } = run.sets;
       const known = [...PHASES, CLOSED_BOOK];
       for (const text of checkTraining(config, run.schedule, known, learned, run.generator.tokenizer, run.phases.goldCount))

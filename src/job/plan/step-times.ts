@@ -8,6 +8,7 @@ import type { SchedulePosition } from "../../training/schedule.js";
 import { train, type TrainedPhase } from "../../training/trainer.js";
 import type { OpenRun } from "../run/open-run.js";
 import { loneShare } from "./lone-share.js";
+import { ownSeconds } from "./own-clock.js";
 import { forgetPeak, peakBytes } from "./resident-memory.js";
 
 /** A phase of a kind. */
@@ -70,7 +71,7 @@ export class StepTimes {
     const { share, traffic } = loneShare(workers);
     const times: number[] = [];
     const began = performance.now();
-    let last = began;
+    let last = ownSeconds();
     forgetPeak();
     await train(
       { schedule: [{ phase, steps: 1 + most }], checkpointEvery: undefined, share },
@@ -78,10 +79,10 @@ export class StepTimes {
         phaseAt: () => still(trained),
         refresh: () => Promise.resolve(),
         stepped: () => {
-          times.push((performance.now() - last) / 1000);
+          times.push(ownSeconds() - last);
           const name = workers === 1 ? `measuring ${key}` : `measuring ${key}, 1 of ${workers} workers`;
           report({ type: "progress", name, done: times.length, total: least === most ? 1 + most : Infinity, detail: "steps" });
-          last = performance.now();
+          last = ownSeconds();
           return Promise.resolve();
         },
         save: () => undefined,
