@@ -32,7 +32,7 @@ function timeText({ time, steps, workers }: Forecast): string {
   if (time === null) return "";
   const rows = time.rows.map(({ what, count, seconds, by }) => {
     const step = steps[what.replace(/^steps: /, "")];
-    const each = step === undefined ? "" : `${(1000 * step.seconds).toFixed(1)} ms, measured ${step.measured} times`;
+    const each = step === undefined ? "" : `${(1000 * step.seconds).toFixed(1)} ms, from ${step.measured} steps`;
     return [what, String(Math.round(count)), timeOf(seconds), ...(workers > 1 ? [by === "all" ? "all" : "first"] : []), each];
   });
   const waiting = time.hidden > 0 ? [["exchanged between workers", "", timeOf(time.hidden), "", "not hidden behind the backward pass"]] : [];

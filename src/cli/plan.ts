@@ -51,19 +51,20 @@ export const command: CommandModule<object, PlanArguments> = {
   },
   handler: async (given) => {
     const driver = residentBytes();
-    const { config } = configOf(given);
     const { seconds, measure, nodes, passages, link, latency } = given;
-    const options = {
+    const asked = {
       seconds: measure ? positiveOf(seconds, "seconds") : undefined,
       nodes: countsOf(nodes, "nodes"),
       passages: passages === undefined ? undefined : Math.round(positiveOf(passages, "passages")),
-      partition: partitionOf(given, config.run.dir),
       link: {
         ...(link === undefined ? {} : { bytesPerSecond: 1e9 * positiveOf(link, "link") }),
         ...(latency === undefined ? {} : { latency: 1e-6 * positiveOf(latency, "latency") }),
       },
       driver,
     };
+    const partition = partitionOf(given);
+    const { config } = configOf(given);
+    const options = { ...asked, partition: { ...partition, disk: partition.disk ?? freeBytes(config.run.dir) } };
     const display = jobDisplay(given);
     try {
       const { forecastRun } = await import("../job/plan/forecast-run.js");
@@ -81,10 +82,10 @@ function residentBytes(): number {
   return process.memoryUsage.rss();
 }
 
-function partitionOf({ memory, disk, time }: PlanArguments, runs: string): Partition {
+function partitionOf({ memory, disk, time }: PlanArguments): Partition {
   return {
     memory: memory === undefined ? ownMemory() : sizeOf(memory, "memory"),
-    disk: disk === undefined ? freeBytes(runs) : sizeOf(disk, "disk"),
+    disk: disk === undefined ? undefined : sizeOf(disk, "disk"),
     time: time === undefined ? undefined : durationOf(time, "time"),
   };
 }

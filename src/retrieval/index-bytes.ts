@@ -46,7 +46,8 @@ export function faissBytes(factory: string, dimension: number): IndexBytes | und
     const listed = /^IVF(\d+)(?:_HNSW(\d+))?$/.exec(part);
     if (turned !== null) {
       const target = Number(turned[1] ?? turned[2] ?? width);
-      fixed += FLOAT * (width * target + target);
+      // A principal-component analysis keeps all of its components, their weights and the mean beside the matrix that is used.
+      fixed += FLOAT * (width * target + target + (part.startsWith("PCA") ? width * (width + 2) : 0));
       width = target;
     } else if (listed !== null) {
       const lists = Number(listed[1]);

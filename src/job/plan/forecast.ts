@@ -87,7 +87,7 @@ export function forecast(facts: ForecastFacts, options: ForecastOptions, leftOut
     steps: Object.fromEntries(
       [...(measured?.steps ?? [])].map(([kind, costs]) => {
         const own = costs.get(workers);
-        return [kind, { seconds: own?.seconds ?? NaN, measured: own?.steps ?? 0 }];
+        return [kind, { seconds: own?.seconds ?? NaN, measured: own?.times.length ?? 0 }];
       }),
     ),
     index: forecastIndexes(

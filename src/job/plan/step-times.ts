@@ -22,10 +22,10 @@ export interface Kind {
 
 /** What a step costs one of several workers. */
 export interface StepCost {
-  /** Without waiting for the others. */
+  /** Of each step that was measured, without waiting for the others. */
+  readonly times: readonly number[];
+  /** Their mean. */
   readonly seconds: number;
-  /** Steps that were measured. */
-  readonly steps: number;
   /** Most memory that the process held. */
   readonly peakBytes: number | undefined;
   /** A step's exchanges of a few bytes. */
@@ -91,17 +91,26 @@ export class StepTimes {
       },
       { ...state, progress: newProgress() },
     );
-    const counted = times.slice(1);
     const a = (sum: number): number => Math.round(sum / times.length);
     return {
-      seconds: counted.reduce((sum, value) => sum + value, 0) / Math.max(1, counted.length),
-      steps: counted.length,
+      ...timesOf(times.slice(1)),
       peakBytes: peakBytes(),
       messages: a(traffic.messages),
       rowBytes: a(traffic.rowBytes),
       gradientBytes: a(traffic.gradientBytes),
     };
   }
+}
+
+function timesOf(times: readonly number[]): Pick<StepCost, "times" | "seconds"> {
+  return { times, seconds: times.reduce((sum, value) => sum + value, 0) / Math.max(1, times.length) };
+}
+
+/** Two measurements of the same steps: of each step the quicker one, since what disturbs a step only makes it slower. */
+export function quicker(first: StepCost, second: StepCost): StepCost {
+  const both = first.times.slice(0, second.times.length).map((time, i) => Math.min(time, second.times[i] ?? Infinity));
+  const peaks = [first, second].flatMap(({ peakBytes: peak }) => peak ?? []);
+  return { ...first, ...timesOf(both), peakBytes: peaks.length === 0 ? undefined : Math.max(...peaks) };
 }
 
 /** The phase with updates that move nothing. */
