@@ -25,7 +25,8 @@ export function durationOf(text: string, option: string): number {
 /** Rising whole numbers of `1,2,4`. @throws UserError */
 export function countsOf(text: string, option: string): number[] {
   const counts = text.split(",").map(Number);
-  if (/^\d+(,\d+)*$/.test(text) && counts.every((count) => count >= 1 && count <= 65_536)) return [...new Set(counts)].sort((a, b) => a - b);
+  if (/^\d+(,\d+)*$/.test(text) && counts.every((count) => count >= 1 && count <= 65_536))
+    return [...new Set(counts)].sort((a, b) => a - b);
   throw refused(option, "is no list of whole numbers", "1,2,4, each from 1 to 65536", text);
 }
 

@@ -35,14 +35,22 @@ function timeText({ time, steps, workers }: Forecast): string {
     const each = step === undefined ? "" : `${(1000 * step.seconds).toFixed(1)} ms, from ${step.measured} steps`;
     return [what, String(Math.round(count)), timeOf(seconds), ...(workers > 1 ? [by === "all" ? "all" : "first"] : []), each];
   });
-  const waiting = time.hidden > 0 ? [["exchanged between workers", "", timeOf(time.hidden), "", "not hidden behind the backward pass"]] : [];
+  const waiting =
+    time.hidden > 0 ? [["exchanged between workers", "", timeOf(time.hidden), "", "not hidden behind the backward pass"]] : [];
   const head = ["time", "count", "in all", ...(workers > 1 ? ["worker"] : []), "a step"];
   return table([head, ...rows, ...waiting, ["in all", "", timeOf(time.seconds), ""]]);
 }
 
-function indexText({ index, nodes, workers, passages, dimension }: Forecast): string {
-  const counts = nodes.length > 0 ? nodes.map((row) => row.workers) : (index[0]?.worker ?? []).map(() => NaN);
-  const head = [`index of ${passages} × ${dimension}`, "bytes a passage", "in all", ...counts.map((count) => workersText(count)), "held as"];
+/** The kinds of index with what each takes in a worker of so many; docs/training.md shows it. */
+export function indexText(made: Pick<Forecast, "index" | "index_workers" | "passages" | "dimension">): string {
+  const { index, index_workers: counts, passages, dimension } = made;
+  const head = [
+    `index of ${passages} × ${dimension}`,
+    "bytes a passage",
+    "in all",
+    ...counts.map((count) => workersText(count)),
+    "held as",
+  ];
   const rows = index.map(({ kind, each, bytes, worker, held }) => [
     kind,
     each.toFixed(Number.isInteger(each) ? 0 : 1),
@@ -50,15 +58,28 @@ function indexText({ index, nodes, workers, passages, dimension }: Forecast): st
     ...worker.map(sizeText),
     held,
   ]);
-  const shared = counts.length > 1 || workers > 1 ? "\nExact search is shared out by rows, in blocks of 65,536; an index of FAISS's is whole in the first worker." : "";
+  const shared = counts.some((count) => count > 1)
+    ? "\nExact search is shared out by rows, in blocks of 65,536; an index of FAISS's is whole in the first worker."
+    : "";
   return `${table([head, ...rows])}${shared}`;
 }
 
 function workersText(count: number): string {
-  return count === 1 ? "1 worker" : `${count}`;
+  return count === 1 ? "1 worker" : String(count);
 }
 
-const NODE_HEADS = ["nodes", "workers", "steps", "shared", "first alone", "exchange", "in all", "speed-up", "nothing hidden", "first node's memory"];
+const NODE_HEADS = [
+  "nodes",
+  "workers",
+  "steps",
+  "shared",
+  "first alone",
+  "exchange",
+  "in all",
+  "speed-up",
+  "nothing hidden",
+  "first node's memory",
+];
 
 function nodesText({ nodes, link }: Forecast): string {
   if (nodes.length === 0) return "";
@@ -82,7 +103,8 @@ function nodesText({ nodes, link }: Forecast): string {
 }
 
 function notesText({ assumptions, left_out: leftOut }: Forecast): string {
-  const list = (head: string, lines: readonly string[]): string[] => (lines.length === 0 ? [] : [head, ...lines.map((line) => `  ${line}`)]);
+  const list = (head: string, lines: readonly string[]): string[] =>
+    lines.length === 0 ? [] : [head, ...lines.map((line) => `  ${line}`)];
   return [...list("Assumed:", assumptions), ...list("Not in it:", leftOut)].join("\n");
 }
 

@@ -35,7 +35,11 @@ export const command: CommandModule<object, PlanArguments> = {
     return withOverrides(yargs)
       .option("seconds", { ...text, default: "60", describe: "length of the measurement, about" })
       .option("measure", { type: "boolean", default: true, describe: "measure; --no-measure: only what is arithmetic" })
-      .option("nodes", { ...text, default: "1,2,4,8,16,32,64", describe: "numbers of nodes for the cost model, each with train.workers workers" })
+      .option("nodes", {
+        ...text,
+        default: "1,2,4,8,16,32,64",
+        describe: "numbers of nodes for the cost model, each with train.workers workers",
+      })
       .option("passages", { ...text, describe: "passages of the whole corpus, where only a part is read" })
       .option("link", { ...text, describe: "GB/s between two nodes; otherwise this machine's loop-back is measured" })
       .option("latency", { ...text, describe: "microseconds of a message between two nodes" })
@@ -46,7 +50,10 @@ export const command: CommandModule<object, PlanArguments> = {
       .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .example("$0 plan experiment=quickstart", "the quickstart on this machine")
       .example("$0 plan experiment=squad train.workers=4 --memory 64G --time 24:00:00", "on a node of a partition")
-      .example("$0 plan data.corpus.limit=2000 --passages 21000000 --link 3 --latency 20", "a large corpus from a part of it, over a network of 3 GB/s")
+      .example(
+        "$0 plan data.corpus.limit=2000 --passages 21000000 --link 3 --latency 20",
+        "a large corpus from a part of it, over a network of 3 GB/s",
+      )
       .epilogue("Corpus and first weights are made in a temporary folder, as training would make them, and removed.");
   },
   handler: async (given) => {

@@ -28,7 +28,8 @@ describe("amounts", () => {
   });
 
   it("refuses what it can't read", () => {
-    for (const text of ["64", "G", "-1G", "0G", "64X", ""]) expect(() => sizeOf(text, "memory")).toThrow(/^--memory: is no size; expected 512M/);
+    for (const text of ["64", "G", "-1G", "0G", "64X", ""])
+      expect(() => sizeOf(text, "memory")).toThrow(/^--memory: is no size; expected 512M/);
     for (const text of ["", "1d", "1:2:3:4", "0", "-5"]) expect(() => durationOf(text, "time")).toThrow(/^--time: is no time/);
     for (const text of ["", "0", "1,,2", "1.5", "a", "70000"]) expect(() => countsOf(text, "nodes")).toThrow(/^--nodes: is no list/);
     for (const text of ["", "0", "-1", "Infinity", "x"]) expect(() => positiveOf(text, "link")).toThrow(/^--link: is no number above 0/);

@@ -19,11 +19,20 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const SCHEDULE =
   "[{phase: generator, steps: 30, contexts: gold}, {phase: refresh}, {phase: contrastive, steps: 30}, {phase: refresh}, {phase: generator, steps: 30}]";
-const words = [...tinyWords(folder), `train.schedule=${SCHEDULE}`, "train.validate.after_each_phase=true", "eval.rows=[closed-book, bm25, base-pair, trained-pair]"];
+const words = [
+  ...tinyWords(folder),
+  `train.schedule=${SCHEDULE}`,
+  "train.validate.after_each_phase=true",
+  "eval.rows=[closed-book, bm25, base-pair, trained-pair]",
+];
 
 function plan(...more: string[]): { status: number | null; out: string; error: string } {
   const env = { ...process.env, NODE_OPTIONS: "", TMPDIR: temporary };
-  const { status, stdout, stderr } = spawnSync(training.tandem, ["plan", ...words, "--quiet", ...more], { encoding: "utf8", cwd: training.root, env });
+  const { status, stdout, stderr } = spawnSync(training.tandem, ["plan", ...words, "--quiet", ...more], {
+    encoding: "utf8",
+    cwd: training.root,
+    env,
+  });
   return { status, out: stdout, error: stderr };
 }
 
@@ -100,7 +109,12 @@ describe("tandem plan", () => {
     expect(sum(disk.rows.map(({ bytes }) => bytes))).toBeCloseTo(disk.peak, 3);
     expect(sum(time?.rows.map(({ seconds }) => seconds) ?? [])).toBeCloseTo(time?.seconds ?? NaN, 9);
     const count = (name: string): number | undefined => time?.rows.find(({ what }) => what === name)?.count;
-    expect([count("steps: generator gold"), count("steps: contrastive"), count("steps: generator retrieved"), count("steps: closed-book")]).toEqual([30, 30, 30, 1]);
+    expect([
+      count("steps: generator gold"),
+      count("steps: contrastive"),
+      count("steps: generator retrieved"),
+      count("steps: closed-book"),
+    ]).toEqual([30, 30, 30, 1]);
     const summary = readFileSync(path.join(run, "validation/summary.jsonl"), "utf8").trim().split("\n");
     expect(count("validation's answers")).toBe(5 * summary.length);
     expect(count("passages embedded")).toBe(readdirSync(path.join(run, "index")).length * foretold.passages);
@@ -142,7 +156,10 @@ describe("tandem plan", () => {
 
   it("refuses what it can't read, and what training would refuse", () => {
     const wrong = plan("--memory", "64");
-    expect([wrong.status, wrong.error]).toEqual([2, "tandem plan: --memory: is no size; expected 512M, 64G or 1.5T, in units of 1,024, got 64\n"]);
+    expect([wrong.status, wrong.error]).toEqual([
+      2,
+      "tandem plan: --memory: is no size; expected 512M, 64G or 1.5T, in units of 1,024, got 64\n",
+    ]);
     const refused = plan("--no-measure", "train.generator.warmup=500");
     expect(refused.status).toBe(2);
     expect(refused.error).toMatch(/warmup/);

@@ -28,7 +28,22 @@ async function written(factory: string, count: number): Promise<number> {
   return statSync(file).size;
 }
 
-const KINDS = ["Flat", "SQ8", "SQ4", "SQfp16", "PQ8np", "PQ8x4np", "HNSW32", "HNSW16_SQ8", "IVF16,Flat", "IVF16,SQ8", "IVF16,PQ4np", "IVF16_HNSW8,Flat", "PCAR16,IVF16,PQ4np", "PCA16,Flat"];
+const KINDS = [
+  "Flat",
+  "SQ8",
+  "SQ4",
+  "SQfp16",
+  "PQ8np",
+  "PQ8x4np",
+  "HNSW32",
+  "HNSW16_SQ8",
+  "IVF16,Flat",
+  "IVF16,SQ8",
+  "IVF16,PQ4np",
+  "IVF16_HNSW8,Flat",
+  "PCAR16,IVF16,PQ4np",
+  "PCA16,Flat",
+];
 
 describe("faissBytes", () => {
   it.skipIf(faissMissing !== undefined).each(KINDS)(

@@ -21,7 +21,12 @@ const FOUND_BYTES = 8;
 
 export function forecastDisk(facts: ForecastFacts, passages: number): DiskForecast {
   const { config, store, work, states, models, dimension, faiss, questions, depth, measured } = facts;
-  const several = (what: string, count: number, each: number, last = count): DiskRow => ({ what, count, bytes: count * each, last: last * each });
+  const several = (what: string, count: number, each: number, last = count): DiskRow => ({
+    what,
+    count,
+    bytes: count * each,
+    last: last * each,
+  });
   const index = 4 * dimension * passages + (faiss === null || faiss === undefined ? 0 : faiss.each * passages + faiss.fixed);
   const answers = work.validations * questions.validated + questions.tested;
   const { mining } = config.train.contrastive;

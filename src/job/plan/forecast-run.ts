@@ -49,8 +49,7 @@ async function forecastOf(run: OpenRun, opening: Opening, options: ForecastRunOp
   const plans = await planEntries(run, times, () => Promise.resolve(null));
   const kinds = [...new Map(plans.flatMap(({ kind }) => (kind === undefined ? [] : [[kind.key, kind] as const]))).values()];
   const others = nodes.map((count) => count * workers);
-  const measured =
-    seconds === undefined ? undefined : await measureRun(run, times, { seconds, workers, others, kinds, passages, opening });
+  const measured = seconds === undefined ? undefined : await measureRun(run, times, { seconds, workers, others, kinds, passages, opening });
   const facts = factsOf(run, plans, measured, options.driver);
   const link = linkOf(options.link, measured?.link);
   return forecast(facts, { passages, nodes, partition, link }, leftOut(run, measured));

@@ -1,6 +1,6 @@
 /**
  * Seconds of a run with so many workers, from what was measured of its parts. What all workers share is divided by their number, what the first does alone is not. The traps: steps wait for the slowest worker, and only the first one's share
- * was measured; and while the first worker works alone it has its own share of the cores, not all of them.
+ * was measured; and what the first does alone was measured on its share of the cores, though for the report it has all of its machine.
  */
 import { stepTraffic, type StepTraffic } from "./all-reduce.js";
 import { denseRows, type ForecastFacts, type Measured } from "./forecast-facts.js";
@@ -44,7 +44,13 @@ export function forecastTime(facts: ForecastFacts, measured: Measured, passages:
       exposed += count * sent.exposed;
     }
   const alone = rows.reduce((sum, row) => sum + row.seconds, 0);
-  return { rows: rows.map(({ what, count, seconds, by }) => ({ what, count, seconds, by })), hidden, exposed, alone, seconds: alone + hidden };
+  return {
+    rows: rows.map(({ what, count, seconds, by }) => ({ what, count, seconds, by })),
+    hidden,
+    exposed,
+    alone,
+    seconds: alone + hidden,
+  };
 }
 
 function trafficOf(
@@ -57,7 +63,10 @@ function trafficOf(
   const [[, most] = []] = [...(steps.get(kind) ?? [])].sort(([a], [b]) => b - a);
   const { messages = 0, rowBytes = 0, gradientBytes = 0 } = most ?? {};
   const sharded = config.train.shard_optimiser ? states.weights : 0;
-  return stepTraffic({ messages, rowBytes, gradientBytes, weightBytes: Math.min(sharded, gradientBytes) }, { link, workers: total, compute });
+  return stepTraffic(
+    { messages, rowBytes, gradientBytes, weightBytes: Math.min(sharded, gradientBytes) },
+    { link, workers: total, compute },
+  );
 }
 
 interface StepRow extends TimeRow {

@@ -59,7 +59,9 @@ export interface Forecast {
   readonly time: TimeForecast | null;
   /** By kind of step: seconds in one of `workers` workers, and how many were measured. */
   readonly steps: Readonly<Record<string, { readonly seconds: number; readonly measured: number }>>;
+  /** Kinds of index, each with its bytes for these numbers of workers. */
   readonly index: readonly IndexRow[];
+  readonly index_workers: readonly number[];
   readonly nodes: readonly NodeRow[];
   readonly link: ForecastOptions["link"];
   readonly limits: readonly LimitForecast[];
@@ -77,6 +79,7 @@ export function forecast(facts: ForecastFacts, options: ForecastOptions, leftOut
   const { passages, nodes, link } = options;
   const limits = limitsOf(facts, options);
   const nearest = nearestLimit(limits);
+  const totals = nodes.map((count) => count * workers);
   return {
     passages,
     dimension,
@@ -90,12 +93,8 @@ export function forecast(facts: ForecastFacts, options: ForecastOptions, leftOut
         return [kind, { seconds: own?.seconds ?? NaN, measured: own?.times.length ?? 0 }];
       }),
     ),
-    index: forecastIndexes(
-      dimension,
-      passages,
-      config.index.factory,
-      nodes.map((count) => count * workers),
-    ),
+    index: forecastIndexes(dimension, passages, config.index.factory, totals),
+    index_workers: totals,
     nodes: nodeRows(facts, options),
     link,
     limits,
@@ -152,24 +151,44 @@ function nodeRows(facts: ForecastFacts, { passages, nodes, link }: ForecastOptio
   });
 }
 
-function assumptions(facts: ForecastFacts, { passages, nodes, link }: ForecastOptions): string[] {
+/** What the first node's pages of files are, where they don't fit into its memory beside what is counted. */
+function pagesBeyond(facts: ForecastFacts, { passages, partition }: ForecastOptions): string[] {
+  const { mapped, node } = forecastMemory(facts, passages, facts.workers);
+  const pages = mapped.reduce((sum, { what, first, other }) => sum + (what === "corpus" ? first : first + (facts.workers - 1) * other), 0);
+  if (partition.memory === undefined || node + pages <= partition.memory) return [];
+  return [
+    `a disk as quick as memory: a node's ${(pages / 2 ** 30).toFixed(1)} GiB of files' pages don't stay in its memory, so searches read them anew, which isn't measured`,
+  ];
+}
+
+function assumptions(facts: ForecastFacts, options: ForecastOptions): string[] {
+  const { passages, nodes, link } = options;
   const { measured, workers, store, config, dimension } = facts;
   const several = workers > 1 || nodes.some((count) => count > 1);
   const factory = config.index.factory;
   return [
     ...(passages === store.size ? [] : [`${passages} passages of the length of the ${store.size} that were read, with the same questions`]),
     "memory: exact search in f32 reads its file's pages, and the corpus its own; they aren't counted, for the system takes them back when it must",
-    ...(factory !== null && faissBytes(factory, dimension) === undefined ? [`index.factory "${factory}": its size isn't known, and isn't counted`] : []),
+    ...pagesBeyond(facts, options),
+    ...(factory !== null && faissBytes(factory, dimension) === undefined
+      ? [`index.factory "${factory}": its size isn't known, and isn't counted`]
+      : []),
     ...(measured === undefined || measured.waited < CROWDED
       ? []
-      : [`a machine of its own: other programs had the processor in ${(100 * measured.waited).toFixed(0)} % of the measurement, which is taken off; measure again when it is quiet`]),
-    ...(measured === undefined ? [] : ["answers are as long as the longest gold answer of their batch; a generator that rambles takes longer"]),
+      : [
+          `a machine of its own: other programs had the processor in ${(100 * measured.waited).toFixed(0)} % of the measurement, which is taken off; measure again when it is quiet`,
+        ]),
+    ...(measured === undefined
+      ? []
+      : ["answers are as long as the longest gold answer of their batch; a generator that rambles takes longer"]),
     ...(several && measured !== undefined
       ? [
           "a step of one of several workers was measured in one process, on its share of the cores and of the batch, alone on the machine",
           `sums of gradients: a ring, hidden behind ${(100 * BACKWARD_SHARE).toFixed(0)} % of a step's arithmetic where it says hidden`,
         ]
       : []),
-    ...(several && link?.source === "loop-back" ? ["the link is this machine's loop-back between two processes, no network: give --link for yours"] : []),
+    ...(several && link?.source === "loop-back"
+      ? ["the link is this machine's loop-back between two processes, no network: give --link for yours"]
+      : []),
   ];
 }

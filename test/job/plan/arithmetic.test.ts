@@ -39,12 +39,18 @@ describe("a ring's sum", () => {
 
   it("is never quicker exposed than hidden, and never quicker with more bytes", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 64 }), fc.nat(1e9), fc.nat(1e9), fc.double({ min: 0, max: 10, noNaN: true }), (workers, bytes, more, compute) => {
-        const of = (gradientBytes: number) =>
-          stepTraffic({ messages: 4, rowBytes: 100, gradientBytes, weightBytes: 0 }, { link: LINK, workers, compute });
-        expect(of(bytes).exposed).toBeGreaterThanOrEqual(of(bytes).hidden);
-        expect(of(bytes + more).hidden).toBeGreaterThanOrEqual(of(bytes).hidden);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 64 }),
+        fc.nat(1e9),
+        fc.nat(1e9),
+        fc.double({ min: 0, max: 10, noNaN: true }),
+        (workers, bytes, more, compute) => {
+          const of = (gradientBytes: number) =>
+            stepTraffic({ messages: 4, rowBytes: 100, gradientBytes, weightBytes: 0 }, { link: LINK, workers, compute });
+          expect(of(bytes).exposed).toBeGreaterThanOrEqual(of(bytes).hidden);
+          expect(of(bytes + more).hidden).toBeGreaterThanOrEqual(of(bytes).hidden);
+        },
+      ),
     );
   });
 });
@@ -63,7 +69,14 @@ describe("a step", () => {
   });
 
   it("counts the quicker of two measurements of the same steps", () => {
-    const cost = (times: number[], peakBytes: number): StepCost => ({ times, seconds: 0, peakBytes, messages: 0, rowBytes: 0, gradientBytes: 0 });
+    const cost = (times: number[], peakBytes: number): StepCost => ({
+      times,
+      seconds: 0,
+      peakBytes,
+      messages: 0,
+      rowBytes: 0,
+      gradientBytes: 0,
+    });
     expect(quicker(cost([3, 1, 5, 9], 7), cost([1, 2, 5], 8))).toMatchObject({ times: [1, 1, 5], seconds: 7 / 3, peakBytes: 8 });
   });
 });
@@ -106,7 +119,10 @@ describe("the work of a schedule", () => {
   });
 
   it("makes an index for each validation inside a phase that trains the retriever", () => {
-    expect(scheduleWork([entry("refresh"), entry("contrastive", { validations: 5, checkpoints: 5 })], RUN)).toMatchObject({ indexes: 6, validations: 6 });
+    expect(scheduleWork([entry("refresh"), entry("contrastive", { validations: 5, checkpoints: 5 })], RUN)).toMatchObject({
+      indexes: 6,
+      validations: 6,
+    });
   });
 });
 
@@ -129,11 +145,16 @@ describe("limits", () => {
 
   it("find the number of passages for any line", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1e6 }), fc.integer({ min: 1, max: 10_000 }), fc.integer({ min: 2, max: 1e6 }), (fixed, each, wanted) => {
-        const limit = fixed + each * wanted;
-        const { passages } = limitForecast({ name: "disk", unit: "bytes", limit }, 1, (count) => fixed + each * count);
-        expect(Math.abs((passages ?? NaN) / wanted - 1)).toBeLessThan(0.001 + 1 / wanted);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 1e6 }),
+        fc.integer({ min: 1, max: 10_000 }),
+        fc.integer({ min: 2, max: 1e6 }),
+        (fixed, each, wanted) => {
+          const limit = fixed + each * wanted;
+          const { passages } = limitForecast({ name: "disk", unit: "bytes", limit }, 1, (count) => fixed + each * count);
+          expect(Math.abs((passages ?? NaN) / wanted - 1)).toBeLessThan(0.001 + 1 / wanted);
+        },
+      ),
     );
   });
 });

@@ -14,8 +14,7 @@ describe("a lone share", () => {
 
   it("fills up the others' rows, whose gradients are nobody's", () => {
     const { share, traffic } = loneShare(3);
-    const own = ops.ones([2, 4]);
-    own.requiresGrad = true;
+    const own = ops.ones([2, 4]).setRequiresGrad();
     const rows = share.rows(own, 5);
     expect(rows.shape).toEqual([5, 4]);
     share.backward([new Map([["w", own]])], rows.sum());
