@@ -2,6 +2,7 @@
  * What a step of each kind of phase costs one worker: seconds, memory, and what it would send. Real steps on real batches, at a learning rate of 0, so weights stay what they are and nothing can diverge. A phase that reads an index is
  * measured on stand-ins for what it will find (PhaseMaker.standIn). The trap: the first step of a kind is slower than all others and isn't counted.
  */
+import { configOfEntry } from "../../config/phase-settings.js";
 import { newProgress } from "../../training/run-state.js";
 import type { EpochSize } from "../../training/batches.js";
 import type { SchedulePosition } from "../../training/schedule.js";
@@ -17,6 +18,8 @@ export interface Kind {
   readonly key: string;
   readonly phase: string;
   readonly trained: TrainedPhase;
+  /** The first step at which contexts have their full length: there it is measured. */
+  readonly from: number;
   readonly epoch: EpochSize | undefined;
 }
 
@@ -59,14 +62,24 @@ export class StepTimes {
     const key = `${place.phase}${place.contexts === undefined ? "" : ` ${place.contexts}`}${own}`;
     const known = this.#kinds.get(key);
     if (known !== undefined) return known;
-    const trained = this.#run.phases.standIn(place);
-    const kind = { key, phase: place.phase, trained, epoch: trained.phase.epoch?.() };
+    const steps = Math.max(1, place.stepsOfKind);
+    const { phases, config } = this.#run;
+    const { curriculum } = configOfEntry(config, place.phaseIndex).train.generator;
+    const kind = {
+      key,
+      phase: place.phase,
+      trained: phases.standIn(place, steps),
+      // What was retrieved is shown whole from the start.
+      from: place.contexts === "gold" || place.contexts === "copying" ? Math.ceil(curriculum.share * steps) : 0,
+      // As a length in epochs is counted.
+      epoch: phases.standIn(place).phase.epoch?.(),
+    };
     this.#kinds.set(key, kind);
     return kind;
   }
 
   /** Takes steps as the first of `workers` workers would. */
-  async measure({ key, phase, trained }: Kind, workers: number, { seconds, least, most }: MeasuredFor): Promise<StepCost> {
+  async measure({ key, phase, trained, from }: Kind, workers: number, { seconds, least, most }: MeasuredFor): Promise<StepCost> {
     const { report, state } = this.#run;
     const { share, traffic } = loneShare(workers);
     const times: number[] = [];
@@ -76,7 +89,7 @@ export class StepTimes {
     await train(
       { schedule: [{ phase, steps: 1 + most }], checkpointEvery: undefined, share },
       {
-        phaseAt: () => still(trained),
+        phaseAt: () => still(trained, from),
         refresh: () => Promise.resolve(),
         stepped: () => {
           times.push(ownSeconds() - last);
@@ -113,9 +126,12 @@ export function quicker(first: StepCost, second: StepCost): StepCost {
   return { ...first, ...timesOf(both), peakBytes: peaks.length === 0 ? undefined : Math.max(...peaks) };
 }
 
-/** The phase with updates that move nothing. */
-function still({ phase, updates }: TrainedPhase): TrainedPhase {
-  return { phase, updates: updates.map((update) => ({ ...update, rate: () => 0 })) };
+/** The phase from one of its steps on, with updates that move nothing. */
+function still({ phase, updates }: TrainedPhase, from: number): TrainedPhase {
+  return {
+    phase: { ...phase, batch: (step, share) => phase.batch(from + step, share) },
+    updates: updates.map((update) => ({ ...update, rate: () => 0 })),
+  };
 }
 
 /**
