@@ -1,7 +1,7 @@
 /** What a run directory takes on the disk, at its largest and at the end: arithmetic, but for the size of an answer. The trap: a checkpoint or an index is written beside those that are kept before one of them goes, so there is one more at the peak. */
 import type { ForecastFacts } from "./forecast-facts.js";
 
-export interface DiskRow {
+interface DiskRow {
   readonly what: string;
   /** How many of it at the peak. */
   readonly count: number;

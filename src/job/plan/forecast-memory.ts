@@ -7,7 +7,7 @@ import { exactBytes, largestShard } from "../../retrieval/index-bytes.js";
 import { gradientBytes, type ForecastFacts } from "./forecast-facts.js";
 
 /** Bytes of one thing in the first worker and in each of the others. */
-export interface MemoryRow {
+interface MemoryRow {
   readonly what: string;
   readonly first: number;
   readonly other: number;

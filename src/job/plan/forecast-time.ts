@@ -7,7 +7,7 @@ import { denseRows, type ForecastFacts, type Measured } from "./forecast-facts.j
 import type { Link } from "./measure-link.js";
 import { stepSeconds } from "./step-times.js";
 
-export interface TimeRow {
+interface TimeRow {
   readonly what: string;
   /** How many of it. */
   readonly count: number;

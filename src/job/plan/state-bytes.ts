@@ -29,7 +29,7 @@ export function stateBytes({ trainables }: Pick<RunState, "trainables">, isShard
   };
 }
 
-export function tensorBytes(tensors: Tensors): number {
+function tensorBytes(tensors: Tensors): number {
   return [...tensors.values()].reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
 }
 
