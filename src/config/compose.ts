@@ -6,6 +6,7 @@
 import { UserError } from "../errors.js";
 import { resolveDefaults } from "./defaults-list.js";
 import { didYouMean, nearestKeys } from "./nearest.js";
+import { overshadowed } from "./overshadowed.js";
 import { type Override, parseOverrides } from "./overrides.js";
 import { isGroup, type SearchPath } from "./search-path.js";
 import { type ConfigNode, type KeyPath, mapNode, merge, nodeAt, plainValue, withNodeAt, withoutNodeAt } from "./tree.js";
@@ -30,6 +31,8 @@ export interface Composition {
   readonly choices: Readonly<Record<string, string>>;
   /** The files read, in order of precedence. */
   readonly files: readonly string[];
+  /** One line each. */
+  readonly warnings: readonly string[];
 }
 
 /** @throws UserError for whatever is wrong in a file, a list or an override */
@@ -42,7 +45,7 @@ export function compose(options: ComposeOptions): Composition {
   for (const override of overrides) {
     if (!forGroups.includes(override)) tree = apply(tree, override, options);
   }
-  return { tree, choices, files: layers.map((layer) => layer.file) };
+  return { tree, choices, files: layers.map((layer) => layer.file), warnings: overshadowed(forGroups, layers, tree) };
 }
 
 /** Overrides over one complete file, such as a run's resolved configuration. It has no defaults list; a group's choice takes the place of its whole section. */
@@ -50,7 +53,7 @@ export function composeFile(file: string, options: Omit<ComposeOptions, "configN
   const yaml = readYamlFile(file);
   let tree = merge(options.defaults, yaml.body);
   for (const override of parseOverrides(options.overrides)) tree = chosen(tree, override, options) ?? apply(tree, override, options);
-  return { tree, choices: {}, files: [yaml.shown] };
+  return { tree, choices: {}, files: [yaml.shown], warnings: [] };
 }
 
 /** The tree with a section as one of its group's files has it, over the schema's defaults; undefined where the override names no such file. */

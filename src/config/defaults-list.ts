@@ -12,7 +12,7 @@ import type { MapNode } from "./tree.js";
 import { readYamlFile, type YamlFile } from "./yaml-file.js";
 
 /** One file's keys and the dotted key that they stand under (`""`: the top). */
-interface Layer {
+export interface Layer {
   readonly body: MapNode;
   readonly package: string;
   readonly file: string;

@@ -60,11 +60,20 @@ export interface LoadedConfig {
  * @throws UserError with file and line, or the override, for every mistake
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
-  const { resolved, choices, files, overrides, check } = resolveFrom(options);
+  const { resolved, choices, files, overrides, check, doubts } = resolveFrom(options);
   const { plain, sources, missing } = checkTree(resolved, check);
   const composed = throughConvict(plain);
   const { config, warnings } = settled(composed, sources);
-  return { config, composed, sources, choices, files, overrides, missing, warnings: [...warnings, ...crossCheck(config, sources)] };
+  return {
+    config,
+    composed,
+    sources,
+    choices,
+    files,
+    overrides,
+    missing,
+    warnings: [...doubts, ...warnings, ...crossCheck(config, sources)],
+  };
 }
 
 /**
@@ -73,7 +82,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
  */
 export function findFaults(options: LoadOptions = {}): { readonly faults: readonly Fault[]; readonly warnings: readonly string[] } {
   try {
-    const { resolved, check, files } = resolveFrom(options);
+    const { resolved, check, files, doubts } = resolveFrom(options);
     const orElse = "or --partial to let it pass";
     const { plain, sources, missing, faults: own, isWhole } = examineTree(resolved, { ...check, orElse });
     const faults = [...own, ...lacking(options, plain, sources, missing, files.at(-1) ?? "", orElse)];
@@ -82,7 +91,10 @@ export function findFaults(options: LoadOptions = {}): { readonly faults: readon
     const templates = templatesOf(absolute, sources);
     const crossed = crossFaults(absolute, sources);
     const gone = missingFiles(absolute, sources).map(({ what, where }) => `${what} (${where})`);
-    return { faults: [...faults, ...templates.faults, ...crossed.faults], warnings: [...templates.warnings, ...crossed.warnings, ...gone] };
+    return {
+      faults: [...faults, ...templates.faults, ...crossed.faults],
+      warnings: [...doubts, ...templates.warnings, ...crossed.warnings, ...gone],
+    };
   } catch (error) {
     if (error instanceof UserError) return { faults: [error.fault], warnings: [] };
     throw error;
@@ -161,10 +173,10 @@ function valueAt(plain: unknown, key: string): unknown {
 function resolveFrom(options: LoadOptions) {
   const overrides = options.overrides ?? [];
   const knownKeys = schemaKeys(schema);
-  const { tree, choices, files } = composeFrom(options, overrides, knownKeys);
+  const { tree, choices, files, warnings: doubts } = composeFrom(options, overrides, knownKeys);
   const resolved = expandSchedule(interpolate(tree, options.environment ?? process.env, knownKeys));
   const needed = options.needed === undefined ? {} : { needed: options.needed };
-  return { resolved, choices, files, overrides, check: { schema, knownKeys, defaultSource: schemaDefault, ...needed } };
+  return { resolved, choices, files, overrides, doubts, check: { schema, knownKeys, defaultSource: schemaDefault, ...needed } };
 }
 
 /** Paths absolute, templates read from their files. */

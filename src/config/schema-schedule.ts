@@ -19,7 +19,7 @@ const phaseFields = section("One phase of the schedule.", {
     unit: "steps",
   }),
   epochs: number({
-    doc: "In place of steps: times that each usable example is met, made steps before training begins.",
+    doc: "In place of steps: so many times as many updates as one pass over the usable examples has, made steps before training begins.",
     default: null,
     minimum: 0,
     exclusiveMinimum: true,

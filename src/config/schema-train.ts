@@ -17,7 +17,12 @@ function course(lr: number) {
     warmup: integer({ doc: "Steps in which the rate rises from 0.", default: 0, minimum: 0, unit: "steps" }),
     flat: number({ doc: "Share of this model's steps after which the rate starts to fall.", default: 0, minimum: 0, maximum: 1 }),
     decay: choice(["linear", "cosine", "constant"], { doc: "How the rate falls afterwards.", default: "linear" }),
-    floor: number({ doc: "The last rate as a share of lr.", default: 0.02, minimum: 0, maximum: 1 }),
+    floor: number({
+      doc: "The rate that the course falls to, as a share of lr; it is reached one step after the last.",
+      default: 0.02,
+      minimum: 0,
+      maximum: 1,
+    }),
     accumulate: integer({ doc: "Parts that a batch is computed in; the loss doesn't depend on it.", default: 1, minimum: 1 }),
   } as const;
 }
@@ -251,6 +256,12 @@ export const train = section("Training.", {
       minimum: 1,
       unit: "steps",
     }),
-    questions: integer({ doc: "How many questions. null: all.", default: 200, nullable: true, minimum: 1, unit: "questions" }),
+    questions: integer({
+      doc: "How many questions, at even distances in the validation set. null: all.",
+      default: 200,
+      nullable: true,
+      minimum: 1,
+      unit: "questions",
+    }),
   }),
 });

@@ -75,6 +75,16 @@ describe("an asynchronous refresh", () => {
     expect(load(JOINT.replace("40", "4"), ...LATER).config.train.refresh.swap_after).toBe(10);
   });
 
+  it("takes an entry in epochs or minutes for as long as it needs", () => {
+    const schedule = (length: string): string =>
+      `train.schedule=[{phase: refresh}, {phase: joint, steps: 20}, {phase: refresh}, {phase: joint, ${length}}, {phase: refresh}, {phase: joint, steps: 20}]`;
+    for (const length of ["epochs: 1", "minutes: 5", "epochs: 1, minutes: 5"])
+      expect(
+        load(schedule(length), "train.generator.decay=constant", "train.reader.decay=constant", ...LATER).config.train.refresh.swap_after,
+      ).toBe(10);
+    expect(refusal(schedule("steps: 9"), ...LATER)).toContain("again after 9 steps");
+  });
+
   it("warns where nothing is made beside training, and where validations wait for the corpus anyway", () => {
     expect(warnings("train.schedule=[{phase: refresh}, {phase: joint, steps: 40}]", UNVALIDATED, ...LATER)).toContain(
       "'train.refresh.asynchronous' has no effect",

@@ -320,6 +320,14 @@ describe("the end of training", () => {
       /the best checkpoint isn't kept; train.checkpoint.keep_best=true/,
     ],
     [["train.checkpoint.load_best=true", "train.validate.after_each_phase=false"], /no validation says which is best/],
+    [
+      ["train.alarms.rank.action=roll_back", "train.checkpoint.keep_best=false"],
+      /'train.alarms.rank.action' is set, but the best checkpoint isn't kept/,
+    ],
+    [
+      ["train.alarms.not_a_number.action=roll_back", "train.validate.after_each_phase=false"],
+      /'train.alarms.not_a_number.action' is set, but no validation says which is best/,
+    ],
   ])("%s is refused", (words, message) => {
     expect(refusal(...words)).toMatch(message);
   });

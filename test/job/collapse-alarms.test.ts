@@ -129,7 +129,7 @@ describe("what an alarm does", () => {
 
   it("roll_back: ends the run where no checkpoint was validated, and where it was done often enough", async () => {
     const unvalidated = await trained(
-      tiny(...EXPLODE, "train.alarms.not_a_number.action=roll_back", "train.validate.after_each_phase=false"),
+      tiny(...EXPLODE, "train.alarms.not_a_number.action=roll_back", "train.validate.after_each_phase=false", "train.validate.every=1000"),
     );
     expect(unvalidated.code).toBe(2);
     expect(unvalidated.stderr).toContain("no checkpoint was validated yet");

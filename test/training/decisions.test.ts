@@ -269,6 +269,19 @@ describe("early stopping", () => {
     expect(rest(9)).toBe("closed-book closed-book");
     expect(rest(1)).toBe("closed-book closed-book");
   });
+
+  it("keeps the refresh that is sure to be made, not one with a condition that comes before it", () => {
+    const sure: ScheduledPhase[] = [
+      { phase: "contrastive", steps: 2 },
+      { phase: "refresh", steps: 1, when: condition("em > 0.5") },
+      { phase: "contrastive", steps: 2 },
+      { phase: "refresh", steps: 1 },
+    ];
+    const leftOut = (schedule: ScheduledPhase[]): number[] =>
+      endTraining(schedule, positionAt(schedule, 1)!, { ...newProgress(), step: 2 }, "enough").map(({ entry }) => entry);
+    expect(leftOut(sure)).toEqual([1, 2]);
+    expect(leftOut(sure.slice(0, 3))).toEqual([2]);
+  });
 });
 
 describe("a loop that is stopped", () => {

@@ -4,7 +4,15 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isRefreshDue, newUpkeep, readUpkeep, swapStep, type RefreshPolicy, type Upkeep } from "../../src/training/refresh-policy.js";
+import {
+  isRefreshDue,
+  newUpkeep,
+  readUpkeep,
+  swapStep,
+  whyDue,
+  type RefreshPolicy,
+  type Upkeep,
+} from "../../src/training/refresh-policy.js";
 
 const NONE: RefreshPolicy = {
   onDrift: { cosineBelow: null, overlapBelow: null, regretAbove: null },
@@ -50,6 +58,15 @@ describe("an index is due", () => {
         expect(due(Math.min(limit, stricter)) && !due(Math.max(limit, stricter))).toBe(false);
       }),
     );
+  });
+});
+
+describe("what made it due", () => {
+  it("is named with its figure and its limit, age with the steps, and nothing else", () => {
+    const policy = onDrift({ cosineBelow: 0.9, overlapBelow: 0.5, regretAbove: 0.1 }, { atLeastEvery: 4 });
+    const measured = { "drift/cosine": 0.812_345, "drift/overlap": 0.7, "drift/regret": 0.2, "drift/age": 3 };
+    expect(whyDue(policy, since(5), 8, measured)).toBe("drift/cosine 0.8123 is below 0.9, drift/regret 0.2 is above 0.1");
+    expect(whyDue(policy, since(5), 9, {})).toBe("the index is 4 steps old");
   });
 });
 

@@ -38,7 +38,7 @@ interface ValidationLine {
 /** Answers, scores, writes, and notes the best metric so far in the state. @throws AlarmError when the pair has collapsed and that is to stop the run or take it back */
 export async function validateRun(run: OpenRun, position: SchedulePosition, state: RunState): Promise<void> {
   const { config, sets, report } = run;
-  const questions = sets.valid.slice(0, config.train.validate.questions ?? undefined);
+  const questions = evenly(sets.valid, config.train.validate.questions ?? sets.valid.length);
   if (questions.length === 0) return;
   const step = state.progress.step;
   const { retriever, indexName } = await currentRetriever(run.artefacts, run.encoder, "validation");
@@ -125,4 +125,9 @@ function noteBest(run: OpenRun, state: RunState, scores: Scores, step: number): 
   const value = k === undefined ? scores[metric as "em" | "f1" | "mrr"] : scores.recall[k];
   if (value === null || value === undefined) return;
   if (state.progress.best === undefined || value > state.progress.best.value) state.progress.best = { metric, value, step };
+}
+
+/** So many at even distances: files are in the order of their documents, and the first ones are of few. */
+export function evenly<Item>(all: readonly Item[], count: number): Item[] {
+  return all.filter((_, i) => Math.floor((i * count) / all.length) !== Math.floor(((i - 1) * count) / all.length)).slice(0, count);
 }
