@@ -3,7 +3,6 @@
  * whatever is planned can begin.
  */
 import { rmSync } from "node:fs";
-import path from "node:path";
 import { renderYaml } from "../../config/render.js";
 import type { TandemConfig } from "../../config/schema.js";
 import { SINGLE_PROCESS } from "../../distributed/process-group.js";
