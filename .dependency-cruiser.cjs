@@ -32,7 +32,7 @@ const layers = {
 };
 
 // The folders of src/job, from the ground up: each may import those before it, and what stands beside them (driver.ts, reporter.ts …) where that imports none of them.
-const jobFolders = ["models", "index", "tracking", "data", "mining", "phases", "run", "refresh", "training", "report"];
+const jobFolders = ["models", "index", "tracking", "data", "mining", "phases", "run", "refresh", "training", "report", "plan"];
 const jobRules = jobFolders.map((folder, floor) => ({
   name: `job-${folder}`,
   severity: "error",

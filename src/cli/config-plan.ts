@@ -3,7 +3,8 @@
  * one takes as long as there.
  */
 import type { CommandModule } from "yargs";
-import type { PlannedEntry, RunPlan } from "../job/training/plan-run.js";
+import type { PlannedEntry } from "../job/plan/plan-entries.js";
+import type { RunPlan } from "../job/plan/plan-run.js";
 import { jobDisplay } from "./job-display.js";
 import { durationText } from "./progress.js";
 import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
@@ -33,7 +34,7 @@ export const plan: CommandModule<object, PlanArguments> = {
     const { config } = configOf(given);
     const display = jobDisplay({ quiet: given.quiet });
     try {
-      const { planRun } = await import("../job/training/plan-run.js");
+      const { planRun } = await import("../job/plan/plan-run.js");
       const made = await planRun(config, display.report, given.measure);
       display.finish();
       process.stdout.write(given.json ? `${JSON.stringify(made, null, 2)}\n` : planText(made));

@@ -27,6 +27,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     describe: "train a retriever and a generator together, evaluate them, write the report",
     load: () => import("./train.js"),
   },
+  plan: {
+    describe: "what a run would need of memory, disk and hours, and which limit it hits first",
+    load: () => import("./plan.js"),
+  },
   corpus: {
     describe: "build a passage store alone, check question files and what they share, show passages",
     load: () => import("./corpus.js"),

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { command as config } from "../../src/cli/config.js";
-import type { RunPlan } from "../../src/job/training/plan-run.js";
+import type { RunPlan } from "../../src/job/plan/plan-run.js";
 import { faultOf } from "../job/fault-of.js";
 import { makeFiles, tinyWords } from "../job/trained-run.js";
 import { captured } from "./captured.js";

@@ -10,6 +10,8 @@ import { schemaKeys } from "../../src/config/schema-keys.js";
 import { loadConfig } from "../../src/config/load-config.js";
 import { outlineOf } from "../../src/job/run/run-schedule.js";
 import { validateSchedule } from "../../src/training/schedule.js";
+import { indexText } from "../../src/cli/plan-text.js";
+import { forecastIndexes } from "../../src/job/plan/forecast-index.js";
 import { configFolder } from "../config/config-folder.js";
 import { PHASES } from "../../src/job/phases/phase-maker.js";
 import { PENALTY_MODES } from "../../src/training/penalties/penalty-options.js";
@@ -53,6 +55,12 @@ describe("docs/training.md", () => {
     const { config } = loadConfig({ configDir: configFolder({ config: example }), environment: {} });
     expect(config.train.schedule).toHaveLength(11);
     expect(validateSchedule(outlineOf(config), PHASES)).toEqual([]);
+  });
+
+  it("has the table of index kinds that tandem plan prints", () => {
+    const workers = [1, 2, 4, 8, 16, 32, 64];
+    const made = { index: forecastIndexes(384, 21e6, null, workers), index_workers: workers, passages: 21e6, dimension: 384 };
+    expect(/```text\n(index of [^]*?)\n```/.exec(page)?.[1]).toBe(indexText(made));
   });
 
   it("names keys that there are", () => {

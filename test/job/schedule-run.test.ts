@@ -8,7 +8,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load-config.js";
 import { checkMetrics } from "../../src/job/training/check-training.js";
-import { planRun } from "../../src/job/training/plan-run.js";
+import { planRun } from "../../src/job/plan/plan-run.js";
 import { Encoder } from "../../src/retrieval/encoder.js";
 import { readSafetensors } from "../../src/storage/safetensors.js";
 import { faultOf } from "../storage/bad-input.js";

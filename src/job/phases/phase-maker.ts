@@ -104,9 +104,11 @@ export class PhaseMaker {
 
   /**
    * The phase at a place in the schedule before there is an index: what would be found is stood in for by as many passages, the gold ones first. For counting its epochs and for measuring its steps; contexts have their
-   * full length.
+   * full length, so that batches that are planned for shorter ones hold more than their budget of tokens.
+   *
+   * @param stepsOfKind over which the curriculum runs, where steps are measured
    */
-  standIn(position: SchedulePosition): TrainedPhase {
+  standIn(position: SchedulePosition, stepsOfKind = 1): TrainedPhase {
     const { config, store } = this.ofEntry(position.phaseIndex).#parts;
     const { train, prompt } = config;
     const k = Math.min(store.size, Math.max(train.generator.passages ?? prompt.passages, train.reader.candidates ?? train.reader.passages));
@@ -117,7 +119,7 @@ export class PhaseMaker {
     const maker = new PhaseMaker({ ...this.#parts, config }, () => ({ k, rowsOf }));
     if (position.phase === "contrastive") return trained(maker.#contrastiveStandIn(), "retriever", train.contrastive);
     const artefacts: CurrentArtefacts = position.refreshes > 0 ? { retrieval: "standing in" } : {};
-    return maker.#made({ ...position, stepsOfKind: 1 }, { progress: { artefacts } });
+    return maker.#made({ ...position, stepsOfKind }, { progress: { artefacts } });
   }
 
   /** A contrastive phase that mines nothing: the next passage of the store is every question's negative. */
