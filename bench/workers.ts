@@ -21,7 +21,7 @@ export interface Cost {
 
 const CASES = ["generator-16", "generator-32", "contrastive-16", "contrastive-32"];
 /** Steps of each kind in a round. */
-const STEPS = 2;
+const STEPS = 1;
 
 const [folder, rounds = "5", ...chosen] = process.argv.slice(2);
 if (folder === undefined) {

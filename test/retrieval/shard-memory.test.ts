@@ -71,7 +71,7 @@ describe("an index as of 21 million passages, a hundredth of it", () => {
         expect(own).toBeLessThan(allowed);
       }
       // Some was there from before, and is taken again.
-    expect(whole.f16!.own).toBeGreaterThan(0.9 * bytesOfRows(ROWS, "f16"));
+      expect(whole.f16!.own).toBeGreaterThan(0.9 * bytesOfRows(ROWS, "f16"));
     },
     300_000,
   );
