@@ -133,6 +133,7 @@ function bareSum(all: Tensor): Cost {
   return timed(() => group.sum([all]));
 }
 
+process.once("disconnect", () => process.exit());
 process.on("message", (message) => {
   const told = message as ToMember;
   if ("folder" in told) {
@@ -145,11 +146,11 @@ process.on("message", (message) => {
     forget();
     const phase = PHASES[told.kind](order?.folder ?? "", told.batch);
     model = { phase, optimiser: new AdamW(parameterGroups(phase.parameters, 0.01)) };
-    send({ costs: [] });
+    send({ cost: { clock: 0, processor: 0 } });
   } else if (told.what === "bare") {
     const count = [...(model?.phase.parameters.values() ?? [])].reduce((sum, { numel }) => sum + numel, 0);
-    send({ costs: scope(() => [0, 0, 0].map(() => bareSum(ops.zeros([count])))) });
+    send({ cost: scope(() => bareSum(ops.zeros([count]))) });
   } else {
-    send({ costs: Array.from({ length: told.steps }, () => step(told.what === "apart")) });
+    send({ cost: step(told.what === "apart") });
   }
 });
