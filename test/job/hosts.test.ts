@@ -114,7 +114,7 @@ describe.skipIf(typeof made === "string")(`two hosts${typeof made === "string" ?
         const tasks = await launch(words(runs));
         const run = await onSeeing(runs, file, text);
         const workers = tasks.map(({ process: driver }) => workerPid(driver));
-        hosts[rank]!.cable("down");
+        hosts[rank].cable("down");
         const start = performance.now();
         const ends = await endOf(tasks);
         expect(performance.now() - start).toBeLessThan(60_000);
@@ -129,7 +129,7 @@ describe.skipIf(typeof made === "string")(`two hosts${typeof made === "string" ?
         for (let tries = 0; tries < 200 && workers.some((pid) => pid !== undefined && isAlive(pid)); tries++) await sleep(50);
         expect(spawnSync("pgrep", ["-f", run], { encoding: "utf8" }).stdout).toBe("");
         if (text !== "") expectWholeCheckpoints(run);
-        hosts[rank]!.cable("up");
+        hosts[rank].cable("up");
         expectCodes(await endOf(await launch([...words(runs), "--resume", "auto"])), [0, 0]);
         expect(readdirSync(runs)).toHaveLength(1);
         expectEqualRuns(run, undisturbed.two);
