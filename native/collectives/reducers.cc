@@ -66,7 +66,7 @@ std::shared_ptr<Reducer> makeReducer(const std::vector<at::Tensor>& parameters, 
   using Names = std::unordered_map<size_t, std::string>;
   const std::vector<bool> sparse(parameters.size(), false);
   constexpr bool kFindUnused = true;
-  constexpr bool kAsView = false;
+  constexpr bool kAsView = true;
   const int64_t first = c10d::kDefaultFirstBucketBytes;
   if constexpr (std::is_constructible_v<Reducer, Tensors, Buckets, Group, std::vector<bool>, int64_t, bool, bool, Names,
                                         int64_t, bool, bool, std::vector<int64_t>>) {

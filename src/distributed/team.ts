@@ -209,7 +209,8 @@ export class Team {
   }
 
   #failureOf(rank: number, why: string): TeamFailure {
-    const step = rank === this.rank ? this.#step : this.#links.get(rank)?.step;
+    // Of one that told none yet this rank's own step is known: they take their steps together.
+    const step = (rank === this.rank ? undefined : this.#links.get(rank)?.step) ?? this.#step;
     return { ...this.#memberOf(rank), why, ...(step === undefined ? {} : { lastStep: step }) };
   }
 

@@ -115,6 +115,18 @@ export function expectEqualRuns(run: string, whole: string): void {
   expect(reportWithoutClock(run)).toEqual(reportWithoutClock(whole));
 }
 
+/** The same losses at the same steps, but for what the order of a sum decides. */
+export function expectLikeLosses(run: string, whole: string): void {
+  const [expected, found] = [lossLines(whole), lossLines(run)];
+  expect(found.map(({ step }) => step)).toEqual(expected.map(({ step }) => step));
+  for (const [i, line] of expected.entries()) {
+    for (const key of Object.keys(line).filter((name) => name === "loss" || name.startsWith("loss/"))) {
+      const value = line[key] as number;
+      expect(Math.abs((found[i]![key] as number) - value), `${key} of line ${i}`).toBeLessThan(1e-4 * Math.max(1, Math.abs(value)));
+    }
+  }
+}
+
 function reportWithoutClock(run: string): unknown {
   const report = JSON.parse(readFileSync(path.join(run, "report.json"), "utf8")) as Record<string, unknown>;
   delete report["seconds"];

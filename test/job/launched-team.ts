@@ -26,18 +26,26 @@ afterEach(() => {
   started.length = 0;
 });
 
+interface Launch {
+  readonly size?: number;
+  readonly env?: (rank: number) => Readonly<Record<string, string>>;
+  /** The command that starts this one elsewhere, in the same process. */
+  readonly on?: (rank: number, command: readonly string[]) => readonly string[];
+}
+
 /** The tasks of one job; `words` may differ from rank to rank. */
 export async function launchTeam(
   training: Pick<CompiledTraining, "tandem" | "root">,
   words: (rank: number) => readonly string[],
-  { size = 2, env = {} }: { size?: number; env?: Readonly<Record<string, string>> } = {},
+  { size = 2, env = () => ({}), on = (_, command) => command }: Launch = {},
 ): Promise<Task[]> {
   const port = String(await freePort());
   return Array.from({ length: size }, (_, rank) => {
-    const child = spawn(training.tandem, ["train", ...words(rank)], {
+    const [command = "", ...rest] = on(rank, [training.tandem, "train", ...words(rank)]);
+    const child = spawn(command, rest, {
       cwd: training.root,
       stdio: ["ignore", "ignore", "pipe"],
-      env: { ...withoutLauncher(), ...launched(rank, size, port), ...env },
+      env: { ...withoutLauncher(), ...launched(rank, size, port), ...env(rank) },
     });
     started.push(child);
     let stderr = "";

@@ -7,7 +7,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, it } from "vitest";
 import { compiledTraining } from "./compiled-training.js";
-import { lossLines, runFolder } from "./killed-run.js";
+import { expectLikeLosses, runFolder } from "./killed-run.js";
 import { launchTeam } from "./launched-team.js";
 
 const training = compiledTraining("other-workers");
@@ -43,17 +43,6 @@ beforeAll(async () => {
   whole = runFolder(runs)!;
 }, 200_000);
 
-function expectWholeLosses(run: string): void {
-  const [expected, found] = [lossLines(whole), lossLines(run)];
-  expect(found.map(({ step }) => step)).toEqual(expected.map(({ step }) => step));
-  for (const [i, line] of expected.entries()) {
-    for (const key of Object.keys(line).filter((name) => name === "loss" || name.startsWith("loss/"))) {
-      const value = line[key] as number;
-      expect(Math.abs((found[i]![key] as number) - value), `${key} of line ${i}`).toBeLessThan(1e-4 * Math.max(1, Math.abs(value)));
-    }
-  }
-}
-
 it.each([
   ["--resume auto", "train.workers=2", (runs: string) => [...words(runs, "train.workers=2"), "--resume", "auto"], []],
   ["--resume <run>", "train.workers=2", (_: string, run: string) => ["--resume", run, "train.workers=2"], []],
@@ -67,7 +56,7 @@ it.each([
     const workers = Number(number.split("=")[1]);
     expect(stderr).toContain(`workers: was ${3 - workers}, is ${workers}`);
     expect(stderr).toMatch(/resumed at step \d+ of/);
-    expectWholeLosses(run);
+    expectLikeLosses(run, whole);
   },
   300_000,
 );
@@ -81,7 +70,7 @@ it("two tasks that a launcher started go on with a run of one worker", async () 
     ends[0]!.stderr,
   ).toEqual([0, 0]);
   expect(ends[0]!.stderr).toContain("workers: was 1, is 2");
-  expectWholeLosses(run);
+  expectLikeLosses(run, whole);
 }, 300_000);
 
 it("any other key is refused, by name, whatever the number of workers", async () => {
