@@ -56,7 +56,7 @@ interface Commanded {
 function requireOneWorkerEach(wanted: WantedRun, { launcher, size }: LaunchPlace): void {
   const asked = workersAsked(wanted);
   if (asked === undefined || asked.workers === 1) return;
-  const starter = { torchrun: "torchrun", slurm: "srun", script: "WORLD_SIZE" }[launcher];
+  const starter = { torchrun: "torchrun", slurm: "srun", tandem: "tandem launch", script: "WORLD_SIZE" }[launcher];
   throw new UserError({
     where: asked.where,
     what: `${starter} says that ${size} processes train, each with one worker`,

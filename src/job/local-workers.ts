@@ -6,8 +6,8 @@
 import { fork, type ChildProcess } from "node:child_process";
 import os from "node:os";
 import path from "node:path";
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { tagLines } from "../distributed/tagged-lines.js";
 import type { Fault } from "../errors.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
@@ -116,8 +116,7 @@ function started(place: WorkerPlace, { run, profile, onStart }: WorkersOptions):
   const child = fork(workerFile(), [JSON.stringify(order)], { stdio: ["ignore", output, output, "ipc", "pipe"] });
   // It may be killed between two messages.
   child.on("error", () => undefined);
-  for (const stream of [child.stdout, child.stderr])
-    if (stream !== null) createInterface(stream).on("line", (line) => process.stderr.write(`[worker ${place.rank}] ${line}\n`));
+  tagLines(child, `worker ${place.rank}`);
   onStart(child);
   return { place, child, ticks: undefined, isSilent: false, fault: undefined, end: undefined };
 }
