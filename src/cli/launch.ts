@@ -25,7 +25,6 @@ const MOST = 1024;
 export const command: CommandModule<object, LaunchArguments> = {
   command: "launch <verb> [words..]",
   describe: "start another command as several processes of this machine",
-  // yargs' types don't know what stands behind --.
   builder: (yargs) =>
     yargs
       .parserConfiguration({ "parse-positional-numbers": false, "dot-notation": false, "populate--": true })

@@ -1,5 +1,5 @@
 /**
- * `tandem train` as the tasks of one job, each started with the variables that a launcher sets. Not a test: used by those of training in a team. The trap: a task that isn't ended keeps the others, so whatever becomes of a test
+ * `tandem train`, or another command, as the tasks of one job, each started with the variables that a launcher sets. Not a test: used by those of training in a team. The trap: a task that isn't ended keeps the others, so whatever becomes of a test
  * all its tasks are killed, and so are the workers of those that were killed by the test.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
@@ -26,16 +26,24 @@ afterEach(() => {
   started.length = 0;
 });
 
+interface TeamOptions {
+  readonly size?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly verb?: string;
+  /** Where each rank is started. */
+  readonly folder?: (rank: number) => string;
+}
+
 /** The tasks of one job; `words` may differ from rank to rank. */
 export async function launchTeam(
   training: Pick<CompiledTraining, "tandem" | "root">,
   words: (rank: number) => readonly string[],
-  { size = 2, env = {} }: { size?: number; env?: Readonly<Record<string, string>> } = {},
+  { size = 2, env = {}, verb = "train", folder = () => training.root }: TeamOptions = {},
 ): Promise<Task[]> {
   const port = String(await freePort());
   return Array.from({ length: size }, (_, rank) => {
-    const child = spawn(training.tandem, ["train", ...words(rank)], {
-      cwd: training.root,
+    const child = spawn(training.tandem, [verb, ...words(rank)], {
+      cwd: folder(rank),
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...withoutLauncher(), ...launched(rank, size, port), ...env },
     });

@@ -1,0 +1,9 @@
+/** Whether a worker failed only because another one is gone, which its driver names: then it waits to be ended. The trap: gloo says so in words alone. */
+import { OperatorError } from "../../engine/native.js";
+import { FirstFailed } from "./crew.js";
+
+const LOST = /gloo|Connection closed|Connection reset|Connection was likely closed|failed to recv|Broken pipe/;
+
+export function isForsaken(error: unknown): boolean {
+  return error instanceof FirstFailed || (error instanceof OperatorError && LOST.test(error.message));
+}
