@@ -30,20 +30,18 @@ interface TeamOptions {
   readonly size?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly verb?: string;
-  /** Where each rank is started. */
-  readonly folder?: (rank: number) => string;
 }
 
 /** The tasks of one job; `words` may differ from rank to rank. */
 export async function launchTeam(
   training: Pick<CompiledTraining, "tandem" | "root">,
   words: (rank: number) => readonly string[],
-  { size = 2, env = {}, verb = "train", folder = () => training.root }: TeamOptions = {},
+  { size = 2, env = {}, verb = "train" }: TeamOptions = {},
 ): Promise<Task[]> {
   const port = String(await freePort());
   return Array.from({ length: size }, (_, rank) => {
     const child = spawn(training.tandem, [verb, ...words(rank)], {
-      cwd: folder(rank),
+      cwd: training.root,
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...withoutLauncher(), ...launched(rank, size, port), ...env },
     });
