@@ -37,12 +37,12 @@ export async function chosen(
     const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
     const run = findTrainedRun(name, given.overrides);
     refuseSettledKeys(run.sources, ["index", "device", "threads"]);
-    await divideThreads(run.config.threads, place);
-    return { folders: searchFolders(run, runDevice(run.config.device)), faiss: run.config.index.faiss };
+    const freed = await divideThreads(run.config.threads, place);
+    return { folders: searchFolders(run, runDevice(run.config.device), freed), faiss: run.config.index.faiss };
   }
   if (retriever === undefined || corpus === undefined || output === undefined) throw nothingChosen();
   const { config } = configOf(given, NEEDED, place.isQuiet);
-  await divideThreads(config.threads, place);
+  const freed = await divideThreads(config.threads, place);
   const { faissSettings } = await import("../job/index/index-settings.js");
   const { metric, faiss } = config.index;
   const words = given.overrides.map((word) => ` ${quoted(word)}`).join("");
@@ -52,7 +52,7 @@ export async function chosen(
       corpus,
       index: { folder: path.normalize(output) },
       metric,
-      approximate: faissSettings(config.index) ?? null,
+      approximate: faissSettings(config.index, freed) ?? null,
       device: runDevice(config.device),
       command: `tandem index --retriever ${quoted(retriever)} --corpus ${quoted(corpus)} --output ${quoted(output)}${words}`,
     },
@@ -87,10 +87,13 @@ function nothingChosen(): UserError {
   });
 }
 
-async function divideThreads(wanted: number | null, place: Parameters<typeof ownThreads>[0]): Promise<void> {
+/** Takes this process's share of the threads. Returns those that it has again when the others of its machine only wait: for FAISS. */
+async function divideThreads(wanted: number | null, place: Parameters<typeof ownThreads>[0]): Promise<number | undefined> {
   const { engineFacts, setThreads } = await import("../engine/info.js");
-  const threads = wanted ?? ownThreads(place, engineFacts().threads);
+  const all = engineFacts().threads;
+  const threads = wanted ?? ownThreads(place, all);
   if (threads !== undefined) setThreads(threads);
+  return wanted === null && place.cores === undefined ? all : undefined;
 }
 
 /** The folder as it was typed, or that of the hub's model. */

@@ -9,46 +9,15 @@ import { hostname } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
-import { bertConfig } from "../../src/nn/bert.js";
-import { Encoder } from "../../src/retrieval/encoder.js";
-import { hashFile } from "../../src/storage/content-hash.js";
-import { writtenStore } from "../corpus/written-store.js";
 import { temporaryFolder } from "../storage/bad-input.js";
-import { PASSAGES, tinyEncoder } from "../training/tiny-world.js";
 import { compiledTraining } from "./compiled-training.js";
+import { contents, DIMENSION, indexWorld, PART, partialOf, SIZE, wholeParts } from "./index-world.js";
 import type { Finished } from "./killed-run.js";
 import { isAlive, launchTeam, withoutLauncher, type Task } from "./launched-team.js";
 
 const training = compiledTraining("index-team");
-/** Ten parts, and so slow that there is a midst of it to be killed in. */
-const SIZE = 5000;
-const PART = 512;
-const DIMENSION = 64;
-
 const world = temporaryFolder();
-const retriever = path.join(world, "retriever");
-const store = writtenStore(
-  path.join(world, "store"),
-  Array.from({ length: SIZE }, (_, i) => {
-    const { title, text } = PASSAGES[i % 4]!;
-    return { document: `document ${i % 50}`, title, text: `${text} ${"It rains. ".repeat(i % 7)}Number ${i}.` };
-  }),
-);
-
-const words = (folder: string, ...more: string[]): string[] => [
-  ...["--retriever", retriever, "--corpus", store.folder, "--output", path.join(folder, "index"), "threads=1", "device=cpu"],
-  ...more,
-];
-
-/** Every file of an index, with its hash. */
-function contents(folder: string): Record<string, string> {
-  const index = path.join(folder, "index");
-  return Object.fromEntries(
-    readdirSync(index)
-      .sort()
-      .map((name) => [name, hashFile(path.join(index, name))]),
-  );
-}
+const { words } = indexWorld(world);
 
 const environment = (): NodeJS.ProcessEnv => ({ ...withoutLauncher(), OMP_NUM_THREADS: "1" });
 const run = (given: readonly string[]): { status: number | null; stdout: string; stderr: string } =>
@@ -59,24 +28,6 @@ const tasks = (folder: string, change: (rank: number) => readonly string[] = () 
   launchTeam(training, (rank) => [...words(folder), "--quiet", ...change(rank)], { verb: "index" });
 const endOf = (all: readonly Task[]): Promise<Finished[]> => Promise.all(all.map(({ ended }) => ended));
 const faultsOf = ({ stderr }: Finished): string[] => stderr.split("\n").filter((line) => line.startsWith("tandem "));
-
-/** The folder of the vectors under way. */
-const partialOf = (folder: string): string | undefined => {
-  const name = readdirSync(folder).find((entry) => entry.endsWith(".partial"));
-  return name === undefined ? undefined : path.join(folder, name);
-};
-/** The first rows of the parts that are whole. */
-function wholeParts(folder: string): number[] {
-  const partial = partialOf(folder);
-  const parts = partial === undefined ? [] : readdirSync(partial).filter((name) => /^\d+\.partial$/.test(name));
-  return parts
-    .filter((name) => {
-      const file = path.join(partial!, name, "progress.json");
-      const first = Number.parseInt(name, 10);
-      return existsSync(file) && readFileSync(file, "utf8").trim() === JSON.stringify({ rows: Math.min(PART, SIZE - first) });
-    })
-    .map((name) => Number.parseInt(name, 10));
-}
 
 /** The worker process of a task of `tandem index`. */
 function workerOf({ process: driver }: Task): number {
@@ -106,11 +57,6 @@ function markedRows(folder: string): number[] {
 
 const one = path.join(world, "one");
 beforeAll(() => {
-  const config = { hiddenSize: DIMENSION, numHiddenLayers: 2, numAttentionHeads: 2, intermediateSize: 256, maxPositionEmbeddings: 64 };
-  const { tokenizer } = tinyEncoder();
-  const encoder = Encoder.initialise(bertConfig({ vocabSize: 800, ...config }), tokenizer, 5, { dtype: "f32", std: 0.2 });
-  encoder.save(retriever);
-  encoder.dispose();
   mkdirSync(one);
   const { status, stderr } = run(["index", ...words(one)]);
   expect(status, stderr).toBe(0);
