@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 #SBATCH --job-name=tandem-index
+#SBATCH --signal=B:USR2@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
 # create_index.sh [options and key=value of tandem index]: sets up, then builds, verifies or rebuilds one index and nothing else.
 #   bash scripts/create_index.sh --retriever models/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki 'index.factory="IVF1024,Flat"'
 #   bash scripts/create_index.sh --run runs/<run>               a run's own index; --rebuild makes it anew
-#   sbatch scripts/create_index.sh …                            the same inside a Slurm job, which never sets up: nodes may have no network
+#   sbatch scripts/create_index.sh …                            the same inside a Slurm job, which never sets up: nodes may have no network. Two minutes before its time
+#                                                               limit the passages embedded so far are kept and the job is queued again
+#   sbatch --nodes=2 --ntasks-per-node=4 --cpus-per-task=4 scripts/create_index.sh …
+#                                                               each task embeds its part of the passages; see docs/hpc.md
 set -euo pipefail
 
 # Slurm runs a copy of this file from its spool folder; the repository is then where the job was submitted, or the folder above.
@@ -20,6 +26,8 @@ if [ ! -f "$root/scripts/stages.sh" ]; then
 fi
 # shellcheck source=scripts/stages.sh
 source "$root/scripts/stages.sh"
+# shellcheck source=scripts/batch-job.sh
+source "$root/scripts/batch-job.sh"
 
 if [ $# -eq 0 ]; then
   fail 2 "create_index.sh: says neither which run nor which folders" \
@@ -36,4 +44,7 @@ done
 set_up_or_require "$root" "${needed[@]}"
 
 stage "the index" "as long as embedding its passages takes; finished ones are only verified"
-exec node "$root/bin/tandem" index "$@"
+command=(node "$root/bin/tandem" index "$@")
+# Outside Slurm the program replaces this shell: signals reach it and its exit code is this script's.
+if [ -z "${SLURM_JOB_ID:-}" ]; then exec "${command[@]}"; fi
+run_in_job "${command[@]}"

@@ -25,6 +25,8 @@ if [ ! -f "$root/scripts/stages.sh" ]; then
 fi
 # shellcheck source=scripts/stages.sh
 source "$root/scripts/stages.sh"
+# shellcheck source=scripts/batch-job.sh
+source "$root/scripts/batch-job.sh"
 
 set_up_or_require "$root" node_modules dist/src/cli/main.js build/bridge/tandem.node build/mmap/mmap.node
 
@@ -38,27 +40,4 @@ command=(node "$root/bin/tandem" train "${experiment[@]}" "$@")
 if [ -z "${SLURM_JOB_ID:-}" ]; then exec "${command[@]}"; fi
 
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then command+=(--resume auto); fi
-# A process for each task. The program itself ends all when one fails, and each says why: Slurm is not to kill them before they have. Since 22.05 srun doesn't inherit the cores of a task.
-if [ "${SLURM_NTASKS:-1}" -gt 1 ]; then
-  step=(srun --kill-on-bad-exit=0 --wait=0)
-  if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then step+=("--cpus-per-task=$SLURM_CPUS_PER_TASK"); fi
-  command=("${step[@]}" "${command[@]}")
-fi
-"${command[@]}" &
-child=$!
-limit_near=
-interrupted=yes
-trap 'interrupted=yes; limit_near=yes; kill -USR2 "$child" || true' USR2
-trap 'interrupted=yes; kill -TERM "$child" || true' TERM INT
-# A signal ends `wait` before the program has ended.
-while [ -n "$interrupted" ]; do
-  interrupted=
-  status=0
-  wait "$child" || status=$?
-done
-# 75: saved, to be run again. Not after scancel, which sends TERM: who cancels a job doesn't want it back.
-if [ "$status" -eq 75 ] && [ -n "$limit_near" ]; then
-  echo "==> the time limit is near: saved, and queued again"
-  scontrol requeue "$SLURM_JOB_ID"
-fi
-exit "$status"
+run_in_job "${command[@]}"

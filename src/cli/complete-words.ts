@@ -8,6 +8,7 @@ import { isLeaf, type Leaf, type Section, sectionDoc } from "../config/leaf.js";
 import { schema } from "../config/schema.js";
 import { isGroup, optionsOf, searchPath, type SearchPath } from "../config/search-path.js";
 import { byTime, hasTime } from "../tracking/run-folder.js";
+import { LAUNCH, LAUNCHED, verbPlace } from "./launch-words.js";
 
 export interface Candidate {
   readonly value: string;
@@ -37,6 +38,9 @@ const MOST_RUNS = 20;
 export async function completeWords(words: readonly string[], { names, help }: CommandHelp): Promise<Candidate[]> {
   const typed = words.at(-1) ?? "";
   const before = words.slice(0, -1);
+  // Behind the command that is to be launched everything is that command's.
+  const verb = verbPlace(before);
+  if (verb >= 0) return completeWords(words.slice(verb), { names, help });
   const begins = (candidates: readonly Candidate[]): Candidate[] => candidates.filter(({ value }) => value.startsWith(typed));
   const name = before.find((word) => !word.startsWith("-"));
   if (name === undefined) {
@@ -52,6 +56,7 @@ export async function completeWords(words: readonly string[], { names, help }: C
   if (wanting !== undefined) return begins(wanting.choices.map((value) => ({ value, describe: "" })));
   if (typed.startsWith("-"))
     return begins(options.flatMap((option) => option.names.slice(-1).map((value) => ({ value, describe: option.describe }))));
+  if (name === LAUNCH) return begins(LAUNCHED.map((value) => ({ value, describe: names[value]?.describe ?? "" })));
   const places = before.slice(before.indexOf(name) + 1).filter((word) => !word.startsWith("-") && !word.includes("="));
   const usage = text.split("\n")[0] ?? "";
   const wantsRun = usage.includes("<run>");

@@ -1,27 +1,16 @@
 /**
  * `tandem index`: builds, verifies or rebuilds the index of a run's retriever, or of any retriever folder over any passage store. It embeds and writes; searching is `tandem search`. The trap: an
- * index that belongs to another retriever or corpus is never overwritten unless `--rebuild` says so.
+ * index that belongs to another retriever or corpus is never overwritten unless `--rebuild` says so. One process of several is index-in-team.ts.
  */
-import path from "node:path";
 import type { CommandModule } from "yargs";
-import { modelPlace } from "../config/model-name.js";
 import { requireOneProcess } from "../config/launch-environment.js";
-import { UserError } from "../errors.js";
-import type { MadeIndex } from "../job/index/make-index.js";
-import type { SearchFolders } from "../job/index/open-search.js";
-import type { Report } from "../job/reporter.js";
+import { launchPlace } from "../distributed/launch-environment.js";
+import { tellTorchrun } from "../distributed/torchrun-error-file.js";
+import { EXIT } from "../job/exit-codes.js";
+import { chosen, type IndexArguments } from "./index-folders.js";
+import { madeText, STOPPED } from "./index-text.js";
 import { jobDisplay } from "./job-display.js";
-import { configOf, withOverrides, type OverrideArguments } from "./overrides.js";
-
-interface IndexArguments extends OverrideArguments {
-  run: string | undefined;
-  retriever: string | undefined;
-  corpus: string | undefined;
-  output: string | undefined;
-  rebuild: boolean;
-  json: boolean;
-  quiet: boolean;
-}
+import { withOverrides } from "./overrides.js";
 
 export const command: CommandModule<object, IndexArguments> = {
   command: "index [overrides..]",
@@ -53,77 +42,49 @@ export const command: CommandModule<object, IndexArguments> = {
         "An index holds vectors.npy, provenance.json and FAISS's flat.faiss, or index.faiss with index.factory. Verifying compares hashes and embeds some passages again.",
       ),
   handler: async (given) => {
-    requireOneProcess(process.env);
-    const display = jobDisplay({ quiet: given.quiet });
-    const { makeIndex } = await import("../job/index/make-index.js");
     try {
-      const { folders, faiss } = await chosen(given, display.report);
-      const made = await makeIndex({ ...folders, faiss, rebuild: given.rebuild, report: display.report });
-      display.finish();
-      process.stdout.write(given.json ? `${JSON.stringify(made, null, 2)}\n` : describe(made));
-    } finally {
-      display.finish();
+      process.exitCode = await made(given);
+    } catch (error) {
+      tellTorchrun(process.env, error instanceof Error ? error.message : String(error));
+      throw error;
     }
   },
 };
 
-function describe({ folder, outcome, provenance, seconds }: MadeIndex): string {
-  const { size, dimension, metric, faiss } = provenance;
-  const kind = faiss === undefined ? "exact" : faiss.factory;
-  return `${outcome}: ${folder} (${size} passages, ${dimension} dimensions, ${metric}, ${kind}, ${seconds.toFixed(1)} s)\n`;
-}
-
-/** The folders that the options name, and the settings of the run or of the configuration. */
-async function chosen(given: IndexArguments, report: Report): Promise<{ folders: SearchFolders; faiss: boolean }> {
-  const { run: name, retriever, corpus, output } = given;
-  const { runDevice } = await import("../job/hardware.js");
-  const { setThreads } = await import("../engine/info.js");
-  if (name !== undefined) {
-    const { findTrainedRun } = await import("../job/run/find-run.js");
-    const { searchFolders } = await import("../job/run/open-pair.js");
-    const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
-    const run = findTrainedRun(name, given.overrides);
-    refuseSettledKeys(run.sources, ["index", "device", "threads"]);
-    if (run.config.threads !== null) setThreads(run.config.threads);
-    return { folders: searchFolders(run, runDevice(run.config.device)), faiss: run.config.index.faiss };
+/** The exit code. */
+async function made(given: IndexArguments): Promise<number> {
+  const place = launchPlace(process.env);
+  if (place !== undefined && place.size > 1) {
+    const { indexInTeam } = await import("./index-in-team.js");
+    return await indexInTeam(given, place);
   }
-  if (retriever === undefined || corpus === undefined || output === undefined)
-    throw new UserError({
-      where: "command line",
-      what: "says neither which run nor which folders",
-      expected: "--run RUN, or --retriever, --corpus and --output",
-      remedy: "see tandem index --help",
-    });
-  const { config } = configOf(given, { needed: ["index", "device", "threads"] });
-  if (config.threads !== null) setThreads(config.threads);
-  const { faissSettings } = await import("../job/index/index-settings.js");
-  const { metric, faiss } = config.index;
-  const words = given.overrides.map((word) => ` ${quoted(word)}`).join("");
-  return {
-    folders: {
-      retriever: await retrieverFolder(retriever, report),
-      corpus,
-      index: { folder: path.normalize(output) },
-      metric,
-      approximate: faissSettings(config.index) ?? null,
-      device: runDevice(config.device),
-      command: `tandem index --retriever ${quoted(retriever)} --corpus ${quoted(corpus)} --output ${quoted(output)}${words}`,
-    },
-    faiss,
-  };
+  requireOneProcess(process.env);
+  return await makeAlone(given);
 }
 
-/** The folder as it was typed, or that of the hub's model. */
-async function retrieverFolder(text: string, report: Report): Promise<string> {
-  const place = modelPlace(text);
-  const { pretrainedFolder } = await import("../job/models/pretrained.js");
-  const found = await pretrainedFolder("retriever", place, { report, setting: "--retriever" });
-  if (path.isAbsolute(place)) return text;
-  report({ type: "note", text: `retriever: ${found.text}` });
-  return found.folder;
+async function makeAlone(given: IndexArguments): Promise<number> {
+  const display = jobDisplay({ quiet: given.quiet });
+  const { IndexStopped, makeIndex } = await import("../job/index/make-index.js");
+  const stop = stopWhereItIsKept();
+  try {
+    const { folders, faiss } = await chosen(given, display.report);
+    const index = await makeIndex({ ...folders, faiss, rebuild: given.rebuild, report: display.report, ...stop });
+    display.finish();
+    process.stdout.write(madeText(index, given));
+    return EXIT.finished;
+  } catch (error) {
+    if (!(error instanceof IndexStopped)) throw error;
+    display.finish();
+    process.stderr.write(STOPPED);
+    return EXIT.requeue;
+  } finally {
+    display.finish();
+  }
 }
 
-/** A word as a shell takes it. */
-function quoted(word: string): string {
-  return /^[\w./=:@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+/** SIGTERM and SIGUSR2 end the build after the next block of passages, with all vectors kept; Ctrl-C ends it at once, with those of some seconds ago. */
+function stopWhereItIsKept(): { readonly stopRequested: () => boolean } {
+  let isAsked = false;
+  for (const signal of ["SIGTERM", "SIGUSR2"] as const) process.on(signal, () => (isAsked = true));
+  return { stopRequested: () => isAsked };
 }

@@ -9,6 +9,7 @@ import { didYouMean, nearestNames } from "../config/nearest.js";
 import { packageRoot } from "../config/search-path.js";
 import { UserError } from "../errors.js";
 import { runToExit } from "./exit.js";
+import { launchWords } from "./launch-words.js";
 
 /** A command file exports `command`, a yargs CommandModule; its options are its own, so the table can't know their type. */
 type AnyCommand = object;
@@ -31,6 +32,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     describe: "what a run would need of memory, disk and hours, and which limit it hits first",
     load: () => import("./plan.js"),
   },
+  launch: { describe: "start another command as several processes of this machine", load: () => import("./launch.js") },
   corpus: {
     describe: "build a passage store alone, check question files and what they share, show passages",
     load: () => import("./corpus.js"),
@@ -51,11 +53,12 @@ export const commands: Readonly<Record<string, Entry>> = {
 const COMPLETE = "__complete";
 
 /** Parses the words after `tandem`, runs the command and sets the process's exit code. */
-export async function main(words: readonly string[]): Promise<void> {
-  if (words[0] === COMPLETE) {
-    await printCompletions(words.slice(1));
+export async function main(typed: readonly string[]): Promise<void> {
+  if (typed[0] === COMPLETE) {
+    await printCompletions(typed.slice(1));
     return;
   }
+  const words = launchWords(typed);
   const [name] = words.filter((word) => !word.startsWith("-"));
   const isKnown = name !== undefined && Object.hasOwn(commands, name);
   await runToExit(

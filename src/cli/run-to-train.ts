@@ -10,11 +10,11 @@ import { renderYaml } from "../config/render.js";
 import type { TandemConfig } from "../config/schema.js";
 import { UserError } from "../errors.js";
 import { hasConfigButWorkers } from "../job/run/find-run.js";
-import { hashBytes } from "../storage/content-hash.js";
 import { createRunDirectory, latestRun, noteResumption, openRunDirectory, type RunDirectory } from "../tracking/run-directory.js";
 import { collectVersions } from "../tracking/versions.js";
 import { reopened, serverOf, type OpenedRun } from "./drive-run.js";
 import { configOf, type OverrideArguments } from "./overrides.js";
+import { hashOfAsked } from "./team-command.js";
 
 export interface TrainArguments extends OverrideArguments {
   readonly multirun: boolean;
@@ -80,7 +80,7 @@ export function hashOfWanted(wanted: WantedRun): string {
     wanted.folder === undefined
       ? { config: renderYaml(wanted.loaded.config), resume: wanted.isAuto ? "auto" : null }
       : { resume: wanted.folder, overrides };
-  return hashBytes(Buffer.from(JSON.stringify(asked))).slice(0, 16);
+  return hashOfAsked(asked);
 }
 
 /**

@@ -7,17 +7,15 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LaunchPlace } from "../distributed/launch-environment.js";
-import { rendezvous } from "../distributed/rendezvous.js";
 import type { Team } from "../distributed/team.js";
 import { UserError } from "../errors.js";
 import type { CaughtSignals } from "../job/driver.js";
 import { driveInTeam } from "../job/drive-in-team.js";
-import { EXIT } from "../job/exit-codes.js";
 import { openRunDirectory } from "../tracking/run-directory.js";
-import { collectVersions } from "../tracking/versions.js";
 import { followed, leaveSoon } from "./drive-run.js";
 import { hashOfWanted, openWanted, wantedRun, workersAsked, type TrainArguments, type WantedRun } from "./run-to-train.js";
 import { showEnd, shower } from "./show-training.js";
+import { inTeam } from "./team-command.js";
 
 /** Milliseconds for which a network file system may hide a new folder. */
 const HIDDEN = 45_000;
@@ -30,21 +28,9 @@ const HIDDEN = 45_000;
 export async function trainInTeam(command: TrainArguments, place: LaunchPlace, signals: CaughtSignals): Promise<number> {
   const wanted = wantedRun(command, place.rank !== 0);
   requireOneWorkerEach(wanted, place);
-  const team = await meet(wanted, place, signals);
-  if (team === undefined) {
-    process.stderr.write("stopped before the processes of the job had met; nothing was made\n");
-    return EXIT.requeue;
-  }
-  onFirst(signals.first, () => team.broadcastStop());
-  try {
-    return await (place.rank === 0 ? lead(team, wanted, place, { command, signals }) : follow(team, place, { command, signals }));
-  } catch (error) {
-    // Whoever ends without a word leaves the others waiting. After the first failure nobody listens any more.
-    team.report(error instanceof Error ? error.message : String(error));
-    throw error;
-  } finally {
-    await team.leave();
-  }
+  return await inTeam(hashOfWanted(wanted), place, signals, (team) =>
+    place.rank === 0 ? lead(team, wanted, place, { command, signals }) : follow(team, place, { command, signals }),
+  );
 }
 
 interface Commanded {
@@ -56,31 +42,13 @@ interface Commanded {
 function requireOneWorkerEach(wanted: WantedRun, { launcher, size }: LaunchPlace): void {
   const asked = workersAsked(wanted);
   if (asked === undefined || asked.workers === 1) return;
-  const starter = { torchrun: "torchrun", slurm: "srun", script: "WORLD_SIZE" }[launcher];
+  const starter = { torchrun: "torchrun", slurm: "srun", tandem: "tandem launch", script: "WORLD_SIZE" }[launcher];
   throw new UserError({
     where: asked.where,
     what: `${starter} says that ${size} processes train, each with one worker`,
     expected: "train.workers=1",
     remedy: "leave train.workers out, or start tandem by itself",
   });
-}
-
-/** Undefined when a signal ended the waiting. */
-async function meet(wanted: WantedRun, place: LaunchPlace, signals: CaughtSignals): Promise<Team | undefined> {
-  const { nodeName } = place;
-  try {
-    return await rendezvous({
-      place,
-      version: String(collectVersions()["tandem"]),
-      configHash: hashOfWanted(wanted),
-      ...(nodeName === undefined ? {} : { hostName: nodeName }),
-      warn: (text) => process.stderr.write(`warning: ${text}\n`),
-      signal: signals.first,
-    });
-  } catch (error) {
-    if (error instanceof Error && error.name === "AbortError") return undefined;
-    throw error;
-  }
 }
 
 /** The first process: what a single one does, with the others' help. */
@@ -132,9 +100,4 @@ async function seen(run: string, team: Team): Promise<void> {
     expected: "a folder that all nodes share",
     remedy: "set run.dir to one",
   });
-}
-
-function onFirst(signal: AbortSignal, work: () => void): void {
-  if (signal.aborted) work();
-  else signal.addEventListener("abort", work, { once: true });
 }

@@ -4,6 +4,7 @@
  */
 import type { CommandModule } from "yargs";
 import { requireOneProcess } from "../config/launch-environment.js";
+import { stopWithLauncher } from "../distributed/handed-server.js";
 import { launchPlace, tasksWithoutStep } from "../distributed/launch-environment.js";
 import { tellTorchrun } from "../distributed/torchrun-error-file.js";
 import { catchSignals, type CaughtSignals } from "../job/driver.js";
@@ -63,6 +64,7 @@ async function trained(command_: TrainArguments): Promise<number> {
   const isAlone = place === undefined || place.size === 1;
   if (isAlone) requireOneProcess(process.env);
   const signals = catchSignals();
+  stopWithLauncher(process.env);
   try {
     if (isSweep) return await trainSweep(command_, signals);
     if (!isAlone) return await trainInTeam(command_, place, signals);

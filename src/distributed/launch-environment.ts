@@ -5,13 +5,14 @@
  * Source: torch.distributed.run, "Environment Variables"; srun(1).
  */
 import { UserError } from "../errors.js";
+import { LAUNCH_ID } from "./handed-server.js";
 import { checkedPort, countOf, type Environment, missing, neededCountOf, portOf, requireBelow, textOf } from "./launch-variables.js";
 import { requeuesOf, slurmTask, stepClaim, type StepClaim, stepName } from "./slurm-step.js";
 
 /** One process among those that a launcher started. */
 export interface LaunchPlace {
-  /** `script`: whoever set RANK and WORLD_SIZE by hand. */
-  readonly launcher: "torchrun" | "slurm" | "script";
+  /** `tandem`: `tandem launch`. `script`: whoever set RANK and WORLD_SIZE by hand. */
+  readonly launcher: "torchrun" | "slurm" | "tandem" | "script";
   readonly rank: number;
   readonly size: number;
   readonly localRank: number;
@@ -107,6 +108,7 @@ function rankedPlace(environment: Environment, outer: readonly Claim[]): LaunchP
   const size = neededCountOf(environment, "WORLD_SIZE", `RANK is ${rank}`);
   requireBelow(rank, size, ["RANK", "WORLD_SIZE"]);
   const run = textOf(environment, "TORCHELASTIC_RUN_ID");
+  const launch = textOf(environment, LAUNCH_ID);
   for (const claim of outer) {
     if (run === undefined) requireSame(claim, rank, size);
     else requireManyAgents(claim, environment);
@@ -114,14 +116,14 @@ function rankedPlace(environment: Environment, outer: readonly Claim[]): LaunchP
   const isStep = outer.some(({ launcher }) => launcher === "srun");
   const nodeRank = countOf(environment, "GROUP_RANK");
   return {
-    launcher: run === undefined ? "script" : "torchrun",
+    launcher: run === undefined ? (launch === undefined ? "script" : "tandem") : "torchrun",
     rank,
     size,
     ...localPlace(environment, size),
     ...(nodeRank === undefined ? {} : { nodeRank }),
     ...(isStep ? nodeNameOf(environment) : {}),
     ...meetingPlace(environment, size),
-    jobId: run ?? (isStep ? stepName(environment) : "script"),
+    jobId: run ?? launch ?? (isStep ? stepName(environment) : "script"),
     attempt: run === undefined ? (isStep ? requeuesOf(environment) : 0) : attemptOf(environment),
     // Beside torchrun's agents they are an agent's processors, not ours.
     ...(run === undefined && isStep ? cpusOf(environment) : {}),

@@ -2,6 +2,7 @@
  * What the drivers' meeting is told and what its two sides say to each other: rank 0 receives (`receive-drivers.ts`), the others visit (`visit-first-driver.ts`). Nothing is done here. The trap:
  * the answers cross from one process to another, so what was read is checked before it is used.
  */
+import type { Server } from "node:net";
 import type { Fault } from "../errors.js";
 import type { Hello } from "./hello.js";
 import type { Rhythm } from "./pulse.js";
@@ -13,6 +14,8 @@ export interface Meeting {
   /** Where rank 0 listens. */
   readonly host: string;
   readonly port: number;
+  /** The socket at that place, where it listens already. */
+  readonly handed?: () => Promise<Server | undefined>;
   /** Milliseconds until a meeting that isn't complete has failed. */
   readonly deadline: number;
   /** Milliseconds for which rank 0 stays to tell latecomers why the meeting failed. */

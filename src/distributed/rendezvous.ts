@@ -4,6 +4,7 @@
  * processes that wait for each other in different groups wait for ever.
  */
 import { hostname } from "node:os";
+import { handedServer } from "./handed-server.js";
 import { PROTOCOL } from "./hello.js";
 import type { LaunchPlace } from "./launch-environment.js";
 import type { Meeting } from "./meeting.js";
@@ -12,7 +13,7 @@ import { Team } from "./team.js";
 import { visitFirstDriver } from "./visit-first-driver.js";
 
 export interface RendezvousOptions {
-  readonly place: Pick<LaunchPlace, "rank" | "size" | "host" | "port" | "jobId" | "attempt">;
+  readonly place: Pick<LaunchPlace, "rank" | "size" | "host" | "port" | "jobId" | "attempt"> & Partial<Pick<LaunchPlace, "launcher">>;
   /** Tandem's own version. */
   readonly version: string;
   /** Hash of the resolved config, equal on every rank or the meeting fails. */
@@ -57,6 +58,7 @@ export async function rendezvous(options: RendezvousOptions): Promise<Team> {
     own,
     host: place.host,
     port: place.port,
+    ...(place.launcher === "tandem" ? { handed: handedServer } : {}),
     deadline,
     linger,
     rhythm,

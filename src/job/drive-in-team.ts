@@ -10,7 +10,7 @@ import { runPlaces } from "../tracking/run-directory.js";
 import { noteEnd } from "../tracking/run-status.js";
 import { faultOf, goOn, isStoppedEarly, lossOf, type CaughtSignals } from "./driver.js";
 import { EXIT } from "./exit-codes.js";
-import { runWorkers, type WorkersEnd } from "./local-workers.js";
+import { runWorkers, type WorkerProgram, type WorkersEnd } from "./local-workers.js";
 import type { JobMessage } from "./reporter.js";
 import type { WorkerPlace } from "./worker-order.js";
 
@@ -21,10 +21,12 @@ const MEETING = 660_000;
 
 export interface TeamDrive {
   readonly team: Team;
-  /** The run directory, which every rank sees. */
+  /** The run directory, which every rank sees; for another program what its messages name. */
   readonly run: string;
   /** This rank's number among those on this machine. */
   readonly localRank: number;
+  /** What the workers run beside training, and what to do when it has failed. */
+  readonly program?: (WorkerProgram & { readonly goOn: string }) | undefined;
   /** Workers on this machine. */
   readonly localSize: number;
   /** Cores of this rank alone, where the launcher says so. */
@@ -55,7 +57,7 @@ export async function driveInTeam(drive: TeamDrive): Promise<number> {
   const settled = outcome ?? (await exchanges.settled());
   if (typeof settled === "number") return settled;
   const isOwn = settled.rank === team.rank && settled.why === what;
-  const error = endedBy(settled, run);
+  const error = endedBy(settled, drive);
   if (end.hadRun) noteEnd(runPlaces(run), isOwn && end.signal === "SIGKILL" ? "killed" : "failed", error.message);
   if (isOwn && end.signal === null) {
     if (end.code === EXIT.userError) throw faultOf(run, end);
@@ -66,8 +68,8 @@ export async function driveInTeam(drive: TeamDrive): Promise<number> {
 }
 
 /** The failure with the command that goes on. */
-function endedBy(failure: TeamFailure, run: string): UserError {
-  return new UserError({ ...failureError(failure).fault, remedy: goOn(run) });
+function endedBy(failure: TeamFailure, { run, program }: TeamDrive): UserError {
+  return new UserError({ ...failureError(failure).fault, remedy: program?.goOn ?? goOn(run) });
 }
 
 function whyOf(run: string, end: WorkersEnd, asked: Parameters<typeof lossOf>[1]): string {
@@ -83,7 +85,7 @@ function isOrderly({ code }: WorkersEnd): boolean {
 
 /** Starts this rank's worker and waits for its end. */
 async function runOne(
-  { team, run, localRank, localSize, cores, profile, signals, onMessage }: TeamDrive,
+  { team, run, program, localRank, localSize, cores, profile, signals, onMessage }: TeamDrive,
   exchanges: Exchanges,
   addresses: readonly string[],
 ): Promise<WorkersEnd> {
@@ -97,6 +99,7 @@ async function runOne(
   try {
     return await runWorkers({
       run,
+      program,
       profile,
       places: [place],
       onMessage,

@@ -108,12 +108,12 @@ function exitCodeOf(run: string, end: WorkersEnd, asked: Asked): number {
 }
 
 /** The worker may be asked to stop before it listens, while it is still being loaded. Any other signal is a crash, whatever was asked. */
-export function isStoppedEarly({ signal }: WorkersEnd, { asked }: Asked): boolean {
+export function isStoppedEarly({ signal }: Pick<WorkersEnd, "signal">, { asked }: Pick<Asked, "asked">): boolean {
   return (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGUSR2") && asked();
 }
 
 /** Of a worker that a signal ended: `was ended by SIGKILL (out of memory, or a time limit)`. */
-export function lossOf({ signal, isSilent }: WorkersEnd, { killed }: Asked): string {
+export function lossOf({ signal, isSilent }: Pick<WorkersEnd, "signal" | "isSilent">, { killed }: Pick<Asked, "killed">): string {
   if (isSilent) return "gave no sign of life";
   return `was ended by ${signal ?? "nothing"}${signal === "SIGKILL" ? reasonOf(killed()) : ""}`;
 }

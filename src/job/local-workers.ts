@@ -6,8 +6,8 @@
 import { fork, type ChildProcess } from "node:child_process";
 import os from "node:os";
 import path from "node:path";
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { tagLines } from "../distributed/tagged-lines.js";
 import type { Fault } from "../errors.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
@@ -22,8 +22,16 @@ const LAST_WORDS = 3_000;
 /** Milliseconds within which a killed process is gone, unless the system holds it. */
 const DEATH = 10_000;
 
+/** What workers run beside training: a file, and what it is told with its place. */
+export interface WorkerProgram {
+  readonly file: string;
+  readonly order: object;
+}
+
 export interface WorkersOptions {
   readonly run: string;
+  /** Default: training. */
+  readonly program?: WorkerProgram | undefined;
   readonly profile: boolean;
   /** One a worker to start, by rank. */
   readonly places: readonly WorkerPlace[];
@@ -110,14 +118,15 @@ interface Said {
   lastStep: number | undefined;
 }
 
-function started(place: WorkerPlace, { run, profile, onStart }: WorkersOptions): Running {
-  const order: WorkerOrder = { run, profile: profile && place.rank === 0, place };
+function started(place: WorkerPlace, { run, profile, program, onStart }: WorkersOptions): Running {
+  const training: WorkerOrder = { run, profile: profile && place.rank === 0, place };
+  const { file, order } =
+    program === undefined ? { file: workerFile(), order: training } : { ...program, order: { ...program.order, place } };
   const output = place.rank === 0 ? "inherit" : "pipe";
-  const child = fork(workerFile(), [JSON.stringify(order)], { stdio: ["ignore", output, output, "ipc", "pipe"] });
+  const child = fork(file, [JSON.stringify(order)], { stdio: ["ignore", output, output, "ipc", "pipe"] });
   // It may be killed between two messages.
   child.on("error", () => undefined);
-  for (const stream of [child.stdout, child.stderr])
-    if (stream !== null) createInterface(stream).on("line", (line) => process.stderr.write(`[worker ${place.rank}] ${line}\n`));
+  tagLines(child, `worker ${place.rank}`);
   onStart(child);
   return { place, child, ticks: undefined, isSilent: false, fault: undefined, end: undefined };
 }

@@ -5,13 +5,14 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadRunConfig } from "../config/load-config.js";
-import { nativeCollectives, OperatorError } from "../engine/native.js";
+import { nativeCollectives } from "../engine/native.js";
 import { UserError } from "../errors.js";
 import { runPlaces, type RunDirectory } from "../tracking/run-directory.js";
 import { isFinished, noteEnd, noteStatus } from "../tracking/run-status.js";
 import type { JobMessage } from "./reporter.js";
 import { EXIT } from "./exit-codes.js";
-import { FirstFailed, joinCrew } from "./run/crew.js";
+import { joinCrew } from "./run/crew.js";
+import { isForsaken } from "./run/forsaken.js";
 import { lockRun } from "./run/run-lock.js";
 import { trainJob } from "./train-job.js";
 import { PULSE_DESCRIPTOR, PULSE_EVERY, type FromWorker, type ToWorker, type WorkerOrder } from "./worker-order.js";
@@ -114,20 +115,8 @@ const orphaned = new Promise<void>((resolve) => {
 });
 send({ type: "listening" });
 
-/** Whether a fellow is gone: its driver names it, so this process only waits. */
-function isForsaken(error: unknown): boolean {
-  return (
-    place.size > 1 &&
-    (error instanceof FirstFailed ||
-      (error instanceof OperatorError &&
-        /gloo|Connection closed|Connection reset|Connection was likely closed|failed to recv|Broken pipe|ncclRemoteError|timed out in blocking wait|NCCL communicator was aborted/.test(
-          error.message,
-        )))
-  );
-}
-
 work(order.run).catch(async (error: unknown) => {
-  if (isForsaken(error)) {
+  if (place.size > 1 && isForsaken(error)) {
     await Promise.race([sleep(WAIT_FOR_THE_END), orphaned]);
     // Nobody is left who could name the one that failed; who goes on with the run waits for its lock.
     if (!process.connected) process.exit(EXIT.bug);

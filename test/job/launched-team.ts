@@ -1,5 +1,5 @@
 /**
- * `tandem train` as the tasks of one job, each started with the variables that a launcher sets. Not a test: used by those of training in a team. The trap: a task that isn't ended keeps the others, so whatever becomes of a test
+ * `tandem train`, or another command, as the tasks of one job, each started with the variables that a launcher sets. Not a test: used by those of training in a team. The trap: a task that isn't ended keeps the others, so whatever becomes of a test
  * all its tasks are killed, and so are the workers of those that were killed by the test.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
@@ -31,17 +31,18 @@ interface Launch {
   readonly env?: (rank: number) => Readonly<Record<string, string>>;
   /** The command that starts this one elsewhere, in the same process. */
   readonly on?: (rank: number, command: readonly string[]) => readonly string[];
+  readonly verb?: string;
 }
 
 /** The tasks of one job; `words` may differ from rank to rank. */
 export async function launchTeam(
   training: Pick<CompiledTraining, "tandem" | "root">,
   words: (rank: number) => readonly string[],
-  { size = 2, env = () => ({}), on = (_, command) => command }: Launch = {},
+  { size = 2, env = () => ({}), on = (_, command) => command, verb = "train" }: Launch = {},
 ): Promise<Task[]> {
   const port = String(await freePort());
   return Array.from({ length: size }, (_, rank) => {
-    const [command = "", ...rest] = on(rank, [training.tandem, "train", ...words(rank)]);
+    const [command = "", ...rest] = on(rank, [training.tandem, verb, ...words(rank)]);
     const child = spawn(command, rest, {
       cwd: training.root,
       stdio: ["ignore", "ignore", "pipe"],

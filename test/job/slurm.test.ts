@@ -1,15 +1,16 @@
 /**
  * Proves, with a real Slurm of two nodes on this machine, that scripts/exec.sh runs a job of several tasks as one training: to its end; saved and queued again when the time limit is near, and then with the digits of a run that nothing
- * happened to; and, when a task is killed, ended by its rank and node. Installs Slurm from Debian where it is missing; where that can't be had, or without root, it is skipped, and says so. Slow (two minutes).
+ * happened to; and, when a task is killed, ended by its rank and node; and scripts/create_index.sh as the making of one index, byte for byte that of one process. Installs Slurm from Debian where it is missing; where that can't be had, or without root, it is skipped, and says so. Slow (two minutes).
  * Alone: npx vitest run test/job/slurm.test.ts
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compiledTraining } from "./compiled-training.js";
+import { contents, indexWorld, wholeParts } from "./index-world.js";
 import { expectEqualRuns, ROOT, runFolder } from "./killed-run.js";
 import { withoutLauncher, workerOfRank } from "./launched-team.js";
 
@@ -48,10 +49,10 @@ interface Job {
 }
 
 /** A job of two tasks, one on each node. */
-function submit(): Job {
+function submit(script = "scripts/exec.sh", wordsIn = words): Job {
   const runs = training.runs();
   const output = path.join(folder, `${path.basename(runs)}.out`);
-  const id = slurm("sbatch", "--parsable", "--nodes=2", "--ntasks=2", `--output=${output}`, "scripts/exec.sh", ...words(runs));
+  const id = slurm("sbatch", "--parsable", "--nodes=2", "--ntasks=2", `--output=${output}`, script, ...wordsIn(runs));
   const record = (): string => slurm("scontrol", "show", "job", id);
   return {
     id,
@@ -123,4 +124,34 @@ describe.skipIf(!hasSlurm)(`a job of two tasks (skipped ${isRoot ? "where Slurm 
     expect(job.output()).not.toContain("queued again");
     expect(spawnSync("pgrep", ["-f", run], { encoding: "utf8" }).stdout).toBe("");
   }, 300_000);
+
+  describe("of create_index.sh", () => {
+    const one = path.join(folder, "one");
+    const make = (indexes: string): string[] => index.words(indexes, "--quiet");
+    let index: ReturnType<typeof indexWorld>;
+    beforeAll(() => {
+      index = indexWorld(path.join(folder, "world"));
+      mkdirSync(one);
+      const { status, stderr } = spawnSync(training.tandem, ["index", ...make(one)], { encoding: "utf8", env: withoutLauncher() });
+      expect(status, stderr).toBe(0);
+    }, 120_000);
+
+    it("makes the index of one process, byte for byte, and says so once", async () => {
+      const job = submit("scripts/create_index.sh", make);
+      expect(await job.ended(), job.output()).toMatch(/JobState=COMPLETED[\s\S]*ExitCode=0:0[\s\S]*NodeList=n\[1-2\]/);
+      expect(contents(job.runs)).toEqual(contents(one));
+      expect(job.output().match(/^built: /gm)).toHaveLength(1);
+    }, 200_000);
+
+    it("keeps what is embedded when its time limit is near, is queued again, and ends with the same bytes", async () => {
+      const job = submit("scripts/create_index.sh", make);
+      while (wholeParts(job.runs).length === 0) await sleep(5);
+      slurm("scancel", "--signal=USR2", "--batch", job.id);
+      expect(await job.ended(), job.output()).toMatch(/JobState=COMPLETED[\s\S]*Restarts=1[\s\S]*ExitCode=0:0/);
+      expect(job.output()).toMatch(
+        /stopped; what is embedded is kept[\s\S]*==> the time limit is near: saved, and queued again[\s\S]*built: /,
+      );
+      expect(contents(job.runs)).toEqual(contents(one));
+    }, 300_000);
+  });
 });

@@ -9,7 +9,7 @@ import type { PassageStore } from "../../corpus/passage-store.js";
 import type { LedGroup } from "../../distributed/led-group.js";
 import { UserError } from "../../errors.js";
 import { provenanceOf, vectorsName, type BuildIndexOptions, type EmbedTogether, type PartsOrder } from "../../retrieval/build-index.js";
-import type { PassageEmbedder } from "../../retrieval/embed-passages.js";
+import type { EmbeddingParts, PassageEmbedder } from "../../retrieval/embed-passages.js";
 import type { Encoder } from "../../retrieval/encoder.js";
 import type { Index } from "../../retrieval/index-contract.js";
 import { ledSearch } from "../../retrieval/led-index.js";
@@ -43,29 +43,44 @@ export interface IndexSharing {
  */
 export function shareIndex(led: LedGroup, parts: IndexParts, encoder: Encoder, block?: number): IndexSharing {
   const { store, template, index, device, passages = encoder } = parts;
-  const { metric } = index;
-  const embed = async (order: PartsOrder, own?: Pick<BuildIndexOptions, "encoder" | "progress">): Promise<void> => {
-    // The hash is read once: the weights stand still.
-    const embedder: PassageEmbedder = own?.encoder ?? {
-      dimension: passages.dimension,
-      hash: passages.hash,
-      embedPassages: (texts) => passages.embedPassages(texts),
-    };
-    const about = { encoder: embedder, store, template, metric };
-    requireSameVectors(order, vectorsName(provenanceOf(about)), led);
-    const { start, count } = ownRows(order.missing.length, 1, led.group);
-    const ranges = order.missing.slice(start, start + count);
-    const total = ranges.reduce((sum, range) => sum + range.count, 0);
-    await embedParts(order, ranges, about, (done) =>
-      own?.progress?.(done, total, `passages embedded by each of ${led.group.size} workers`),
-    );
-  };
+  // The hash is read when it is asked for, and once: the weights stand still then.
+  const embedder = (): PassageEmbedder => ({
+    dimension: passages.dimension,
+    hash: passages.hash,
+    embedPassages: (texts) => passages.embedPassages(texts),
+  });
   const held = block === undefined ? {} : { block };
   return {
     isReady: (asked) => led.isLed && asked === encoder,
-    embed: led.learn("embed passages", embed),
+    embed: shareEmbedding(led, { store, template, metric: index.metric }, embedder),
     open: ledSearch(led, (folder) => openShard(folder, led.group, { ...held, dtype: index.dtype, device }), device),
   };
+}
+
+/**
+ * Teaches this worker to embed its parts of a corpus; all workers of a group do so alike.
+ *
+ * @param embedder what embeds here, asked for by each order of the leader
+ * @param check called after each block; what it throws ends the work, and what is embedded stays
+ * @returns by which the leader has the passages embedded
+ */
+export function shareEmbedding(
+  led: LedGroup,
+  about: Pick<EmbeddingParts, "store" | "template" | "metric">,
+  embedder: () => PassageEmbedder,
+  check: () => void = () => undefined,
+): EmbedTogether {
+  return led.learn("embed passages", async (order: PartsOrder, own?: Pick<BuildIndexOptions, "encoder" | "progress">): Promise<void> => {
+    const parts = { ...about, encoder: own?.encoder ?? embedder() };
+    requireSameVectors(order, vectorsName(provenanceOf(parts)), led);
+    const { start, count } = ownRows(order.missing.length, 1, led.group);
+    const ranges = order.missing.slice(start, start + count);
+    const total = ranges.reduce((sum, range) => sum + range.count, 0);
+    await embedParts(order, ranges, parts, (done) => {
+      check();
+      own?.progress?.(done, total, `passages embedded by each of ${led.group.size} workers`);
+    });
+  });
 }
 
 function requireSameVectors({ name }: PartsOrder, own: string, { group }: LedGroup): void {
@@ -76,6 +91,6 @@ function requireSameVectors({ name }: PartsOrder, own: string, { group }: LedGro
     expected: name,
     got: own,
     remedy:
-      "start all workers on machines of one kind, with one PyTorch and the same files, and go on from the last checkpoint: --resume auto",
+      "start all workers on machines of one kind, with one PyTorch and the same files, and go on: the same command again, for training with --resume auto",
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The index of a retriever folder over a passage store: built if there is none, verified if there is one, rebuilt if asked. It doesn't search. The trap: hashes of encoder and corpus in the
+ * The index of a retriever folder over a passage store: built if there is none, verified if there is one, rebuilt if asked. It doesn't search. By several processes when one of them leads the others. The trap: hashes of encoder and corpus in the
  * provenance say what an index was made from, not that its vectors are still those; so verifying embeds a few passages anew and compares.
  *
  * N passages, D dimension, S sampled passages.
@@ -12,7 +12,8 @@ import { engineFacts } from "../../engine/info.js";
 import { scope } from "../../engine/scope.js";
 import { fromBytes } from "../../engine/tensor.js";
 import { UserError } from "../../errors.js";
-import { addFlatFile, buildIndex, discardPartial } from "../../retrieval/build-index.js";
+import type { LedGroup } from "../../distributed/led-group.js";
+import { addFlatFile, buildIndex, discardPartial, type EmbedTogether } from "../../retrieval/build-index.js";
 import { unitRows } from "../../retrieval/exact-index.js";
 import { FaissIndex } from "../../retrieval/faiss-index.js";
 import type { FaissSettings } from "../../retrieval/faiss-settings.js";
@@ -21,6 +22,7 @@ import { requireProvenance, type Provenance } from "../../retrieval/provenance.j
 import { writeFolderAtomic } from "../../storage/atomic-write.js";
 import { aboutFile } from "../../storage/file-fault.js";
 import { readNpy } from "../../storage/npy.js";
+import { shareEmbedding } from "./index-sharing.js";
 import { indexFolder, mendingSoon, openEncodedStore, type EncodedStore, type SearchFolders } from "./open-search.js";
 import type { Report } from "../reporter.js";
 
@@ -30,6 +32,15 @@ export interface MakeIndexOptions extends SearchFolders {
   /** Build anew whatever stands there. */
   readonly rebuild: boolean;
   readonly report: Report;
+  /** Asked now and then; once it is true, {@link IndexStopped} is thrown, and what is embedded stays for the next build. */
+  readonly stopRequested?: () => boolean;
+  /** The group that this process leads, whose members embed with it: {@link helpMakeIndex} is their part. */
+  readonly led?: LedGroup | undefined;
+}
+
+/** The build was asked to stop: neither a mistake nor a bug. */
+export class IndexStopped extends Error {
+  override readonly name = "IndexStopped";
 }
 
 export interface MadeIndex {
@@ -66,6 +77,33 @@ export async function makeIndex(options: MakeIndexOptions): Promise<MadeIndex> {
   }
 }
 
+/** {@link makeIndex} by another member of the group: embeds what the leader asks for, until it has no more to ask. */
+export async function helpMakeIndex(options: MakeIndexOptions & { readonly led: LedGroup }): Promise<void> {
+  const opened = openEncodedStore(options);
+  try {
+    together(opened, options);
+    await options.led.follow();
+  } finally {
+    opened.encoder.dispose();
+    opened.passages?.dispose();
+  }
+}
+
+function together({ embedder, store, provenance }: EncodedStore, options: MakeIndexOptions): EmbedTogether | undefined {
+  if (options.led === undefined) return undefined;
+  const { template, metric } = provenance;
+  return shareEmbedding(
+    options.led,
+    { store, template, metric },
+    () => embedder,
+    () => stopWhereAsked(options),
+  );
+}
+
+function stopWhereAsked({ stopRequested }: MakeIndexOptions): void {
+  if (stopRequested?.() === true) throw new IndexStopped("asked to stop; what is embedded is kept");
+}
+
 /** Whether there is an index to verify or to replace. @throws UserError for a folder or file that is something else: it isn't ours to replace */
 function holdsIndex(folder: string): boolean {
   if (!existsSync(folder)) return false;
@@ -82,8 +120,10 @@ function holdsIndex(folder: string): boolean {
 }
 
 /** buildIndex names its folder by content; what it made is moved to the folder that was asked for, which appears at once. */
-async function build(folder: string, opened: EncodedStore, { faiss, approximate, report }: MakeIndexOptions): Promise<void> {
+async function build(folder: string, opened: EncodedStore, options: MakeIndexOptions): Promise<void> {
+  const { faiss, approximate, report } = options;
   const { embedder, store, provenance } = opened;
+  const shared = together(opened, options);
   await writeFolderAtomic(folder, async (temporary) => {
     const parent = path.join(temporary, "building");
     const made = await buildIndex({
@@ -96,8 +136,12 @@ async function build(folder: string, opened: EncodedStore, { faiss, approximate,
       metric: provenance.metric,
       faiss,
       approximate: builtBy(provenance, approximate ?? undefined),
-      progress: (done, total, detail) => report({ type: "progress", name: "index", done, total, detail }),
+      progress: (done, total, detail) => {
+        report({ type: "progress", name: "index", done, total, detail });
+        stopWhereAsked(options);
+      },
       warn: (text) => report({ type: "warning", text }),
+      together: shared,
     });
     for (const name of readdirSync(made)) renameSync(path.join(made, name), path.join(temporary, name));
     rmSync(parent, { recursive: true });

@@ -199,8 +199,8 @@ function pairFolders(run: TrainedRun, wanted: string | undefined): PairFolders {
   };
 }
 
-/** The folders of a run's search. */
-export function searchFolders({ places, corpus, config, name }: TrainedRun, device: string): SearchFolders {
+/** The folders of a run's search. @param threads FAISS's, where the config says none */
+export function searchFolders({ places, corpus, config, name }: TrainedRun, device: string, threads?: number): SearchFolders {
   const { metric, dtype } = config.index;
   return {
     retriever: places.retriever,
@@ -208,7 +208,7 @@ export function searchFolders({ places, corpus, config, name }: TrainedRun, devi
     corpus,
     index: { parent: places.index },
     metric,
-    approximate: faissSettings(config.index) ?? null,
+    approximate: faissSettings(config.index, threads) ?? null,
     dtype,
     template: config.data.corpus.title_template,
     device,

@@ -36,6 +36,7 @@ import {
 } from "../data/data.js";
 import { runDevice, runPrecision } from "../hardware.js";
 import { requireIndexSettings } from "../index/index-settings.js";
+import { ownThreads } from "../own-threads.js";
 import { miningDepth } from "../mining/choose-negatives.js";
 import { encoderOverrides, generatorFormat, prepareStart, startFolders } from "../models/models.js";
 import { PhaseMaker } from "../phases/phase-maker.js";
@@ -188,12 +189,6 @@ function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): Epoch
   const epoch = phases.standIn(position).phase.epoch?.();
   if (epoch === undefined) throw new Error(`a ${position.phase} phase has no epochs`);
   return epoch;
-}
-
-/** Threads where the config leaves them open; undefined: libtorch's own number. It sees the cores that a launcher binds a process to, but not those that it only counts. */
-function ownThreads({ localWorkers, cores }: OpenedBy, threads: number): number | undefined {
-  if (cores !== undefined) return Math.max(1, Math.min(cores, threads));
-  return localWorkers > 1 ? Math.max(1, Math.floor(threads / localWorkers)) : undefined;
 }
 
 /** Frees weights and moments. */
