@@ -63,7 +63,7 @@ export function configOfEntry<Config extends { readonly train: TrainConfig }>(co
 }
 
 /** Whether the generator learns to write answers in an entry: as its own phase does, or beside a reader that only teaches; not where the reader's loss trains both models. */
-export function trainsByAnswers<Config extends { readonly train: TrainConfig }>(config: Config, index: number): boolean {
+export function trainsByAnswers(config: { readonly train: TrainConfig }, index: number): boolean {
   const phase = config.train.schedule[index]?.phase;
   if (phase !== "joint") return phase === "generator";
   const { loss } = soundConfigOfEntry(config, index).train.reader;
@@ -71,7 +71,7 @@ export function trainsByAnswers<Config extends { readonly train: TrainConfig }>(
 }
 
 /** Whether an entry's phase has the penalties that have a weight. What is copied is no answer and has none. */
-export function takesPenalties<Config extends { readonly train: TrainConfig }>(config: Config, index: number): boolean {
+export function takesPenalties(config: { readonly train: TrainConfig }, index: number): boolean {
   return trainsByAnswers(config, index) && config.train.schedule[index]?.contexts !== "copying";
 }
 
@@ -90,7 +90,7 @@ export function settingFaults(entry: Pick<Entry, "phase" | "with">): SettingFaul
 }
 
 /** Keys of an entry's `with` that its phase has, but, as the config stands, doesn't read. */
-export function idleSettings<Config extends { readonly train: TrainConfig }>(config: Config, index: number): SettingFault[] {
+export function idleSettings(config: { readonly train: TrainConfig }, index: number): SettingFault[] {
   const entry = config.train.schedule[index];
   if (entry === undefined) return [];
   const keys = [...written(entry).keys()];

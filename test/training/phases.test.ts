@@ -426,36 +426,6 @@ describe("the gradient audit", () => {
     ]);
   });
 
-  it("a weighted copy loss without anything to copy is no row that is missing: it is inactive", () => {
-    const given = tinyGenerator(gpt2(), { penalties: {}, copyWeight: 0.5, examples: tinyExamples({ questionsPerContext: 1 }) });
-    const bare = { ...given.examples, at: (lead: number, step: number) => ({ ...given.examples.at(lead, step), passages: [] }) };
-    const phase = generatorPhase({ ...given, examples: bare });
-    const rows = auditGradients(phase, { batches: 2, entries: [0, 2, 5] });
-    const copy = rows.filter((row) => row.term === "copy");
-    expect(copy.length).toBe(phase.parameters.size);
-    expect(copy.every(({ status }) => status === "inactive")).toBe(true);
-    expect(inactiveWarnings(rows, 2).join()).toContain("generator/copy, entries 0, 2 and 5: inactive in all 2 audited batches: no context");
-    expect(scope(() => Object.keys(phase.step(phase.batch(0))))).toContain("copy");
-    zeroGrads(phase.parameters.values());
-  });
-
-  it("keeps phases of one name apart by their entries, each with its own mode, in table and rows", () => {
-    const phaseOf = (weight: number): Phase =>
-      generatorPhase(tinyGenerator(gpt2(), { penalties: { ngramRepeat: { n: weight, weight: 1 } }, copyWeight: 0 })) as Phase;
-    const rows = [
-      ...auditGradients(phaseOf(2), { batches: 2, entries: [0] }),
-      ...auditGradients(phaseOf(40), { batches: 2, entries: [1, 3] }),
-    ];
-    const table = auditTable(rows);
-    expect(table).toMatch(/^generator\/ngram_repeat \(teacher_forced\), entry 0: (\d+) of \1 tensors/m);
-    expect(table).toMatch(/^generator\/ngram_repeat \(teacher_forced\), entries 1 and 3: 0 of \d+ tensors.*\n {2}inactive: no answer has/m);
-    expect(new Set(rows.map(({ entries }) => entries?.join()))).toEqual(new Set(["0", "1,3"]));
-    const dead: Phase = { ...phaseOf(2), losses: () => ({ lost: { sum: 0, count: 1, weight: 1 } }) };
-    expect(() => auditGradients(dead, { batches: 1, entries: [4] })).toThrow(
-      /^gradient audit, phase generator, entry 4: lost has no gradient/,
-    );
-  });
-
   it("changes neither gradients nor parameters", () => {
     const model = gpt2();
     const phase = generatorPhase(tinyGenerator(model));

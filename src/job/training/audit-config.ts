@@ -4,7 +4,6 @@
  */
 import { renderYaml } from "../../config/render.js";
 import { rmSync } from "node:fs";
-import path from "node:path";
 import type { TandemConfig } from "../../config/schema.js";
 import { createRunDirectory } from "../../tracking/run-directory.js";
 import { collectVersions } from "../../tracking/versions.js";

@@ -13,7 +13,7 @@ export interface AuditedPhase {
   readonly entries: readonly number[];
   readonly position: SchedulePosition;
   /** Makes it. @param change of the entries' own config */
-  make(change?: (own: TandemConfig) => TandemConfig): Phase;
+  readonly make: (change?: (own: TandemConfig) => TandemConfig) => Phase;
 }
 
 /** In the schedule's order, the closed-book generator's last. */
