@@ -182,7 +182,8 @@ function checkEnds({ config, refuse }: Check): void {
 
 /** The keys that go back to the best checkpoint, and whether they are set to. */
 function asksForBest({ train }: TandemConfig): (readonly [string, boolean])[] {
-  const { roll_back: _, ...alarms } = train.alarms;
-  const actions = Object.entries(alarms).map(([name, { action }]) => [`train.alarms.${name}.action`, action === "roll_back"] as const);
+  const actions = Object.entries(train.alarms).flatMap(([name, alarm]) =>
+    "action" in alarm ? [[`train.alarms.${name}.action`, alarm.action === "roll_back"] as const] : [],
+  );
   return [["train.checkpoint.load_best", train.checkpoint.load_best], ...actions];
 }

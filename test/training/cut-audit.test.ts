@@ -115,7 +115,7 @@ describe("the audit of cuts", () => {
         temperature: 0.3,
         trainsReader: template === DEFAULT_PROMPT_FORMAT.template,
         tokensAtOnce,
-      }) as Phase;
+      });
     });
     return { phases, passes };
   }

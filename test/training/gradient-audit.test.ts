@@ -41,7 +41,7 @@ describe("the gradient audit of a schedule", () => {
 
   it("keeps phases of one name apart by their entries, each with its own mode, in table and rows", () => {
     const phaseOf = (n: number): Phase =>
-      generatorPhase(tinyGenerator(gpt2(), { penalties: { ngramRepeat: { n, weight: 1 } }, copyWeight: 0 })) as Phase;
+      generatorPhase(tinyGenerator(gpt2(), { penalties: { ngramRepeat: { n, weight: 1 } }, copyWeight: 0 }));
     const rows = [
       ...auditGradients(phaseOf(2), { batches: 2, entries: [0] }),
       ...auditGradients(phaseOf(40), { batches: 2, entries: [1, 3] }),
