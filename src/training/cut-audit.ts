@@ -11,7 +11,7 @@ import { ofEntries } from "./gradient-audit.js";
 import type { Phase } from "./phase.js";
 
 /** `parts`: a step in parts against the batch in one piece; `packed`: a batch's prompts one a forward pass against all in one. */
-export type CutWay = "parts" | "packed";
+type CutWay = "parts" | "packed";
 
 /** One phase's comparison. */
 export interface CutRow {
