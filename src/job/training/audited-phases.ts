@@ -33,7 +33,7 @@ export function auditedPhases({ config, phases, schedule }: Pick<OpenRun, "confi
   return [...alike.values()].map(({ position, entries }) => ({
     entries,
     position,
-    make: (change = (own) => own) => phases.standIn(position, (own) => unfiltered(change(own))).phase,
+    make: (change = (own) => own) => phases.standIn(position, 1, (own) => unfiltered(change(own))).phase,
   }));
 }
 
