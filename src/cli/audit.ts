@@ -19,14 +19,14 @@ export const command: CommandModule<object, AuditArguments> = {
       .option("json", {
         type: "boolean",
         default: false,
-        describe: "print JSON: a row a pair of loss term and parameter, and one a phase for its step in parts",
+        describe: "print JSON: a row a pair of loss term and parameter, and one a phase for each way to compute its step",
       })
       .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .example("$0 audit experiment=quickstart", "every term of the quickstart")
       .example("$0 audit experiment=quickstart train.penalties.ngram_repeat.weight=0.5", "with another weight")
       .example("$0 audit experiment=tiny --json | jq '.pairs[] | select(.status != \"alive\")'", "the pairs that are exempt, and why")
       .epilogue(
-        "Exits 2 naming the first pair without a gradient, as training would refuse to start, or a phase whose step in parts has another gradient than the whole batch.",
+        "Each entry of the schedule is audited with its own contexts and settings; entries that are alike share a line, which has their numbers. Exits 2 naming the first pair without a gradient, as training would refuse to start, or a phase whose step in parts, or packed otherwise, has another gradient than the whole batch.",
       ),
   handler: async (given) => {
     const { config } = configOf(given);

@@ -3,11 +3,13 @@
  * sequences has no mode, so answers may be drawn though the mode is teacher_forced.
  */
 import type { Check } from "./check-context.js";
+import { soundConfigOfEntry, takesPenalties } from "./phase-settings.js";
 import { schema } from "./schema.js";
 
 export function checkPenalties(check: Check): void {
   checkCounts(check);
   checkMode(check);
+  checkUsed(check);
   const { config, warn } = check;
   const { loss } = config.train.reader;
   const isMarginal = loss === "rag_sequence" || loss === "rag_token";
@@ -18,6 +20,16 @@ export function checkPenalties(check: Check): void {
 function penaltiesOf({ config }: Check): readonly { readonly weight: number }[] {
   const { ngram_repeat: ngram, keyword, short_answer: short, unlikelihood, sequence_unlikelihood: own } = config.train.penalties;
   return [ngram, keyword, short, unlikelihood, own];
+}
+
+/** A penalty with a weight that no entry of the schedule trains with: all of them copy, train the retriever, or set it to 0. */
+function checkUsed({ config, warn }: Check): void {
+  const used = config.train.schedule.flatMap((_, index) =>
+    takesPenalties(config, index) ? [soundConfigOfEntry(config, index).train.penalties] : [],
+  );
+  for (const name of ["ngram_repeat", "keyword", "short_answer", "unlikelihood", "sequence_unlikelihood"] as const)
+    if (config.train.penalties[name].weight > 0 && used.every((own) => own[name].weight === 0))
+      warn(`train.penalties.${name}.weight`, "has no effect: no phase of the schedule is trained with this penalty");
 }
 
 function checkCounts({ config, refuse, warn }: Check): void {

@@ -5,7 +5,7 @@
 import type { Check } from "./check-context.js";
 import { isDriftMetric, isStepMetric, isValidationMetric, metricsIn, parseCondition } from "./condition.js";
 import { checkMines } from "./check-mining.js";
-import { configOfEntry, hasOwnCourse, settingFaults } from "./phase-settings.js";
+import { configOfEntry, hasOwnCourse, idleSettings, settingFaults } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
 
@@ -129,6 +129,7 @@ function checkSettings({ config, refuse, warn }: Check, entry: Entry, index: num
   const faults = settingFaults(entry);
   for (const fault of faults) refuse(`${key}.${fault.key}`, fault.what, fault.remedy);
   if (faults.length > 0 || entry.phase === "refresh") return;
+  for (const idle of idleSettings(config, index)) refuse(`${key}.${idle.key}`, idle.what, idle.remedy);
   const known = new Set<string>();
   const note = (name: string, what: string): string => `${name}: ${what}`;
   const gather: Check = { config, refuse: (...of) => known.add(note(of[0], of[1])), warn: (...of) => known.add(note(...of)) };
@@ -181,7 +182,8 @@ function checkEnds({ config, refuse }: Check): void {
 
 /** The keys that go back to the best checkpoint, and whether they are set to. */
 function asksForBest({ train }: TandemConfig): (readonly [string, boolean])[] {
-  const { roll_back: _, ...alarms } = train.alarms;
-  const actions = Object.entries(alarms).map(([name, { action }]) => [`train.alarms.${name}.action`, action === "roll_back"] as const);
+  const actions = Object.entries(train.alarms).flatMap(([name, alarm]) =>
+    "action" in alarm ? [[`train.alarms.${name}.action`, alarm.action === "roll_back"] as const] : [],
+  );
   return [["train.checkpoint.load_best", train.checkpoint.load_best], ...actions];
 }

@@ -23,6 +23,9 @@ const OF_THE_RUN: Readonly<Record<string, string>> = {
 /** What a mine chooses negatives by; which of them a batch has is the contrastive phase's. */
 const MINING = /^(mining\.(?!sampling$)|positives$)/;
 
+/** What a generator phase that copies doesn't read: penalties, and all that is said of found passages and of questions. */
+const NOT_OF_COPYING = /^(penalties\.|passages$|keep_gold$|shuffle_passages$|vary_passages$|drop_gold$|unknown_answer$|other_questions$)/;
+
 const TEACHER = "contrastive.mining.teacher.";
 
 /** A key that can't be set by an entry. */
@@ -59,6 +62,19 @@ export function configOfEntry<Config extends { readonly train: TrainConfig }>(co
   return { ...config, train: train as TrainConfig };
 }
 
+/** Whether the generator learns to write answers in an entry: as its own phase does, or beside a reader that only teaches; not where the reader's loss trains both models. */
+export function trainsByAnswers(config: { readonly train: TrainConfig }, index: number): boolean {
+  const phase = config.train.schedule[index]?.phase;
+  if (phase !== "joint") return phase === "generator";
+  const { loss } = soundConfigOfEntry(config, index).train.reader;
+  return loss !== "rag_sequence" && loss !== "rag_token";
+}
+
+/** Whether an entry's phase has the penalties that have a weight. What is copied is no answer and has none. */
+export function takesPenalties(config: { readonly train: TrainConfig }, index: number): boolean {
+  return trainsByAnswers(config, index) && config.train.schedule[index]?.contexts !== "copying";
+}
+
 /** {@link configOfEntry} for checks that look at other entries too: one whose settings are wrong, which is said elsewhere, has none. */
 export function soundConfigOfEntry<Config extends { readonly train: TrainConfig }>(config: Config, index: number): Config {
   const entry = config.train.schedule[index];
@@ -71,6 +87,22 @@ export function settingFaults(entry: Pick<Entry, "phase" | "with">): SettingFaul
     const fault = faultOf(entry.phase, key, value);
     return fault === undefined ? [] : [{ key, ...fault }];
   });
+}
+
+/** Keys of an entry's `with` that its phase has, but, as the config stands, doesn't read. */
+export function idleSettings(config: { readonly train: TrainConfig }, index: number): SettingFault[] {
+  const entry = config.train.schedule[index];
+  if (entry === undefined) return [];
+  const keys = [...written(entry).keys()];
+  if (entry.phase === "generator" && entry.contexts === "copying")
+    return keys
+      .filter((key) => NOT_OF_COPYING.test(key))
+      .map((key) => ({ key, what: "has no effect: a phase with contexts: copying doesn't read it", remedy: "take it out" }));
+  if (entry.phase !== "joint" || takesPenalties(config, index)) return [];
+  const { loss } = soundConfigOfEntry(config, index).train.reader;
+  return keys
+    .filter((key) => key.startsWith("penalties."))
+    .map((key) => ({ key, what: `has no effect: ${loss} trains the generator by itself`, remedy: "take it out" }));
 }
 
 function faultOf(phase: string, key: string, value: unknown): { what: string; remedy: string } | undefined {

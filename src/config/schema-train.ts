@@ -217,7 +217,7 @@ export const train = section("Training.", {
   alarms,
   audit: section("Gradient audit and the penalties' hard counts on a fixed probe batch.", {
     every: integer({
-      doc: "Steps between two audits. null: only before the first step.",
+      doc: "Steps between two probes of the penalties, in generator and joint phases. null: none; the audit before the first step is always made.",
       default: 200,
       nullable: true,
       minimum: 1,

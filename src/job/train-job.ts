@@ -5,7 +5,7 @@
 import path from "node:path";
 import type { TandemConfig } from "../config/schema.js";
 import { AlarmError } from "../training/alarms.js";
-import { auditGradients, auditTable } from "../training/gradient-audit.js";
+import { auditTable, inactiveWarnings } from "../training/gradient-audit.js";
 import { measuredText, unmeasuredLosses } from "../training/conditions.js";
 import { gatherMoments } from "../training/gathered-moments.js";
 import type { RunState } from "../training/run-state.js";
@@ -15,6 +15,7 @@ import { train, type TrainerHooks } from "../training/trainer.js";
 import { setDevice, setThreads } from "../engine/info.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
+import { auditRows } from "./training/audited-phases.js";
 import { checkMetrics, checkTraining } from "./training/check-training.js";
 import { heldOutDocuments } from "./data/data.js";
 import { runDevice } from "./hardware.js";
@@ -294,10 +295,12 @@ function heldOutWarnings(run: OpenRun): string[] {
   ];
 }
 
-/** The gradient audit before step 1: every term reaches every parameter, or the run doesn't start. */
+/** The gradient audit before step 1: every term reaches every parameter, or the run doesn't start. A term that no audited batch gave anything to do is warned about: of it nothing is known. */
 function auditRun(run: OpenRun, report: Report): void {
   report({ type: "stage", name: "gradient audit", detail: "every loss term reaches every parameter" });
-  const table = auditTable(run.auditedPhases().flatMap((phase) => auditGradients(phase, { batches: run.config.train.audit.batches })));
+  const rows = auditRows(run);
+  const table = auditTable(rows);
   writeFileAtomic(path.join(run.places.path, "audit.txt"), `${table}\n`);
   report({ type: "note", text: table });
+  for (const text of inactiveWarnings(rows, run.config.train.audit.batches)) report({ type: "warning", text });
 }

@@ -2,7 +2,8 @@
  * The gradient audit: before the first step, every loss term must reach every parameter it should. A penalty without a gradient (CoZyRAG's three), a frozen
  * or unused tensor, a retriever that was replaced after its optimiser was made: all train without an error and learn nothing. It proves that a
  * gradient is there, not that it is right; the tests compare with finite differences.
- * The trap: rounding makes a gradient that is zero in theory (key biases) a little off zero, so exemptions go by name, not by size.
+ * The traps: rounding makes a gradient that is zero in theory (key biases) a little off zero, so exemptions go by name, not by size; and a term that had nothing to do in the audited batches is let through, so its rows say
+ * `inactive` and {@link inactiveWarnings} says so aloud.
  */
 import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
@@ -23,16 +24,21 @@ export interface AuditRow {
   readonly parameter: string;
   /** How the term was computed, where it can be in several ways. */
   readonly mode?: string;
-  readonly status: "alive" | "frozen" | "exempt";
+  /** Entries of train.schedule that run this very phase; left out where it stands in none. */
+  readonly entries?: readonly number[];
+  /** `inactive`: no audited batch gave the term anything to do, so whether it reaches the parameter isn't known. */
+  readonly status: "alive" | "frozen" | "exempt" | "inactive";
   /** Largest |∂(weight·sum/count)/∂parameter| seen; 0 for what wasn't looked at. */
   readonly largest: number;
-  /** Why a pair is frozen or exempt. */
+  /** Why a pair isn't alive. */
   readonly reason?: string;
 }
 
 export interface AuditOptions {
   /** Most batches to look at; the audit stops when every pair is alive. */
   readonly batches: number;
+  /** Entries of train.schedule that run this very phase. */
+  readonly entries?: readonly number[];
   /** Pairs that the run declares frozen. */
   readonly frozen?: readonly Exemption[];
   /** Default: what is known of the models of src/nn. */
@@ -62,12 +68,13 @@ export function auditGradients(phase: Phase, { frozen = [], ...given }: AuditOpt
     [...byParameter].map(([parameter, size]) => {
       const row = judge(phase.name, term, parameter, size, inactive.get(term), options);
       const mode = modes.get(term);
-      return mode === undefined ? row : { ...row, mode };
+      const { entries } = options;
+      return { ...row, ...(mode === undefined ? {} : { mode }), ...(entries === undefined ? {} : { entries }) };
     }),
   );
   if (rows.length > 0) return rows;
   throw new UserError({
-    where: `phase ${phase.name}`,
+    where: `phase ${phase.name}${ofEntries(options.entries)}`,
     what: "there is nothing to audit: no loss term and parameter was seen",
     expected: "train.audit.batches ≥ 1",
   });
@@ -100,17 +107,15 @@ export function gradientAlarms(norms: Readonly<Record<string, number>>, main: st
   return lines;
 }
 
-/** The audit as text, one line for each term and status; exempt and frozen pairs by name with their reason. */
+/** The audit as text, one line for each term of each entry, and one for each reason why pairs aren't alive, with their names. */
 export function auditTable(rows: readonly AuditRow[]): string {
   const lines: string[] = [];
-  for (const term of new Set(rows.map((row) => `${row.phase}/${row.term}`))) {
-    const own = rows.filter((row) => `${row.phase}/${row.term}` === term);
+  for (const [term, own] of rowsByTerm(rows)) {
     const alive = own.filter((row) => row.status === "alive");
     const sizes = alive.map((row) => row.largest);
     const range =
       alive.length === 0 ? "" : `, largest entries ${Math.min(...sizes).toExponential(1)} to ${Math.max(...sizes).toExponential(1)}`;
-    const mode = own[0]?.mode === undefined ? "" : ` (${own[0].mode})`;
-    lines.push(`${term}${mode}: ${alive.length} of ${own.length} tensors have a gradient${range}`);
+    lines.push(`${term}: ${alive.length} of ${own.length} tensors have a gradient${range}`);
     const reasons = new Set(own.flatMap((row) => (row.reason === undefined ? [] : [`${row.status}: ${row.reason}`])));
     for (const reason of reasons) {
       const names = own.filter((row) => `${row.status}: ${row.reason ?? ""}` === reason).map((row) => row.parameter);
@@ -118,6 +123,33 @@ export function auditTable(rows: readonly AuditRow[]): string {
     }
   }
   return lines.join("\n");
+}
+
+/** One line for each term that had nothing to do in any audited batch: the audit proves nothing of it. */
+export function inactiveWarnings(rows: readonly AuditRow[], batches: number): string[] {
+  return [...rowsByTerm(rows)].flatMap(([term, own]) => {
+    const [first] = own.filter(({ status }) => status === "inactive");
+    if (first === undefined) return [];
+    const looked = batches === 1 ? "the audited batch" : `all ${batches} audited batches`;
+    return [`gradient audit: ${term}: inactive in ${looked}: ${first.reason ?? ""}; it trains nothing as long as that is so`];
+  });
+}
+
+/** Behind a phase's or term's name: where it stands in the schedule. */
+export function ofEntries(entries: readonly number[] | undefined): string {
+  if (entries === undefined || entries.length === 0) return "";
+  const last = entries.at(-1) ?? 0;
+  return entries.length === 1 ? `, entry ${last}` : `, entries ${entries.slice(0, -1).join(", ")} and ${last}`;
+}
+
+/** The rows of each term in each phase, by what a reader calls it. */
+function rowsByTerm(rows: readonly AuditRow[]): Map<string, AuditRow[]> {
+  const found = new Map<string, AuditRow[]>();
+  for (const row of rows) {
+    const name = `${row.phase}/${row.term}${row.mode === undefined ? "" : ` (${row.mode})`}${ofEntries(row.entries)}`;
+    found.set(name, [...(found.get(name) ?? []), row]);
+  }
+  return found;
 }
 
 function gradientsByTerm(parameters: ReadonlyMap<string, Tensor>, terms: LossTerms): { name: string; found: (Tensor | undefined)[] }[] {
@@ -184,7 +216,7 @@ function judge(
   const row = { phase, term, parameter, largest };
   const exemption = exemptionOf(term, parameter, options);
   if (exemption !== undefined) return { ...row, ...exemption };
-  const where = `gradient audit, phase ${phase}`;
+  const where = `gradient audit, phase ${phase}${ofEntries(options.entries)}`;
   if (!Number.isFinite(largest)) {
     throw new UserError({
       where,
@@ -194,7 +226,7 @@ function judge(
     });
   }
   if (largest > 0) return { ...row, status: "alive" };
-  if (inactive !== undefined) return { ...row, status: "exempt", reason: inactive };
+  if (inactive !== undefined) return { ...row, status: "inactive", reason: inactive };
   throw new UserError({
     where,
     what: `${term} has no gradient on ${parameter}`,

@@ -5,6 +5,7 @@
  */
 import { decodeGreedy } from "../generation/greedy.js";
 import type { Gpt2 } from "../nn/gpt2.js";
+import { countOverused } from "./penalties/answer-costs.js";
 import { gradientAlarms, termGradientNorms } from "./gradient-audit.js";
 import { countCoverage } from "./penalties/keyword-coverage.js";
 import { countRepeats } from "./penalties/ngram-repeat.js";
@@ -25,7 +26,7 @@ export interface ProbeOptions {
 }
 
 export interface ProbeResult {
-  /** `probe/<count>/generated`, `probe/<count>/gold` (means over the answers) and `probe/gradient/<term>` (norm relative to cross-entropy's). */
+  /** `probe/<count>/generated`, `probe/<count>/gold` (means over the answers; `repeats`, `length`, `overused`, `keywords`) and `probe/gradient/<term>` (norm relative to cross-entropy's). */
   readonly figures: Readonly<Record<string, number>>;
   /** Terms whose gradient is zero or drowns cross-entropy's. */
   readonly alarms: readonly string[];
@@ -57,6 +58,7 @@ export async function probePenalties(options: ProbeOptions): Promise<ProbeResult
   for (const side of ["generated", "gold"] as const) {
     figures[`probe/repeats/${side}`] = mean(written.map((entry) => countRepeats(entry[side], options.n)));
     figures[`probe/length/${side}`] = mean(written.map((entry) => countLength(entry[side], eosId)));
+    figures[`probe/overused/${side}`] = mean(written.map((entry) => countOverused(entry[side], entry.gold)));
     const covered = written.flatMap((entry) =>
       entry.keywords === undefined || entry.keywords.ids.length === 0
         ? []

@@ -85,25 +85,64 @@ describe("tandem audit", () => {
   it("prints a line a term, and a row a pair as JSON", async () => {
     const { out } = await captured(audit, ["audit", ...tinyWords(folder), "--quiet"]);
     for (const term of ["generator/answer", "generator/keyword_coverage", "generator/short_answer", "contrastive/contrastive"])
-      expect(out).toMatch(new RegExp(`^${term}(?: \\(teacher_forced\\))?: \\d+ of \\d+ tensors have a gradient`, "m"));
+      expect(out).toMatch(new RegExp(`^${term}(?: \\(teacher_forced\\))?, entry \\d: \\d+ of \\d+ tensors have a gradient`, "m"));
     const { out: json } = await captured(audit, ["audit", ...tinyWords(folder), "--json", "--quiet"]);
     const { pairs: rows, cuts } = JSON.parse(json) as ConfigAudit;
-    expect(cuts.map(({ phase }) => phase)).toEqual(["generator", "contrastive"]);
-    for (const { difference, phase } of cuts) {
+    expect(cuts.map(({ phase, entries, way }) => [phase, entries, way])).toEqual([
+      ["generator", [0], "parts"],
+      ["contrastive", [1], "parts"],
+      ["generator", [3], "parts"],
+      ["closed-book", [4], "parts"],
+    ]);
+    expect(new Set(rows.map(({ phase, entries }) => `${phase} ${entries?.join() ?? ""}`))).toEqual(
+      new Set(["generator 0", "contrastive 1", "generator 3", "closed-book 4"]),
+    );
+    for (const { difference, phase, entries } of cuts) {
       // Not 0: two parts were really added up. f32 rounds their sums otherwise.
       expect(difference).toBeGreaterThan(0);
       expect(difference).toBeLessThan(1e-4);
-      expect(out).toMatch(new RegExp(`^${phase}: a step in parts has the whole batch's gradient`, "m"));
+      expect(out).toMatch(
+        new RegExp(`^${phase}, entry ${entries?.join() ?? ""}: a step in parts has the gradient of the whole batch`, "m"),
+      );
     }
     expect(rows.filter(({ status }) => status === "alive").length).toBeGreaterThan(60);
     for (const { status, largest } of rows) if (status === "alive") expect(largest).toBeGreaterThan(0);
   });
 
+  it("compares each entry that packs prompts into forward passes with another packing", async () => {
+    const schedule = [
+      "{phase: refresh}",
+      "{phase: reader-distillation, steps: 1}",
+      "{phase: joint, steps: 1, with: {loss: rag_token, accumulate: 1}}",
+      "{phase: refresh}",
+    ];
+    const words = [
+      "train.reader.batch=3",
+      "train.reader.passages=2",
+      `train.schedule=[${schedule.join(", ")}]`,
+      "eval.rows=[trained-pair]",
+    ];
+    const { out } = await captured(audit, ["audit", ...tinyWords(folder), ...words, "--json", "--quiet"]);
+    const { cuts } = JSON.parse(out) as ConfigAudit;
+    expect(cuts.map(({ phase, entries, way }) => [phase, entries, way])).toEqual([
+      ["reader-distillation", [1], "parts"],
+      ["reader-distillation", [1], "packed"],
+      ["joint", [2], "parts"],
+      ["joint", [2], "packed"],
+    ]);
+    // Where the reader only teaches, its likelihoods may be the same to the bit; where it learns, sums of gradients are rounded otherwise.
+    for (const { phase, way, difference } of cuts) if (phase === "joint" || way === "parts") expect(difference).toBeGreaterThan(0);
+    for (const { difference, lossDifference } of cuts) {
+      expect(difference).toBeLessThan(1e-4);
+      expect(lossDifference).toBeLessThan(1e-4);
+    }
+  }, 60_000);
+
   it("names the dead pair", async () => {
     // Weights this small lose their products to underflow: the query's gradient is zero.
     const words = ["audit", ...tinyWords(folder), "retriever.initialise.std=1e-30", "--quiet"];
     expect(await faultOf(() => captured(audit, words))).toMatch(
-      /^gradient audit, phase contrastive: contrastive has no gradient on encoder\.layer\.0\.attention\.self\.query\.weight/,
+      /^gradient audit, phase contrastive, entry 1: contrastive has no gradient on encoder\.layer\.0\.attention\.self\.query\.weight/,
     );
   });
 });

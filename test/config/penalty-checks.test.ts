@@ -42,6 +42,18 @@ describe("modes of the penalties", () => {
     expect(warnings(`${own}.weight=0.1`, `${own}.n=16`, `${P}.sampling.max_new_tokens=16`)).toContain("no answer is long enough");
   });
 
+  it("a penalty that no phase is trained with warns; one that a single entry is trained with doesn't", () => {
+    const idle = "ngram_repeat.weight' has no effect: no phase of the schedule is trained with this penalty";
+    const schedule = (...entries: string[]): string => `train.schedule=[${entries.join(", ")}]`;
+    const copying = "{phase: generator, steps: 4, contexts: copying}";
+    const contrastive = "{phase: contrastive, steps: 4}";
+    expect(warnings(schedule(copying, contrastive, "{phase: refresh}"), ON)).toContain(idle);
+    expect(warnings(schedule("{phase: generator, steps: 4, with: {penalties: {ngram_repeat: {weight: 0}}}}"), ON)).toContain(idle);
+    expect(warnings(schedule(copying, contrastive, "{phase: refresh}", "{phase: generator, steps: 4}"), ON)).toBe("");
+    expect(warnings(schedule("{phase: refresh}", "{phase: joint, steps: 4}", "{phase: refresh}"), ON)).toBe("");
+    expect(warnings(schedule("{phase: generator, steps: 4, with: {penalties: {ngram_repeat: {weight: 0.1}}}}"))).toBe("");
+  });
+
   it("a joint phase that one likelihood trains has no penalty, unlikelihood among them", () => {
     const joint = ["train.schedule=[{phase: refresh}, {phase: joint, steps: 4}, {phase: refresh}]", "train.reader.loss=rag_token"];
     expect(warnings(...joint, `${P}.sequence_unlikelihood.weight=0.1`)).toContain("the penalties have no part in that phase");

@@ -204,9 +204,26 @@ describe("settings of one phase", () => {
     ["generator", "{__proto__: {lr: 1}}", /expected keys with their values/],
     ["generator", "{accumulate: 9}", /'train.schedule.0.with' makes 'train.generator.accumulate' one that is more than the batch of 4/],
     ["contrastive", "{hard_negatives: 60}", /'train.schedule.0.with' makes 'train.contrastive.mining.to' one that leaves 50 ranks/],
+    [
+      "generator, contexts: copying",
+      "{penalties: {unlikelihood: {weight: 2}}}",
+      /'train.schedule.0.with.penalties.unlikelihood.weight' has no effect: a phase with contexts: copying doesn't read it; take it out/,
+    ],
+    ["generator, contexts: copying", "{drop_gold: 0.2}", /'train.schedule.0.with.drop_gold' has no effect/],
     ["generator", "{penalties: {keyword: {weight: 0.1}}}", /makes 'train.penalties.keyword.direction' one that isn't given/],
   ])("%s %s is refused", (phase, settings, message) => {
     expect(refused(`{phase: ${phase}, steps: 50, with: ${settings}}`)).toMatch(message);
+  });
+
+  it("that a joint phase of one likelihood would not read are refused, and those that it reads are taken", () => {
+    const joint = (settings: string): string => `{phase: refresh}, {phase: joint, steps: 5, with: ${settings}}, {phase: refresh}`;
+    expect(refused(joint("{loss: rag_token, penalties: {unlikelihood: {weight: 2}}}"))).toMatch(
+      /'train.schedule.1.with.penalties.unlikelihood.weight' has no effect: rag_token trains the generator by itself/,
+    );
+    const { config } = load("", `train.schedule=[${joint("{loss: emdr2, penalties: {unlikelihood: {weight: 2}}}")}]`);
+    expect(configOfEntry(config, 1).train.penalties.unlikelihood.weight).toBe(2);
+    const copying = load("", `train.schedule=[{${G}, steps: 5, contexts: copying, with: {questions_per_context: 3, lr: 1e-4}}]`).config;
+    expect(configOfEntry(copying, 0).train.generator.questions_per_context).toBe(3);
   });
 
   it("are told apart from the run's own faults", () => {

@@ -85,7 +85,7 @@ describe("the lengths of follow-up questions", () => {
 
   it("count the turns that are shown, so that a batch keeps to its tokens", async () => {
     await opened(filesWithHistory(6), words, ({ phases }) => {
-      for (const phase of [phases.generator.reading(undefined, 20, null), phases.generator.closedBook()]) {
+      for (const phase of [phases.generator.reading(undefined, 20, { filter: null }), phases.generator.closedBook()]) {
         const { tokens, longest, prompts } = largest(phase);
         expect(prompts, "several fit").toBeGreaterThan(2);
         expect(tokens, `${phase.name}: ${prompts} prompts of up to ${longest}`).toBeLessThanOrEqual(1.1 * budget);
@@ -97,7 +97,7 @@ describe("the lengths of follow-up questions", () => {
 
   it("count none where the template shows none", async () => {
     await opened(filesWithHistory(6), words.slice(2), ({ phases }) => {
-      expect(largest(phases.generator.reading(undefined, 20, null)).tokens).toBeGreaterThan(0.6 * budget);
+      expect(largest(phases.generator.reading(undefined, 20, { filter: null })).tokens).toBeGreaterThan(0.6 * budget);
       expect(largest(phases.generator.closedBook()).prompts).toBe(20);
     });
   }, 60_000);

@@ -105,7 +105,7 @@ describe("one prompt everywhere", () => {
           .batch(3)
           .members.map(({ asked }) => asked.passages.reduce((sum, { text }) => sum + splitSentences(text).length, 0));
       expect(new Set(sentencesOf(phases.generator.reading(undefined, 10)))).toEqual(new Set([2]));
-      expect(new Set(sentencesOf(phases.samples().generator(10)))).toEqual(new Set([3]));
+      expect(new Set(sentencesOf(phases.probed(0, 10)))).toEqual(new Set([3]));
       expect(store.size).toBe(ARTICLES.length);
       expect(encoder.dimension).toBeGreaterThan(0);
     });

@@ -85,8 +85,13 @@ export function makeFiles(): string {
   return folder;
 }
 
-/** Trains. @param start decides which of several runs is the latest */
-export async function trainTiny(folder: string, start = new Date("2026-01-02T03:04:05Z"), more: readonly string[] = []): Promise<string> {
+/** Trains. @param start decides which of several runs is the latest. @param said gets what the job reports */
+export async function trainTiny(
+  folder: string,
+  start = new Date("2026-01-02T03:04:05Z"),
+  more: readonly string[] = [],
+  said: JobMessage[] = [],
+): Promise<string> {
   const { config, overrides } = loadConfig({ overrides: [...tinyWords(folder), ...more] });
   const { path: run } = createRunDirectory(config.run.dir, {
     name: config.name,
@@ -95,7 +100,6 @@ export async function trainTiny(folder: string, start = new Date("2026-01-02T03:
     versions: collectVersions(),
     start,
   });
-  const said: JobMessage[] = [];
   const outcome = await trainJob({
     config,
     run,

@@ -24,7 +24,7 @@ describe("the probe", () => {
   it("counts repeats, keywords and lengths of what is generated and of the gold answers", async () => {
     const options = probeOf();
     const { figures } = await probePenalties(options);
-    for (const count of ["repeats", "length", "keywords"])
+    for (const count of ["repeats", "length", "keywords", "overused"])
       for (const side of ["generated", "gold"]) expect(figures[`probe/${count}/${side}`], `${count} ${side}`).toBeGreaterThanOrEqual(0);
     // By hand: the first answer of each member.
     const firsts = options.batch.members
@@ -39,6 +39,17 @@ describe("the probe", () => {
     );
     expect(figures["probe/length/generated"]).toBeCloseTo(written.reduce((sum, { length }) => sum + length, 0) / written.length, 12);
     expect(figures["probe/length/generated"]).toBeLessThanOrEqual(12);
+    // Unlikelihood's candidates: what was written before, and as often as the gold answer has it.
+    const golds = firsts.map(({ ids, start, end }) => [...ids.slice(start, end)].filter((id) => id !== EOS));
+    const overused = (ids: readonly number[], wanted: readonly number[]): number =>
+      ids.filter((id, t) => {
+        const times = ids.slice(0, t).filter((other) => other === id).length;
+        return times > 0 && times >= wanted.filter((other) => other === id).length;
+      }).length;
+    const counts = written.map((ids, i) => overused([...ids], golds[i] ?? []));
+    expect(figures["probe/overused/generated"]).toBeCloseTo(counts.reduce((a, b) => a + b, 0) / counts.length, 12);
+    expect(figures["probe/overused/generated"]).toBeGreaterThan(0);
+    expect(figures["probe/overused/gold"]).toBe(0);
   });
 
   it("generates as much as the longest prompt leaves room for, where less is left than asked for", async () => {

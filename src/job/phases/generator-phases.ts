@@ -28,6 +28,11 @@ const DRAWN_DISTRACTORS = 64;
 /** Filtered contexts that are kept in memory: some tens of megabytes. */
 const REMEMBERED = 20_000;
 
+interface ReadingOptions {
+  readonly filter?: null;
+  readonly penalties?: PenaltyOptions;
+}
+
 /** Makes the generator's phases and keeps what they share: word weights, lengths, copying questions. */
 export class GeneratorPhases {
   readonly #parts: PhaseParts;
@@ -46,10 +51,11 @@ export class GeneratorPhases {
   /**
    * The generator on what an index found, or else on gold passages.
    *
-   * @param filter null: none, whatever the config says; audit and probe measure the same batch before and after the retriever changes
+   * @param own `filter` null: none, whatever the config says; `penalties`: others than the config's
    */
-  reading(retrieved: RetrievedRows | undefined, totalSteps: number, filter = this.#contextFilter()): Phase {
+  reading(retrieved: RetrievedRows | undefined, totalSteps: number, own: ReadingOptions = {}): Phase {
     const { config, store, renaming } = this.#parts;
+    const { filter = this.#contextFilter(), penalties = penaltyOptions(config) } = own;
     const { generator } = config.train;
     const k = generator.passages ?? config.prompt.passages;
     const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
@@ -75,7 +81,7 @@ export class GeneratorPhases {
     });
     const length = (example: number, step: number): number =>
       this.#lengths.open(examples, usable[example] ?? 0, step, rowsOf(usable[example] ?? 0));
-    return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penaltyOptions(config));
+    return this.#generatorPhase(this.#parts.generator.model, examples, length, "open", penalties);
   }
 
   /** The generator on training passages that are asked for their own words. Nothing is renamed there: what is copied needn't be new. */

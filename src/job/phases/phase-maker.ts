@@ -2,7 +2,7 @@
  * The phases of a run, made from its config: generator on gold or retrieved contexts, contrastive with positives and mined negatives, the two in which the reader
  * teaches the retriever, and the closed-book generator. A phase is a function of the schedule's position and the state's artefacts, so a resumed run makes the same one. The trap: whatever differs between two phases of one kind must come from these two.
  */
-import { configOfEntry } from "../../config/phase-settings.js";
+import { configOfEntry, takesPenalties, trainsByAnswers } from "../../config/phase-settings.js";
 import type { TandemConfig } from "../../config/schema.js";
 import { rateAt } from "../../training/optimiser.js";
 import type { Phase } from "../../training/phase.js";
@@ -89,27 +89,34 @@ export class PhaseMaker {
     state.progress.artefacts = { ...artefacts, mining: { ...searchedOf(artefacts), ...mining, isKept: true } };
   }
 
-  /** A phase of each kind without an index, for audit and probe: gold passages, or any where no question has one. What is measured there doesn't depend on a passage being right. */
-  samples(): { generator: (totalSteps: number) => Phase; contrastive: () => Phase; reader: () => Phase; joint: () => Phase } {
-    const { store, config } = this.#parts;
-    const k = Math.min(store.size, config.train.reader.passages);
-    const someRows: RetrievedRows = { k, rowsOf: (question) => Array.from({ length: k }, (_, i) => (question + i) % store.size) };
-    return {
-      reader: () => this.retriever.reader(someRows, false),
-      joint: () => this.#joint(someRows, 1),
-      generator: (totalSteps) => this.generator.reading(this.goldCount > 0 ? undefined : this.#anyRows(0), totalSteps, null),
-      contrastive: () => this.#contrastiveStandIn(),
+  /**
+   * The generator on gold passages, or any where no question has one, with an entry's own loss and penalties: for the probe, where nothing else may differ between two entries, or their figures couldn't be compared. No filter, since that follows the retriever.
+   */
+  probed(entry: number, totalSteps: number): Phase<GeneratorBatch> {
+    const { config } = this.#parts;
+    const { penalties, generator: own } = configOfEntry(config, entry).train;
+    const isReading = trainsByAnswers(config, entry);
+    const generator = {
+      ...config.train.generator,
+      copy_weight: isReading ? own.copy_weight : 0,
+      label_smoothing: isReading ? own.label_smoothing : 0,
     };
+    const maker = new PhaseMaker({ ...this.#parts, config: { ...config, train: { ...config.train, penalties, generator } } });
+    const contexts = this.goldCount > 0 ? undefined : this.#anyRows(0);
+    const none = takesPenalties(config, entry) ? {} : { penalties: {} };
+    return maker.generator.reading(contexts, totalSteps, { filter: null, ...none }) as Phase<GeneratorBatch>;
   }
 
   /**
-   * The phase at a place in the schedule before there is an index: what would be found is stood in for by as many passages, the gold ones first. For counting its epochs and for measuring its steps; contexts have their
-   * full length, so that batches that are planned for shorter ones hold more than their budget of tokens.
+   * The phase at a place in the schedule before there is an index: what would be found is stood in for by as many passages, the gold ones first. For counting its epochs, for measuring its steps and for the audit; contexts have
+   * their full length, so that batches that are planned for shorter ones hold more than their budget of tokens.
    *
    * @param stepsOfKind over which the curriculum runs, where steps are measured
+   * @param change of the entry's own config
    */
-  standIn(position: SchedulePosition, stepsOfKind = 1): TrainedPhase {
-    const { config, store } = this.ofEntry(position.phaseIndex).#parts;
+  standIn(position: SchedulePosition, stepsOfKind = 1, change = (own: TandemConfig): TandemConfig => own): TrainedPhase {
+    const { store, ...parts } = this.ofEntry(position.phaseIndex).#parts;
+    const config = change(parts.config);
     const { train, prompt } = config;
     const k = Math.min(store.size, Math.max(train.generator.passages ?? prompt.passages, train.reader.candidates ?? train.reader.passages));
     const rowsOf = (question: number): number[] => {

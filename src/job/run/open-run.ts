@@ -19,9 +19,6 @@ import type { EpochSize } from "../../training/batches.js";
 import { listCheckpoints, loadCheckpoint } from "../../training/checkpoint.js";
 import { TensorDealer } from "../../training/deal-tensors.js";
 import { parameterGroups } from "../../training/optimiser.js";
-import type { ProbeOptions } from "../../training/penalty-probe.js";
-import type { Phase } from "../../training/phase.js";
-import type { GeneratorBatch } from "../../training/phases/generator.js";
 import { fingerprint, fingerprintDifferences, newRunState, trainable, type RunState, type Trainable } from "../../training/run-state.js";
 import { plannedSteps, positionAt, readsIndex, totalSteps, type ScheduledPhase } from "../../training/schedule.js";
 import type { ArtefactParts } from "../index/artefacts.js";
@@ -66,10 +63,6 @@ export interface OpenRun {
   readonly freedThreads: number | undefined;
   /** GFLOP/s of this machine's matrix products in the run's precision, for the logged share. */
   readonly gemmRate: number;
-  /** One phase of each kind in the schedule, as the audit looks at them. */
-  auditedPhases(): Phase[];
-  /** The fixed batch that the penalties are probed on. */
-  probe(): ProbeOptions;
 }
 
 /** Which of a run's workers opens it. */
@@ -144,8 +137,6 @@ export async function openRun(config: TandemConfig, folder: string, report: Repo
     depth: searchDepth(config, store.size, phases.goldRows),
     freedThreads,
     gemmRate: gemmRate({ device, dtype: precision ?? "f32" }),
-    auditedPhases: () => audited(phases, config, schedule),
-    probe: prober(config, phases, generator, schedule),
   };
 }
 
@@ -301,48 +292,4 @@ function restore(state: RunState, places: RunDirectory, schedule: readonly Sched
       type: "warning",
       text: `the run goes on elsewhere than it began (${differences.join("; ")}): its figures will not equal the uninterrupted run's bit for bit`,
     });
-}
-
-/** One phase of each kind, and one more for each entry with settings of its own. */
-function audited(phases: PhaseMaker, config: TandemConfig, schedule: readonly ScheduledPhase[]): Phase[] {
-  const kinds = new Map<string, { phase: string; maker: PhaseMaker }>();
-  for (const [index, entry] of config.train.schedule.entries()) {
-    const key = JSON.stringify([entry.phase, entry.with]);
-    if (!kinds.has(key)) kinds.set(key, { phase: entry.phase, maker: phases.ofEntry(index) });
-  }
-  const inOrder = ["generator", "contrastive", "reader-distillation", "joint"];
-  return [...kinds.values()]
-    .sort((a, b) => inOrder.indexOf(a.phase) - inOrder.indexOf(b.phase))
-    .flatMap(({ phase, maker }) => {
-      const samples = maker.samples();
-      if (phase === "generator") return [samples.generator(Math.max(1, generatorSteps(schedule)))];
-      if (phase === "contrastive") return [samples.contrastive()];
-      if (phase === "reader-distillation") return [samples.reader()];
-      return phase === "joint" ? [samples.joint()] : [];
-    });
-}
-
-function generatorSteps(schedule: readonly ScheduledPhase[]): number {
-  return plannedSteps(schedule.filter(({ phase }) => phase === "generator"));
-}
-
-/** Makes the probe's batch once: gold contexts at their full length, whatever the curriculum shows meanwhile. */
-function prober(config: TandemConfig, phases: PhaseMaker, generator: Generator, schedule: readonly ScheduledPhase[]): () => ProbeOptions {
-  let made: Pick<ProbeOptions, "phase" | "batch"> | undefined;
-  return () => {
-    if (made === undefined) {
-      const steps = Math.max(1, generatorSteps(schedule));
-      const phase = phases.samples().generator(steps) as Phase<GeneratorBatch>;
-      made = { phase, batch: phase.batch(steps - 1) };
-    }
-    const { train, eval: evaluation } = config;
-    return {
-      ...made,
-      model: generator.model,
-      eosId: generator.eosId,
-      examples: train.audit.examples,
-      maxNewTokens: evaluation.max_new_tokens,
-      n: train.penalties.ngram_repeat.n,
-    };
-  };
 }

@@ -5,12 +5,13 @@
 import { listCheckpoints, checkpointArtefacts, checkpointPending, retainCheckpoints, saveCheckpoint } from "../../training/checkpoint.js";
 import type { MomentsOf } from "../../training/gathered-moments.js";
 import { openMetricsLog, type MetricsLog } from "../../tracking/metrics-log.js";
-import { probePenalties } from "../../training/penalty-probe.js";
 import type { CurrentArtefacts, RunState } from "../../training/run-state.js";
 import { stepsLeft, type SchedulePosition } from "../../training/schedule.js";
 import type { StepRecord, UpdateRecord } from "../../training/trainer.js";
 import { Encoder } from "../../retrieval/encoder.js";
 import { indexNameOf, retainArtefacts } from "../index/artefacts.js";
+import { configOfEntry } from "../../config/phase-settings.js";
+import { EntryProbe } from "./entry-probe.js";
 import { retainSnapshots } from "../refresh/index-upkeep.js";
 import { encoderOverrides, startFolders } from "../models/models.js";
 import type { OpenRun } from "../run/open-run.js";
@@ -22,13 +23,14 @@ export class RunLog {
   readonly #report: Report;
   #metrics: MetricsLog;
   #base: string | undefined;
-  readonly #alarmed = new Set<string>();
+  readonly #probe: EntryProbe;
   /** Transitions that schedule.json has. */
   #decided = -1;
 
   constructor(run: OpenRun, report: Report) {
     this.#run = run;
     this.#report = report;
+    this.#probe = new EntryProbe(run);
     this.#metrics = openMetricsLog(run.places.metrics, { after: run.state.progress.step });
   }
 
@@ -39,8 +41,8 @@ export class RunLog {
    */
   async stepped(record: StepRecord, position: SchedulePosition, more: Readonly<Record<string, number>> = {}): Promise<void> {
     const { log, audit } = this.#run.config.train;
-    const isProbed = position.phase === "generator" && audit.every !== null && record.step % audit.every === 0;
-    const probed = isProbed ? await this.#probe() : {};
+    const isProbed = audit.every !== null && record.step % audit.every === 0 && this.#probe.isProbed(position.phaseIndex);
+    const probed = isProbed ? await this.#probed(position.phaseIndex) : {};
     const { schedule, state } = this.#run;
     const { transitions } = state.progress;
     const isLeft = transitions.some(({ entry, step }) => entry === position.phaseIndex && step === record.step);
@@ -97,14 +99,9 @@ export class RunLog {
     return [{ index: this.#base }];
   }
 
-  async #probe(): Promise<Record<string, number>> {
-    const { figures, alarms } = await probePenalties(this.#run.probe());
-    for (const alarm of alarms) {
-      const term = alarm.split(":")[0] ?? alarm;
-      if (this.#alarmed.has(term)) continue;
-      this.#alarmed.add(term);
-      this.#report({ type: "warning", text: `penalty ${alarm}` });
-    }
+  async #probed(entry: number): Promise<Readonly<Record<string, number>>> {
+    const { figures, warnings } = await this.#probe.probe(entry);
+    for (const text of warnings) this.#report({ type: "warning", text });
     return figures;
   }
 }
@@ -130,17 +127,17 @@ function metricsOf(
     time: Date.now(),
     loss: record.loss,
     ...Object.fromEntries(Object.entries(record.terms).map(([name, value]) => [`loss/${name}`, value])),
-    ...penaltyMode(record, run),
+    ...penaltyMode(record, position, run),
     ...Object.fromEntries(record.updates.flatMap(updateFigures)),
     tokens_per_second: Math.round(record.tokens / record.seconds),
     gemm_share: Number((gflops / rate).toFixed(4)),
   };
 }
 
-/** How the penalties of a step's terms got their gradient. */
-function penaltyMode({ terms }: StepRecord, { config: { train } }: OpenRun): Record<string, string> {
+/** How the penalties of a step's terms got their gradient: an entry may have its own mode. */
+function penaltyMode({ terms }: StepRecord, { phaseIndex }: SchedulePosition, { config }: OpenRun): Record<string, string> {
   const isPenalised = PENALTIES.some((name) => terms[name] !== undefined);
-  return isPenalised ? { penalties: train.penalties.mode } : {};
+  return isPenalised ? { penalties: configOfEntry(config, phaseIndex).train.penalties.mode } : {};
 }
 
 /** The terms that have modes. */

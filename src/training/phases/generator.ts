@@ -200,6 +200,8 @@ function termsOf(
   const logits_NV = copies === 0 ? logits_RV : logits_RV.narrow(0, 0, answers);
   const targets_N = indices(positions.targets_N, undefined, device);
   const terms: Record<string, LossTerm> = { answer: { ...answerCrossEntropy(logits_NV, targets_N, labelSmoothing), weight: 1 } };
+  if (copies === 0 && copyWeight > 0)
+    terms["copy"] = { sum: 0, count: 0, weight: copyWeight, inactive: "no context names again what it named before" };
   if (copies > 0) {
     const targets_M = indices(positions.copyTargets_M, undefined, device);
     terms["copy"] = { ...answerCrossEntropy(logits_RV.narrow(0, answers, copies), targets_M), weight: copyWeight };

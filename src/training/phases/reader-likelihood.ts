@@ -100,7 +100,7 @@ interface Group {
 
 /** The questions whose prompts begin alike for long enough, and the prompts of all others. */
 function groupsOf(
-  { promptsOfQuestion: k = 1 }: Pick<LikelihoodOptions, "promptsOfQuestion">,
+  { promptsOfQuestion: k = 1, tokensAtOnce }: Pick<LikelihoodOptions, "promptsOfQuestion" | "tokensAtOnce">,
   prompts: readonly ScoredPrompt[],
 ): { groups: Group[]; alone: number[] } {
   const groups: Group[] = [];
@@ -108,7 +108,8 @@ function groupsOf(
   for (let start = 0; start < prompts.length; start += k) {
     const members = Array.from({ length: Math.min(k, prompts.length - start) }, (_, i) => start + i);
     const shared = sharedTokens(chosen(prompts, members).map(({ prompt }) => prompt));
-    if (shared > 0) groups.push({ members, shared });
+    const isLonger = members.some((index) => lengthOf(prompts[index]) > tokensAtOnce);
+    if (shared > 0 && !isLonger) groups.push({ members, shared });
     else alone.push(...members);
   }
   return { groups, alone };
