@@ -75,7 +75,7 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
   writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
   const { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context } = row;
-  const health = healthFigures(run, hits, (rep["4"] ?? 0) - (goldRepetition(questions)["4"] ?? 0));
+  const health = healthFigures(run, position, hits, (rep["4"] ?? 0) - (goldRepetition(questions)["4"] ?? 0));
   const scores = { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context };
   writeSummary(run, { step, phase: position.phase, time: Date.now(), ...scores, health, ...abstained(row) });
   const first = recall["1"];
