@@ -122,7 +122,7 @@ function writeSummary(run: OpenRun, line: ValidationLine): void {
 function noteBest(run: OpenRun, state: RunState, scores: Scores, step: number): void {
   const { metric } = run.config.train.checkpoint;
   const k = /^recall@(\d+)$/.exec(metric)?.[1];
-  const value = k === undefined ? scores[metric as "em" | "f1" | "mrr"] : scores.recall[k];
+  const value = k === undefined ? scores[metric as "em" | "f1" | "rouge_l" | "mrr"] : scores.recall[k];
   if (value === null || value === undefined) return;
   if (state.progress.best === undefined || value > state.progress.best.value) state.progress.best = { metric, value, step };
 }
