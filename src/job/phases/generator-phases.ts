@@ -48,7 +48,7 @@ export class GeneratorPhases {
    *
    * @param filter null: none, whatever the config says; audit and probe measure the same batch before and after the retriever changes
    */
-  reading(retrieved: RetrievedRows | undefined, totalSteps: number, filter = this.#contextFilter()): Phase {
+  reading(retrieved: RetrievedRows | undefined, totalSteps: number, filter = this.contextFilter(true)): Phase {
     const { config, store, renaming } = this.#parts;
     const { generator } = config.train;
     const k = generator.passages ?? config.prompt.passages;
@@ -152,15 +152,15 @@ export class GeneratorPhases {
     });
   }
 
-  /** The config's sentence filter by the retriever as it is now; the phases that train the generator leave it alone. */
-  #contextFilter(): ContextFilter | null {
+  /** The config's sentence filter by the retriever as it is now. @param isStill whether the phase leaves the retriever alone; if not, what was chosen once is chosen anew, or a resumed run would choose otherwise */
+  contextFilter(isStill: boolean): ContextFilter | null {
     const { config, encoder, passages: own, generator, renaming } = this.#parts;
     const embedder = twoEncoders(encoder, own);
     const filter = sentenceFilterOf(config.prompt, config.data.corpus.title_template, embedder, generator.tokenizer);
     if (filter === undefined) return null;
     const choose: ContextFilter = (passages, question) => filter.filter([{ question, passages }])[0] ?? [];
     // Renamed texts are new in every step; others come again in every epoch.
-    return renaming === undefined ? remembered(choose) : choose;
+    return isStill && renaming === undefined ? remembered(choose) : choose;
   }
 
   /** What was found beyond the context; without an index, passages drawn at random of documents that training may see. */
