@@ -164,7 +164,11 @@ function checkDimensions({ config, refuse }: Check): void {
   if (width === undefined || !config.train.schedule.some(({ phase }) => phase === "contrastive")) return;
   const wrong = config.train.contrastive.matryoshka.find((dimensions) => dimensions > width);
   if (wrong !== undefined)
-    refuse("train.contrastive.matryoshka", `names ${wrong} dimensions, but the retriever's embeddings have ${width}`, `name at most ${width}`);
+    refuse(
+      "train.contrastive.matryoshka",
+      `names ${wrong} dimensions, but the retriever's embeddings have ${width}`,
+      `name at most ${width}`,
+    );
 }
 
 function checkData({ config, refuse }: Check): void {

@@ -143,8 +143,6 @@ function readsSome(config: TandemConfig): boolean {
   return train.schedule.some(({ phase }, entry) => {
     const { hard_negatives: negatives, mining, positives } = soundConfigOfEntry(config, entry).train.contrastive;
     const isMined = positives === "answer" || ((phase === "mine" || negatives > 0) && mining.source !== "bm25");
-    return (
-      phase === "reader-distillation" || contexts[entry] === "retrieved" || ((phase === "contrastive" || phase === "mine") && isMined)
-    );
+    return phase === "reader-distillation" || contexts[entry] === "retrieved" || ((phase === "contrastive" || phase === "mine") && isMined);
   });
 }

@@ -92,7 +92,7 @@ function checkSwitches({ config, warn }: Check): void {
 /** @param key below `train` */
 function isDefault({ train }: Pick<TandemConfig, "train">, key: string): boolean {
   let value: unknown = train;
-  let node: Section[string] = schema.train as Section;
+  let node: Section[string] = schema.train;
   for (const part of key.split(".")) {
     value = (value as Readonly<Record<string, unknown>>)[part];
     if (!isLeaf(node)) node = node[part] as Section[string];

@@ -24,11 +24,14 @@ export const alarms = section("Alarms of collapse, looked at after each validati
     0.02,
   ),
   hubness: bound("above", "Share of the validation questions that have the most frequent passage among their results.", 0.8),
-  entropy: section("Entropy of the retriever's belief over what it found, at the temperature it is trained at. 1: no passage is preferred; 0: it is sure of one.", {
-    above: limit("above", 0.9999),
-    below: limit("below", 0.01),
-    action,
-  }),
+  entropy: section(
+    "Entropy of the retriever's belief over what it found, at the temperature it is trained at. 1: no passage is preferred; 0: it is sure of one.",
+    {
+      above: limit("above", 0.9999),
+      below: limit("below", 0.01),
+      action,
+    },
+  ),
   rank: bound(
     "below",
     "Effective rank of a sample of passage embeddings (RankMe); with train.reader.fixed_index of training questions' embeddings, since passages stay.",

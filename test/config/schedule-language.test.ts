@@ -199,7 +199,11 @@ describe("settings of one phase", () => {
     ["generator", "{weight_decay: 0}", /belongs to the optimiser, which lasts the whole run; set train.generator.weight_decay/],
     ["contrastive", "{mining: {teacher: {path: x}}}", /teacher.path' belongs to the whole run; set train.contrastive.mining.teacher.path/],
     ["generator", "{contexts: gold}", /is a key of the entry itself/],
-    ["joint", "{generator: {contexts: gold}}", /contexts' means nothing in a joint phase, whose contexts are what the index found; take it out/],
+    [
+      "joint",
+      "{generator: {contexts: gold}}",
+      /contexts' means nothing in a joint phase, whose contexts are what the index found; take it out/,
+    ],
     ["generator", "{lr: [1]}", /is \[1\], expected a number/],
     ["generator", "[1]", /expected keys with their values or null/],
     ["generator", "{__proto__: {lr: 1}}", /expected keys with their values/],

@@ -272,7 +272,10 @@ describe("the reader phase", () => {
       expect(step).toBe(0);
       return {
         ...{ index, question: change(question), answer: change(answer) },
-        passages: passages.map(({ row, title, text, embedded }) => ({ row, ...{ title: change(title), text: change(text), embedded: change(embedded) } })),
+        passages: passages.map(({ row, title, text, embedded }) => ({
+          row,
+          ...{ title: change(title), text: change(text), embedded: change(embedded) },
+        })),
       };
     };
     const [whole, transformed, untouched] = [changed, { ...made, transform }, made].map((each) => run(readerPhase(each)));

@@ -222,7 +222,11 @@ function chosenPassages(options: ReaderPhaseOptions, batch: ReaderBatch): Chosen
 }
 
 /** What the reader is shown after each of a question's rows. One question at a time, so that what is kept doesn't depend on the others in the batch. */
-function readPassages({ passage, filter }: ReaderPhaseOptions, { asked, shown }: ReaderMember, rows: readonly number[]): (readonly Passage[])[] {
+function readPassages(
+  { passage, filter }: ReaderPhaseOptions,
+  { asked, shown }: ReaderMember,
+  rows: readonly number[],
+): (readonly Passage[])[] {
   const items = rows.map((row) => {
     const { title, text } = shown?.get(row) ?? passage(row);
     return { question: asked.question, passages: [{ ...passage(row), title, text }] };
