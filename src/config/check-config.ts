@@ -15,6 +15,7 @@ import { checkMining } from "./check-mining.js";
 import { checkDrift, checkFixedIndex, checkRefresh } from "./check-refresh.js";
 import type { TandemConfig } from "./schema.js";
 import { checkSchedule } from "./check-schedule.js";
+import { checkUnread } from "./check-unread.js";
 
 /** Who set a key, by its dotted name. */
 export type Sources = Readonly<Record<string, string>>;
@@ -51,6 +52,7 @@ const CHECKS_OF_PHASES: readonly ((check: Check) => void)[] = [
   checkMining,
   checkPenalties,
   checkEvidence,
+  checkDimensions,
 ];
 
 const CHECKS: readonly ((check: Check) => void)[] = [
@@ -63,6 +65,7 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkDrift,
   checkRefresh,
   checkFixedIndex,
+  checkUnread,
   checkEvaluation,
   checkGeneration,
 ];
@@ -139,15 +142,33 @@ function checkLengths({ config, refuse, warn }: Check): void {
 
 /** The positions of the model in a folder, undefined where the folder doesn't say or isn't there. */
 function positionsOf(folder: string | null, initialised: number): number | undefined {
-  if (folder === null) return initialised;
+  return folder === null ? initialised : numberIn(folder, ["n_positions", "max_position_embeddings"]);
+}
+
+/** The first of these that a model folder's config.json has, undefined where none is a number. */
+function numberIn(folder: string, names: readonly string[]): number | undefined {
   try {
     const file = JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8")) as Record<string, unknown> | null;
-    const positions = file?.n_positions ?? file?.max_position_embeddings;
-    return typeof positions === "number" ? positions : undefined;
+    const value = names.map((name) => file?.[name]).find((found) => found !== undefined && found !== null);
+    return typeof value === "number" ? value : undefined;
   } catch {
     // A missing or broken folder is the loader's to report, with its own line.
     return undefined;
   }
+}
+
+/** Dimensions that the embeddings don't have, before the corpus is read for nothing. */
+function checkDimensions({ config, refuse }: Check): void {
+  const { path: folder, initialise } = config.retriever;
+  const width = folder === null ? initialise.width : numberIn(folder, ["hidden_size"]);
+  if (width === undefined || !config.train.schedule.some(({ phase }) => phase === "contrastive")) return;
+  const wrong = config.train.contrastive.matryoshka.find((dimensions) => dimensions > width);
+  if (wrong !== undefined)
+    refuse(
+      "train.contrastive.matryoshka",
+      `names ${wrong} dimensions, but the retriever's embeddings have ${width}`,
+      `name at most ${width}`,
+    );
 }
 
 function checkData({ config, refuse }: Check): void {

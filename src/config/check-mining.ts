@@ -14,7 +14,7 @@ export function readsScores(mining: Readonly<Record<(typeof THRESHOLDS)[number],
   return THRESHOLDS.some((key) => mining[key] !== null);
 }
 
-export function checkMining({ config, refuse, warn }: Check): void {
+export function checkMining({ config, refuse }: Check): void {
   const { hard_negatives: wanted, mining } = config.train.contrastive;
   const offered = mining.to - mining.from + 1;
   const isOwn = config.train.schedule.some((_, entry) => minesAsItBegins(config, entry));
@@ -32,11 +32,6 @@ export function checkMining({ config, refuse, warn }: Check): void {
   if (teacher.path !== null && set.length === 0)
     refuse(`${SECTION}.teacher.path`, "is set, but no rule reads its scores", `set ${SECTION}.relative_margin=0.05, say, or take it out`);
   const [first] = set;
-  const isWanted = config.train.schedule.some(
-    ({ phase }, entry) => phase === "mine" || soundConfigOfEntry(config, entry).train.contrastive.hard_negatives > 0,
-  );
-  if (first !== undefined && wanted === 0 && !isWanted)
-    warn(`${SECTION}.${first}`, "has no effect without train.contrastive.hard_negatives");
   if (teacher.path !== null) return;
   if (first !== undefined && source !== "bm25" && config.index.metric === "l2")
     refuse(

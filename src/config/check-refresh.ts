@@ -2,6 +2,7 @@
  * What `train.drift` and `train.refresh` must not say together, and what would never have an effect. It is a part of check-config.ts, which lists it. The trap: a threshold without a measurement is silent, so it is refused rather
  * than left without effect.
  */
+import { contextsOfEntries } from "./entry-contexts.js";
 import { soundConfigOfEntry } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 
@@ -138,16 +139,10 @@ export function checkFixedIndex({ config, refuse }: Check): void {
 /** Whether a phase is made of what the index found for the training questions. */
 function readsSome(config: TandemConfig): boolean {
   const { train } = config;
-  let generators = 0;
-  return train.schedule.some(({ phase, contexts }, entry) => {
+  const contexts = contextsOfEntries(train);
+  return train.schedule.some(({ phase }, entry) => {
     const { hard_negatives: negatives, mining, positives } = soundConfigOfEntry(config, entry).train.contrastive;
     const isMined = positives === "answer" || ((phase === "mine" || negatives > 0) && mining.source !== "bm25");
-    if (phase === "generator" && contexts !== "copying") generators += 1;
-    const read = contexts ?? (train.generator.contexts === "auto" ? (generators > 1 ? "retrieved" : "gold") : train.generator.contexts);
-    return (
-      phase === "joint" ||
-      phase === "reader-distillation" ||
-      (phase === "contrastive" || phase === "mine" ? isMined : phase === "generator" && read === "retrieved")
-    );
+    return phase === "reader-distillation" || contexts[entry] === "retrieved" || ((phase === "contrastive" || phase === "mine") && isMined);
   });
 }

@@ -46,6 +46,12 @@ function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> 
   return placed;
 }
 
+/** The keys below `train` that an entry sets for itself, each with the key as it was written. */
+export function keysOfEntry(entry: Pick<Entry, "phase" | "with">): Map<string, string> {
+  const places = [...written(entry).keys()].map((key) => [keyOf(entry.phase, key), key] as const);
+  return new Map(places.filter((pair): pair is [string, string] => pair[0] !== undefined));
+}
+
 /** Whether an entry's rate runs over its own steps. */
 export function hasOwnCourse(entry: Pick<Entry, "phase" | "with">): boolean {
   return [...settingsOf(entry).keys()].some(
@@ -111,6 +117,8 @@ function faultOf(phase: string, key: string, value: unknown): { what: string; re
   const isForeign = phase === "mine" && !MINING.test(key);
   if (place === undefined || leaf === undefined || isForeign) return { what: `is no key of a ${phase} phase`, remedy: nearest(phase, key) };
   const last = place.slice(place.lastIndexOf(".") + 1);
+  if (phase === "joint" && last === "contexts")
+    return { what: "means nothing in a joint phase, whose contexts are what the index found", remedy: "take it out" };
   // Its folder is made an absolute path, and its content noted, once a run.
   const ofRun = place.startsWith(TEACHER) ? "belongs to the whole run" : OF_THE_RUN[last];
   if (ofRun !== undefined) return { what: ofRun, remedy: last === "contexts" ? "write it beside steps" : `set train.${place} for the run` };

@@ -10,8 +10,11 @@ const action = choice(["warn", "stop", "roll_back"], {
 });
 
 function bound(side: "below" | "above", doc: string, level: number) {
-  const limit = number({ doc: `The alarm rings ${side} it. null: off.`, default: level, nullable: true });
-  return section(doc, side === "below" ? { below: limit, action } : { above: limit, action });
+  return section(doc, side === "below" ? { below: limit(side, level), action } : { above: limit(side, level), action });
+}
+
+function limit(side: "below" | "above", level: number) {
+  return number({ doc: `The alarm rings ${side} it. null: off.`, default: level, nullable: true });
 }
 
 export const alarms = section("Alarms of collapse, looked at after each validation, and for the loss in each step.", {
@@ -21,8 +24,19 @@ export const alarms = section("Alarms of collapse, looked at after each validati
     0.02,
   ),
   hubness: bound("above", "Share of the validation questions that have the most frequent passage among their results.", 0.8),
-  entropy: bound("above", "Entropy of the retriever's belief over what it found, 1: no passage is preferred.", 0.9999),
-  rank: bound("below", "Effective rank of a sample of passage embeddings (RankMe).", 1.5),
+  entropy: section(
+    "Entropy of the retriever's belief over what it found, at the temperature it is trained at. 1: no passage is preferred; 0: it is sure of one.",
+    {
+      above: limit("above", 0.9999),
+      below: limit("below", 0.01),
+      action,
+    },
+  ),
+  rank: bound(
+    "below",
+    "Effective rank of a sample of passage embeddings (RankMe); with train.reader.fixed_index of training questions' embeddings, since passages stay.",
+    1.5,
+  ),
   uniformity: bound("above", "Uniformity of the same sample; 0: all are one point.", -0.01),
   repetition: bound("above", "rep-4 of the validation answers beyond the gold answers' own.", 0.5),
   loss_spike: section("A step's loss far above those before it in its phase.", {

@@ -113,7 +113,10 @@ const questions = section("The questions with their answers.", {
 });
 
 const rename = section("Seeded renaming of invented names when a batch is made: the model must copy names, it can't learn them by heart.", {
-  enabled: flag({ doc: "Rename in training batches; validation and test are never renamed.", default: false }),
+  enabled: flag({
+    doc: "Rename in the training batches of generator, contrastive, reader-distillation and joint phases; in the last two for retriever and reader alike. Validation, test and contexts: copying are never renamed.",
+    default: false,
+  }),
   entities: path({
     doc: "JSONL of entity spans of the passages. null: the spans stand in the corpus file and the question file.",
     default: null,

@@ -239,8 +239,8 @@ export const train = section("Training.", {
     metric: text({
       doc: "The metric that says which is best.",
       default: "em",
-      pattern: /^(em|f1|recall@\d+|mrr)$/,
-      wanted: "em, f1, recall@K or mrr",
+      pattern: /^(em|f1|rouge_l|recall@\d+|mrr)$/,
+      wanted: "em, f1, rouge_l, recall@K or mrr",
     }),
     load_best: flag({ doc: "At the end export and evaluate the best checkpoint's pair, not the last one's.", default: false }),
   }),

@@ -25,7 +25,7 @@ export interface RetrievalHealth {
  * Unique-document ratio |∪_q top-K(q)| / min(Q·K, N); hubness max_d N_K(d) / Q, where N_K(d) is how many questions find d (Radovanović et al. 2010, JMLR 11, call N_K the k-occurrences); entropy −Σ_k r_k ln r_k / ln K, r = softmax(s/τ).
  *
  * @param passages passages that could have been found
- * @param temperature τ > 0, the training's own
+ * @param temperature τ > 0, that of the phase which trains the retriever
  * @throws RangeError without a question or a result
  */
 export function retrievalHealth({ k, ids_QK, scores_QK }: Ranked, passages: number, temperature: number): RetrievalHealth {

@@ -135,6 +135,22 @@ describe("other contradictions", () => {
     expect(refusal(override)).toContain(line);
   });
 
+  it("dimensions that the embeddings don't have are refused before a corpus is read, for a model from scratch and for a folder's", () => {
+    const names = "train.contrastive.matryoshka=[16,64]";
+    expect(refusal("retriever.initialise.width=32", names)).toBe(
+      `override 2 '${names}': 'train.contrastive.matryoshka' names 64 dimensions, but the retriever's embeddings have 32; name at most 32`,
+    );
+    expect(load("retriever.initialise.width=64", names).config.train.contrastive.matryoshka).toEqual([16, 64]);
+    const bert = `retriever.path=${modelFolder('{"model_type": "bert", "hidden_size": 48}')}`;
+    expect(refusal(bert, names)).toContain("the retriever's embeddings have 48");
+    expect(load(bert, "train.contrastive.matryoshka=[48]").config.train.contrastive.matryoshka).toEqual([48]);
+    expect(load(`retriever.path=${modelFolder("{}")}`, names).config.train.contrastive.matryoshka).toEqual([16, 64]);
+    expect(refusal("retriever.initialise.width=32", "train.schedule=[{phase: contrastive, steps: 1, with: {matryoshka: [64]}}]")).toContain(
+      "'train.schedule.0.with' makes 'train.contrastive.matryoshka' one that names 64 dimensions",
+    );
+    expect(load("retriever.initialise.width=32", names, "train.schedule=[{phase: generator, steps: 1}]").warnings).toEqual([]);
+  });
+
   it("a folder's model isn't measured by initialise", () => {
     expect(load("retriever.path=./anywhere", "retriever.initialise.width=130").config.retriever.path).toBe(path.resolve("anywhere"));
   });

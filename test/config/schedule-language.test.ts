@@ -199,6 +199,11 @@ describe("settings of one phase", () => {
     ["generator", "{weight_decay: 0}", /belongs to the optimiser, which lasts the whole run; set train.generator.weight_decay/],
     ["contrastive", "{mining: {teacher: {path: x}}}", /teacher.path' belongs to the whole run; set train.contrastive.mining.teacher.path/],
     ["generator", "{contexts: gold}", /is a key of the entry itself/],
+    [
+      "joint",
+      "{generator: {contexts: gold}}",
+      /contexts' means nothing in a joint phase, whose contexts are what the index found; take it out/,
+    ],
     ["generator", "{lr: [1]}", /is \[1\], expected a number/],
     ["generator", "[1]", /expected keys with their values or null/],
     ["generator", "{__proto__: {lr: 1}}", /expected keys with their values/],
@@ -325,6 +330,11 @@ describe("mine", () => {
 });
 
 describe("the end of training", () => {
+  it.each(["em", "f1", "rouge_l", "mrr", "recall@5"])("may wait for %s, and the best checkpoint may be the best by it", (metric) => {
+    const { train } = load("", `train.early_stopping.metric=${metric}`, `train.checkpoint.metric=${metric}`).config;
+    expect([train.early_stopping.metric, train.checkpoint.metric]).toEqual([metric, metric]);
+  });
+
   it.each([
     [
       ["train.early_stopping.metric=em", "train.validate.after_each_phase=false"],
@@ -332,6 +342,7 @@ describe("the end of training", () => {
     ],
     [["train.early_stopping.metric=recall@7"], /names recall@7/],
     [["train.early_stopping.metric=loss"], /expected em, f1, rouge_l, recall@K or mrr/],
+    [["train.checkpoint.metric=loss"], /expected em, f1, rouge_l, recall@K or mrr/],
     [
       ["train.checkpoint.load_best=true", "train.checkpoint.keep_best=false"],
       /the best checkpoint isn't kept; train.checkpoint.keep_best=true/,

@@ -2,13 +2,14 @@
  * Proves, by real runs that really collapse, that each alarm rings where its figure goes wrong and is silent before, and that each action is done: a warning, an end with exit code 2, and a return to the best checkpoint with lower
  * rates, which survives SIGKILL. Needs the compiled program (npm run build). Alone: npx vitest run test/job/collapse-alarms.test.ts
  */
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import type { HealthFigures } from "../../src/job/training/watch-collapse.js";
 import { listCheckpoints } from "../../src/training/checkpoint.js";
 import { EXPLODE } from "./exploding-run.js";
-import { expectEqualRuns, killAndResume, lossLines, runFolder, trainFully } from "./killed-run.js";
+import { expectEqualRuns, killAndResume, lossLines, ROOT, runFolder, trainFully } from "./killed-run.js";
 
 interface Rung {
   readonly name: string;
@@ -35,6 +36,57 @@ async function trained(words: (runs: string) => string[]): Promise<{ code: numbe
   return { code, stderr, run: runFolder(runs) ?? "" };
 }
 
+/** What the first and the last validation measured. */
+function healths(run: string): Record<"before" | "after", HealthFigures> {
+  const lines = readFileSync(path.join(run, "validation/summary.jsonl"), "utf8").trimEnd().split("\n");
+  const [before, after] = [lines[0], lines.at(-1)].map((line) => (JSON.parse(line ?? "") as { health: HealthFigures }).health);
+  return { before: before!, after: after! };
+}
+
+/** Names of the alarms, all of which rang at the last validation and none before. */
+function ringsOnlyAtTheEnd(run: string): string[] {
+  const rung = rungIn(run);
+  const last = lossLines(run).findLast(({ phase }) => phase !== "closed-book")?.["step"];
+  expect(rung.map(({ step }) => step)).toEqual(rung.map(() => last));
+  return rung.map(({ name }) => name);
+}
+
+/** The questions' side alone, at a rate of 1, over an index that stays: whatever is asked, the same passages are found. */
+const ALIKE = [
+  "train.schedule=[{phase: refresh}, {phase: generator, steps: 2}, {phase: reader-distillation, steps: 4}]",
+  "train.reader.fixed_index=true",
+  "train.reader.train_passages=false",
+  "train.reader.lr=1",
+  "train.reader.batch=4",
+  "train.reader.passages=2",
+];
+
+/** RAG-sequence is least where one passage has all of the belief: at a temperature at which embeddings of one hill differ, it comes there in a dozen steps. */
+const SURE = [
+  "train.schedule=[{phase: refresh}, {phase: generator, steps: 2}, {phase: reader-distillation, steps: 12}]",
+  "train.reader.loss=rag_sequence",
+  "train.reader.temperature=0.001",
+  "train.reader.lr=0.005",
+  "train.reader.batch=4",
+  "train.reader.passages=4",
+  // They all like the same ones by then, which is another alarm's.
+  "train.alarms.hubness.above=null",
+];
+
+/** Training questions whose answers are one word eight times; those of validation are the quickstart's own. */
+function repeating(runs: string): string[] {
+  const file = path.join(runs, "..", `${path.basename(runs)}.jsonl`);
+  const lines = readFileSync(path.join(ROOT, "data/quickstart/train.jsonl"), "utf8").trimEnd().split("\n").slice(0, 64);
+  const told = lines.map((line) => ({ ...(JSON.parse(line) as object), answers: [Array(8).fill("the").join(" ")], entities: undefined }));
+  writeFileSync(file, told.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  return [
+    `data.questions.train=${file}`,
+    "data.rename.enabled=false",
+    "train.schedule=[{phase: generator, steps: 2, contexts: gold, with: {lr: 1e-4}}, {phase: generator, steps: 60, contexts: gold, with: {lr: 1e-2}}]",
+    "train.penalties.ngram_repeat.weight=0",
+  ];
+}
+
 /** At a rate of 1 the embeddings fall onto one point within four steps. */
 const COLLAPSE = "train.contrastive.lr=1";
 describe("an alarm", () => {
@@ -46,20 +98,39 @@ describe("an alarm", () => {
     expect(Math.min(...rung.map(({ step }) => step))).toBe(10);
     // Where such a rate throws the embeddings at first is the processor's rounding; by the second phase they lie on one line.
     expect(stderr).toMatch(/step (10|17), phase contrastive: alarm: rank is/);
-    const validated = readFileSync(path.join(run, "validation/summary.jsonl"), "utf8").trimEnd().split("\n");
-    const healths = validated.map((line) => (JSON.parse(line) as { health: { rank: number; uniformity: number } }).health);
-    const [before, after] = [healths[0], healths.at(-1)];
-    expect(before?.rank).toBeGreaterThan(5);
-    expect(after?.rank).toBeLessThan(1.5);
-    expect(after?.uniformity).toBeGreaterThan(before?.uniformity ?? 0);
+    const { before, after } = healths(run);
+    expect(before.rank).toBeGreaterThan(5);
+    expect(after.rank).toBeLessThan(1.5);
+    expect(after.uniformity).toBeGreaterThan(before.uniformity);
   }, 120_000);
 
-  it("of few passages, of a hub and of repetition rings at a bound that an untrained pair is beyond", async () => {
-    const { code, stderr, run } = await trained(
-      tiny("train.alarms.unique_documents.below=0.9", "train.alarms.hubness.above=0.3", "train.alarms.repetition.above=0.05"),
-    );
+  it("of few passages and of a hub rings once every question is embedded alike, and not before", async () => {
+    const { code, stderr, run } = await trained(tiny(...ALIKE, "train.alarms.unique_documents.below=0.4"));
     expect(code, stderr).toBe(0);
-    expect(new Set(rungIn(run).map(({ name }) => name))).toEqual(new Set(["unique_documents", "hubness", "repetition"]));
+    expect(ringsOnlyAtTheEnd(run)).toEqual(expect.arrayContaining(["unique_documents", "hubness"]));
+    const { before, after } = healths(run);
+    expect(before.hubness).toBeLessThan(0.8);
+    // Eight questions find the same ten passages.
+    expect(after).toMatchObject({ unique_documents: 10 / 80, hubness: 1 });
+  }, 120_000);
+
+  it("of certainty rings once RAG-sequence has made the retriever sure of one passage, and not before", async () => {
+    const { code, stderr, run } = await trained(tiny(...SURE));
+    expect(code, stderr).toBe(0);
+    expect(ringsOnlyAtTheEnd(run)).toContain("entropy");
+    const { before, after } = healths(run);
+    expect(before.entropy).toBeGreaterThan(0.1);
+    expect(after.entropy).toBeLessThan(0.01);
+    expect(stderr).toMatch(/alarm: entropy is \S+, below 0\.01 \(train\.alarms\.entropy\.below\)/);
+  }, 120_000);
+
+  it("of repetition rings once the generator has learnt to repeat a word, with the bound as it comes, and not before", async () => {
+    const { code, stderr, run } = await trained((runs) => tiny(...repeating(runs))(runs));
+    expect(code, stderr).toBe(0);
+    expect(ringsOnlyAtTheEnd(run)).toEqual(["repetition"]);
+    const { before, after } = healths(run);
+    expect(before.repetition).toBeLessThan(0.3);
+    expect(after.repetition).toBeGreaterThan(0.5);
   }, 120_000);
 
   it("of a loss that leaps rings in the steps that leap, once there are enough before them", async () => {

@@ -11,6 +11,7 @@ import { passageText } from "../../src/corpus/passage.js";
 import { setThreads } from "../../src/engine/info.js";
 import { scope } from "../../src/engine/scope.js";
 import { toFloat32Array } from "../../src/engine/tensor.js";
+import { embeddingHealth, type EmbeddingHealth } from "../../src/evaluation/embedding-health.js";
 import { evaluateTrained } from "../../src/job/report/evaluate-trained.js";
 import { findTrainedRun } from "../../src/job/run/find-run.js";
 import { makeIndex } from "../../src/job/index/make-index.js";
@@ -56,6 +57,21 @@ describe("a run whose index is fixed", () => {
     expect(passages?.hash).toBe(start?.hash);
     expect(questions?.hash).not.toBe(start?.hash);
     for (const encoder of [start, questions, passages]) encoder?.dispose();
+  });
+
+  it("has the rank and uniformity of its training questions, since nothing searches passages embedded by what is trained", () => {
+    const lines = (file: string): Record<string, unknown>[] =>
+      readFileSync(file, "utf8")
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const asked = lines(path.join(folder, "train.jsonl")).map(({ question }) => question as string);
+    const questions = encoderOf("retriever");
+    const expected = scope(() => embeddingHealth(questions.embedQueries(asked)));
+    questions.dispose();
+    const { rank, uniformity } = lines(path.join(run, "validation/summary.jsonl")).at(-1)?.["health"] as EmbeddingHealth;
+    expect(rank).toBeCloseTo(expected.rank, 4);
+    expect(uniformity).toBeCloseTo(expected.uniformity, 4);
   });
 
   it("searches its passages as they were with its questions as they are, and its index is found sound", async () => {

@@ -261,6 +261,41 @@ describe("the reader phase", () => {
     expect(relativeError(run(readerPhase(wrong)).gradient, given!.gradient)).toBeGreaterThan(1e-3);
   });
 
+  it("whatever changes a question with its answer and candidates changes them for retriever and reader alike, re-ranked too", () => {
+    const change = (text: string): string => text.toUpperCase();
+    const made = options({ loss: "emdr2" });
+    const changed = {
+      ...made,
+      questions: made.questions.map((entry) => ({ ...entry, question: change(entry.question), answer: change(entry.answer) })),
+      passage: (row: number) => ({ ...made.passage(row), title: change(PASSAGES[row]!.title), text: change(PASSAGES[row]!.text) }),
+      textOf: (row: number) => change(textOf(row)),
+    };
+    const transform: ReaderPhaseOptions["transform"] = ({ index, question, answer, passages }, step) => {
+      expect(step).toBe(0);
+      return {
+        ...{ index, question: change(question), answer: change(answer) },
+        passages: passages.map(({ row, title, text, embedded }) => ({
+          row,
+          ...{ title: change(title), text: change(text), embedded: change(embedded) },
+        })),
+      };
+    };
+    const [whole, transformed, untouched] = [changed, { ...made, transform }, made].map((each) => run(readerPhase(each)));
+    expect(relativeError(transformed!.gradient, whole!.gradient)).toBeLessThan(1e-10);
+    expect(relativeError(untouched!.gradient, whole!.gradient)).toBeGreaterThan(1e-3);
+  });
+
+  it("a filter shortens what the reader is shown, and nothing of what the retriever embeds", () => {
+    const cut = (text: string): string => text.slice(0, 20);
+    const made = options({ loss: "emdr2" });
+    const filter: ReaderPhaseOptions["filter"] = (items) =>
+      items.map(({ passages }) => passages.map((passage) => ({ ...passage, text: cut(passage.text) })));
+    const short = { ...made, passage: (row: number) => ({ ...made.passage(row), text: cut(PASSAGES[row]!.text) }) };
+    const [filtered, expected, untouched] = [{ ...made, filter }, short, made].map((each) => run(readerPhase(each)));
+    expect(relativeError(filtered!.gradient, expected!.gradient)).toBeLessThan(1e-10);
+    expect(relativeError(untouched!.gradient, expected!.gradient)).toBeGreaterThan(1e-3);
+  });
+
   it("workers that reduce counts and sum gradients get one process's gradient", () => {
     const made = options({ loss: "rag_token", trainsReader: true });
     const phase = readerPhase(made);

@@ -29,7 +29,7 @@ const DRAWN_DISTRACTORS = 64;
 const REMEMBERED = 20_000;
 
 interface ReadingOptions {
-  readonly filter?: null;
+  readonly filter?: ContextFilter | null;
   readonly penalties?: PenaltyOptions;
 }
 
@@ -55,7 +55,7 @@ export class GeneratorPhases {
    */
   reading(retrieved: RetrievedRows | undefined, totalSteps: number, own: ReadingOptions = {}): Phase {
     const { config, store, renaming } = this.#parts;
-    const { filter = this.#contextFilter(), penalties = penaltyOptions(config) } = own;
+    const { filter = this.contextFilter(true), penalties = penaltyOptions(config) } = own;
     const { generator } = config.train;
     const k = generator.passages ?? config.prompt.passages;
     const usable = this.#usable((question) => retrieved !== undefined || (this.#goldRows[question]?.length ?? 0) > 0);
@@ -158,15 +158,15 @@ export class GeneratorPhases {
     });
   }
 
-  /** The config's sentence filter by the retriever as it is now; the phases that train the generator leave it alone. */
-  #contextFilter(): ContextFilter | null {
+  /** The config's sentence filter by the retriever as it is now. @param isStill whether the phase leaves the retriever alone; if not, what was chosen once is chosen anew, or a resumed run would choose otherwise */
+  contextFilter(isStill: boolean): ContextFilter | null {
     const { config, encoder, passages: own, generator, renaming } = this.#parts;
     const embedder = twoEncoders(encoder, own);
     const filter = sentenceFilterOf(config.prompt, config.data.corpus.title_template, embedder, generator.tokenizer);
     if (filter === undefined) return null;
     const choose: ContextFilter = (passages, question) => filter.filter([{ question, passages }])[0] ?? [];
     // Renamed texts are new in every step; others come again in every epoch.
-    return renaming === undefined ? remembered(choose) : choose;
+    return isStill && renaming === undefined ? remembered(choose) : choose;
   }
 
   /** What was found beyond the context; without an index, passages drawn at random of documents that training may see. */

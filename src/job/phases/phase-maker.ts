@@ -163,7 +163,10 @@ export class PhaseMaker {
   #joint(retrieved: RetrievedRows, totalSteps: number): Phase {
     const { loss } = this.#parts.config.train.reader;
     if (teachesReader(loss)) return jointPhase(this.retriever.reader(retrieved, true), undefined);
-    return jointPhase(this.retriever.reader(retrieved, false), this.generator.reading(retrieved, totalSteps) as Phase<GeneratorBatch>);
+    const generator = this.generator.reading(retrieved, totalSteps, {
+      filter: this.generator.contextFilter(false),
+    }) as Phase<GeneratorBatch>;
+    return jointPhase(this.retriever.reader(retrieved, false), generator);
   }
 
   #named(artefacts: CurrentArtefacts): { name: string; rows: RetrievedRows } | undefined {

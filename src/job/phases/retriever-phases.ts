@@ -3,13 +3,16 @@
  * a run, so it is searched once; what the index finds does, with every refresh.
  */
 import { passageText } from "../../corpus/passage.js";
+import { twoEncoders } from "../../retrieval/two-encoders.js";
 import { choosePositives, type MinedQuestion } from "../../training/hard-negatives.js";
 import type { Phase } from "../../training/phase.js";
 import { contrastivePhase } from "../../training/phases/contrastive.js";
-import { readerPhase, type ReaderBatch } from "../../training/phases/reader-distillation.js";
+import { readerPhase, type ReaderBatch, type ReaderTexts } from "../../training/phases/reader-distillation.js";
 import type { MiningArtefacts } from "../../training/run-state.js";
+import type { Renaming } from "../data/rename.js";
 import type { RetrievedRows } from "../index/artefacts.js";
 import { runMining, type RunNegatives } from "../mining/run-mining.js";
+import { sentenceFilterOf } from "../models/context-filter.js";
 import { answeredQuestion, type PhaseParts } from "./phase-parts.js";
 
 /** What a contrastive phase is made from. */
@@ -118,8 +121,10 @@ export class RetrieverPhases {
 
   /** The retriever on what the reader makes of the passages that an index found. @param trainsReader whether the loss may train the reader too */
   reader(retrieved: RetrievedRows, trainsReader: boolean): Phase<ReaderBatch> {
-    const { config, store, questions, encoder, passages, generator, precision, device } = this.#parts;
+    const { config, store, questions, encoder, passages, generator, renaming, precision, device } = this.#parts;
     const { reader } = config.train;
+    const template = config.data.corpus.title_template;
+    const filter = sentenceFilterOf(config.prompt, template, twoEncoders(encoder, passages), generator.tokenizer);
     const candidates = reader.candidates ?? reader.passages;
     return readerPhase({
       encoder,
@@ -137,7 +142,9 @@ export class RetrieverPhases {
         candidates: retrieved.rowsOf(i).slice(0, candidates),
       })),
       passage: (row) => store.get(row),
-      textOf: (row) => passageText(store.get(row), config.data.corpus.title_template),
+      textOf: this.#textOf,
+      ...(renaming === undefined ? {} : { transform: (texts, step) => renamedTexts(renaming, texts, step, template) }),
+      ...(filter === undefined ? {} : { filter: (items) => filter.filter(items) }),
       seed: config.seed,
       batch: reader.batch,
       passages: reader.passages,
@@ -154,4 +161,16 @@ export class RetrieverPhases {
       device,
     });
   }
+}
+
+/** A question, its answer and all its candidates as one context: a name is the same for retriever and reader. */
+function renamedTexts(renaming: Renaming, { index, question, answer, passages }: ReaderTexts, step: number, template: string): ReaderTexts {
+  const renamed = renaming.context({ passages, questions: [{ index, question, answer }] }, step);
+  const [asked] = renamed.questions;
+  return {
+    index,
+    question: asked?.question ?? question,
+    answer: asked?.answer ?? answer,
+    passages: renamed.passages.map(({ row, title, text }) => ({ row, title, text, embedded: passageText({ title, text }, template) })),
+  };
 }

@@ -5,7 +5,7 @@
 import { getHeapStatistics } from "node:v8";
 import { scope } from "../../engine/scope.js";
 import { saveCheckpoint } from "../../training/checkpoint.js";
-import { auditGradients } from "../../training/gradient-audit.js";
+import { auditRows } from "../training/audited-phases.js";
 import type { OpenRun } from "../run/open-run.js";
 import type { Measured } from "./forecast-facts.js";
 import { answerCosts } from "./measure-answers.js";
@@ -57,9 +57,7 @@ export async function measureRun(run: OpenRun, times: StepTimes, options: Measur
   const question = questionSeconds(run);
   const comparison = await comparisonSeconds(run, passages, SEARCH * given);
   const answers = await answerCosts(run, ANSWERS * given);
-  const audit = timed(() => {
-    for (const phase of run.auditedPhases()) auditGradients(phase, { batches: run.config.train.audit.batches });
-  });
+  const audit = timed(() => void auditRows(run));
   const save = timed(() => saveCheckpoint(run.places.checkpoints, run.state));
   const workPeak = peakBytes();
   const link = workers > 1 || options.others.some((count) => count > 1) ? measureLink() : undefined;

@@ -75,7 +75,7 @@ export async function validateRun(run: OpenRun, position: SchedulePosition, stat
   writeFileAtomic(path.join(run.places.validation, `${name}.jsonl`), answersJsonLines(answered));
   writeFileAtomic(path.join(run.places.validation, `${name}.md`), answersMarkdown(`After step ${step}, phase ${position.phase}`, answered));
   const { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context } = row;
-  const health = healthFigures(run, hits, (rep["4"] ?? 0) - (goldRepetition(questions)["4"] ?? 0));
+  const health = healthFigures(run, position, hits, (rep["4"] ?? 0) - (goldRepetition(questions)["4"] ?? 0));
   const scores = { em, f1, rouge_l, mrr, recall, ndcg, rep, answer_in_context };
   writeSummary(run, { step, phase: position.phase, time: Date.now(), ...scores, health, ...abstained(row) });
   const first = recall["1"];
@@ -122,7 +122,7 @@ function writeSummary(run: OpenRun, line: ValidationLine): void {
 function noteBest(run: OpenRun, state: RunState, scores: Scores, step: number): void {
   const { metric } = run.config.train.checkpoint;
   const k = /^recall@(\d+)$/.exec(metric)?.[1];
-  const value = k === undefined ? scores[metric as "em" | "f1" | "mrr"] : scores.recall[k];
+  const value = k === undefined ? scores[metric as "em" | "f1" | "rouge_l" | "mrr"] : scores.recall[k];
   if (value === null || value === undefined) return;
   if (state.progress.best === undefined || value > state.progress.best.value) state.progress.best = { metric, value, step };
 }

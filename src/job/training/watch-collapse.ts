@@ -4,6 +4,8 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { configOfEntry } from "../../config/phase-settings.js";
+import type { TandemConfig } from "../../config/schema.js";
 import { scope } from "../../engine/scope.js";
 import { embeddingHealth } from "../../evaluation/embedding-health.js";
 import { retrievalHealth } from "../../evaluation/retrieval-health.js";
@@ -13,13 +15,13 @@ import { writeFileAtomic } from "../../storage/atomic-write.js";
 import { alarmError, alarmLine, ringing, type Alarm } from "../../training/alarms.js";
 import { remembered, spikeOf } from "../../training/loss-spike.js";
 import type { RunState } from "../../training/run-state.js";
-import type { SchedulePosition } from "../../training/schedule.js";
+import { readsIndex, type SchedulePosition } from "../../training/schedule.js";
 import type { StepRecord } from "../../training/trainer.js";
 import type { OpenRun } from "../run/open-run.js";
 
 const ALARMS_FILE = "alarms.jsonl";
 
-/** Passages whose embeddings are looked at, evenly spaced in the store: a second's work. */
+/** Texts whose embeddings are looked at, evenly spaced in the store or among the questions: a second's work. */
 const SAMPLE = 256;
 
 /** A line of alarms.jsonl. */
@@ -35,8 +37,16 @@ interface AlarmLine extends Alarm {
 /** What a validation shows of the pair's health; lines of `validation/summary.jsonl` hold it under `health`. */
 export type HealthFigures = Readonly<Record<"unique_documents" | "hubness" | "entropy" | "rank" | "uniformity" | "repetition", number>>;
 
-/** @param repetition rep-4 of the validation answers beyond the gold answers' own */
-export function healthFigures({ config, store, encoder }: OpenRun, hits: readonly (readonly Hit[])[], repetition: number): HealthFigures {
+/**
+ * @param phaseIndex the entry of the schedule that was validated
+ * @param repetition rep-4 of the validation answers beyond the gold answers' own
+ */
+export function healthFigures(
+  run: OpenRun,
+  { phaseIndex }: Pick<SchedulePosition, "phaseIndex">,
+  hits: readonly (readonly Hit[])[],
+  repetition: number,
+): HealthFigures {
   const k = Math.max(0, ...hits.map(({ length }) => length));
   const places = hits.flatMap((own) => Array.from({ length: k }, (_, rank) => own[rank]));
   const found = {
@@ -44,13 +54,40 @@ export function healthFigures({ config, store, encoder }: OpenRun, hits: readonl
     ids_QK: Int32Array.from(places, (hit) => hit?.row ?? -1),
     scores_QK: Float32Array.from(places, (hit) => hit?.score ?? -Infinity),
   };
-  const { uniqueDocuments, hubness, entropy } = retrievalHealth(found, store.size, config.train.contrastive.temperature);
-  const count = Math.min(SAMPLE, store.size);
-  const texts = Array.from({ length: count }, (_, i) =>
-    passageText(store.get(Math.floor((i * store.size) / count)), config.data.corpus.title_template),
-  );
-  const { rank, uniformity } = count < 2 ? { rank: 1, uniformity: 0 } : scope(() => embeddingHealth(encoder.embedPassages(texts)));
+  const { uniqueDocuments, hubness, entropy } = retrievalHealth(found, run.store.size, retrieverTemperature(run.config, phaseIndex));
+  const { rank, uniformity } = sampleHealth(run);
   return { unique_documents: uniqueDocuments, hubness, entropy, rank, uniformity, repetition };
+}
+
+/**
+ * The τ that the retriever's scores are divided by where it is trained: by the entry's own phase, or else by the last one before it that trains the retriever, or else by the first one after it. Where none does,
+ * `train.contrastive.temperature`.
+ */
+export function retrieverTemperature(config: Pick<TandemConfig, "train">, phaseIndex: number): number {
+  const { schedule } = config.train;
+  const own = schedule.flatMap((entry, index) => (temperatureOf(config, entry.phase, index) === undefined ? [] : [index]));
+  const index = own.findLast((place) => place <= phaseIndex) ?? own[0];
+  const taken = index === undefined ? undefined : temperatureOf(config, schedule[index]?.phase, index);
+  return taken ?? config.train.contrastive.temperature;
+}
+
+function temperatureOf(config: Pick<TandemConfig, "train">, phase: string | undefined, index: number): number | undefined {
+  const { contrastive, reader } = configOfEntry(config, index).train;
+  if (phase === "contrastive") return contrastive.temperature;
+  return phase !== undefined && readsIndex(phase) ? reader.temperature : undefined;
+}
+
+/** Of passages; of training questions where these alone are embedded by what is trained. */
+function sampleHealth({ config, store, sets, encoder, artefacts }: OpenRun): { rank: number; uniformity: number } {
+  const isFixed = artefacts.passages !== undefined;
+  const size = isFixed ? sets.train.length : store.size;
+  const count = Math.min(SAMPLE, size);
+  if (count < 2) return { rank: 1, uniformity: 0 };
+  const texts = Array.from({ length: count }, (_, i) => {
+    const place = Math.floor((i * size) / count);
+    return isFixed ? (sets.train[place]?.question ?? "") : passageText(store.get(place), config.data.corpus.title_template);
+  });
+  return scope(() => embeddingHealth(isFixed ? encoder.embedQueries(texts) : encoder.embedPassages(texts)));
 }
 
 /**

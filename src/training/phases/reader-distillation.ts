@@ -42,6 +42,21 @@ interface ReaderQuestion {
   readonly candidates: readonly number[];
 }
 
+/** The texts of one question, before they are tokenised. */
+export interface ReaderTexts {
+  /** The question's number in the data set. */
+  readonly index: number;
+  readonly question: string;
+  readonly answer: string;
+  /** Its candidates in their order, each with its text as embedded. */
+  readonly passages: readonly ReaderPassage[];
+}
+
+interface ReaderPassage extends Pick<Passage, "title" | "text"> {
+  readonly row: number;
+  readonly embedded: string;
+}
+
 /** The generator as the teacher. */
 interface Reader {
   readonly model: Pick<Gpt2, "parameters" | "forward" | "logitsAt">;
@@ -71,11 +86,22 @@ export interface ReaderPhaseOptions extends EmbeddingOptions, Omit<ReaderLossOpt
   readonly trainsReader?: boolean;
   /** Tokens of one forward pass of the reader. */
   readonly tokensAtOnce: number;
+  /** Changes a question, its answer and its candidates together, for retriever and reader alike, e.g. renames entities. A pure function of its arguments: which other questions are in the batch depends on the number of workers. */
+  readonly transform?: ((texts: ReaderTexts, step: number) => ReaderTexts) | undefined;
+  /** Shortens what the reader is shown of passages, each for its question, as asking does. After the transform. */
+  readonly filter?: ((items: readonly { question: string; passages: readonly Passage[] }[]) => readonly (readonly Passage[])[]) | undefined;
+}
+
+interface ReaderMember {
+  readonly index: number;
+  readonly asked: ReaderQuestion;
+  /** Its candidates as they are shown in this step, by row; undefined: as they stand in the store. */
+  readonly shown: ReadonlyMap<number, ReaderPassage> | undefined;
 }
 
 export interface ReaderBatch {
   readonly step: number;
-  readonly members: readonly { readonly index: number; readonly asked: ReaderQuestion }[];
+  readonly members: readonly ReaderMember[];
   readonly queries: readonly EmbeddedText[];
 }
 
@@ -146,16 +172,27 @@ export function bothParameters(retriever: ReadonlyMap<string, Tensor>, reader: R
   ]);
 }
 
-function batchOf({ encoder, questions }: ReaderPhaseOptions, indexes: readonly number[], step: number): ReaderBatch {
+function batchOf(options: ReaderPhaseOptions, indexes: readonly number[], step: number): ReaderBatch {
   const members = indexes.flatMap((index) => {
-    const asked = questions[index];
-    return asked === undefined ? [] : [{ index, asked }];
+    const asked = options.questions[index];
+    return asked === undefined ? [] : [memberOf(options, index, asked, step)];
   });
-  const ids = encoder.tokenise(
+  const ids = options.encoder.tokenise(
     members.map(({ asked }) => asked.question),
     "query",
   );
   return { step, members, queries: ids.map((own, q) => ({ ids: own, example: members[q]?.index ?? 0 })) };
+}
+
+function memberOf({ transform, passage, textOf }: ReaderPhaseOptions, index: number, asked: ReaderQuestion, step: number): ReaderMember {
+  if (transform === undefined) return { index, asked, shown: undefined };
+  const passages = asked.candidates.map((row) => ({ row, title: passage(row).title, text: passage(row).text, embedded: textOf(row) }));
+  const texts = transform({ index, question: asked.question, answer: asked.answer, passages }, step);
+  return {
+    index,
+    asked: { ...asked, question: texts.question, answer: texts.answer },
+    shown: new Map(texts.passages.map((own) => [own.row, own])),
+  };
 }
 
 /** A batch with its K passages chosen: by the retriever as it is now where there are more candidates than that. */
@@ -171,17 +208,30 @@ interface ChosenPassages {
 function chosenPassages(options: ReaderPhaseOptions, batch: ReaderBatch): ChosenPassages {
   const { passages: k, reader } = options;
   const rows_QK = rankedAnew(options, batch);
-  const { passages, places } = distinctPassages(options, rows_QK);
-  const items = batch.members.flatMap(({ asked }, q) =>
-    (rows_QK[q] ?? []).map((row) => ({
-      passages: [options.passage(row)],
-      questions: [{ question: asked.question, answer: asked.answer }],
-      ...(asked.history === undefined ? {} : { history: asked.history }),
+  const { passages, places } = distinctPassages(options, batch, rows_QK);
+  const items = batch.members.flatMap((member, q) =>
+    readPassages(options, member, rows_QK[q] ?? []).map((own) => ({
+      passages: own,
+      questions: [{ question: member.asked.question, answer: member.asked.answer }],
+      ...(member.asked.history === undefined ? {} : { history: member.asked.history }),
     })),
   );
   const prompts = buildTrainingPrompts(reader.tokenizer, reader.format, items, reader.maxTokens, reader.eosId);
   const numbered = prompts.map((prompt, c) => ({ prompt, example: (batch.members[Math.floor(c / k)]?.index ?? 0) * k + (c % k) }));
   return { step: batch.step, queries: batch.queries, passages, places_QK: places, prompts: numbered };
+}
+
+/** What the reader is shown after each of a question's rows. One question at a time, so that what is kept doesn't depend on the others in the batch. */
+function readPassages(
+  { passage, filter }: ReaderPhaseOptions,
+  { asked, shown }: ReaderMember,
+  rows: readonly number[],
+): (readonly Passage[])[] {
+  const items = rows.map((row) => {
+    const { title, text } = shown?.get(row) ?? passage(row);
+    return { question: asked.question, passages: [{ ...passage(row), title, text }] };
+  });
+  return filter === undefined ? items.map(({ passages }) => passages) : [...filter(items)];
 }
 
 /** The rows of each question's K passages. All candidates are embedded without a graph, unless there is nothing to choose. */
@@ -193,7 +243,7 @@ function rankedAnew(options: ReaderPhaseOptions, batch: ReaderBatch): (readonly 
     noGrad(() => {
       // Ranks are decided without dropout, as a search would.
       const still = { ...options, dropout: false };
-      const { passages, places } = distinctPassages(options, candidates);
+      const { passages, places } = distinctPassages(options, batch, candidates);
       const [queries_QD, passages_UD] = [embedAll(still, batch.queries, batch.step), embedAll(passageSide(still), passages, batch.step)];
       let start = 0;
       return candidates.map((rows, q) => {
@@ -206,21 +256,23 @@ function rankedAnew(options: ReaderPhaseOptions, batch: ReaderBatch): (readonly 
   );
 }
 
-/** Each row once, tokenised, and where each of the given rows stands among them. */
+/** Each row once, tokenised, and where each of the given rows stands among them. Where rows are shown otherwise for each question, each question has its own. */
 function distinctPassages(
   options: ReaderPhaseOptions,
+  { members }: ReaderBatch,
   rows: readonly (readonly number[])[],
 ): { passages: EmbeddedText[]; places: Int32Array } {
-  const placeOf = new Map<number, number>();
-  for (const row of rows.flat()) if (!placeOf.has(row)) placeOf.set(row, placeOf.size);
-  const distinct = [...placeOf.keys()];
+  const own = rows.flatMap((found, q) => found.map((row) => ({ row, shown: members[q]?.shown?.get(row)?.embedded, q })));
+  const keyOf = ({ row, shown, q }: (typeof own)[number]): string => (shown === undefined ? String(row) : `${row} of ${q}`);
+  const distinct = new Map(own.map((entry) => [keyOf(entry), entry]));
+  const placeOf = new Map([...distinct.keys()].map((key, place) => [key, place]));
   const ids = (options.passageEncoder ?? options.encoder).tokenise(
-    distinct.map((row) => options.textOf(row)),
+    [...distinct.values()].map(({ row, shown }) => shown ?? options.textOf(row)),
     "passage",
   );
   return {
-    passages: ids.map((own, u) => ({ ids: own, example: FIRST_PASSAGE + (distinct[u] ?? 0) })),
-    places: Int32Array.from(rows.flat(), (row) => placeOf.get(row) ?? 0),
+    passages: [...distinct.values()].map(({ row }, u) => ({ ids: ids[u] ?? new Int32Array(), example: FIRST_PASSAGE + row })),
+    places: Int32Array.from(own, (entry) => placeOf.get(keyOf(entry)) ?? 0),
   };
 }
 

@@ -1,0 +1,101 @@
+/**
+ * Keys that were set and that nothing reads as the rest stands: a teacher's temperature where the loss has none, shares of retrieved contexts where all are gold, what a switch would do that is off. Each is a warning. Keys of one
+ * section that are read together, as the penalties', have their own checks (check-config.ts lists them). The trap: an entry's own settings may be what reads a key of the run, so every entry is looked at with its own config.
+ */
+import type { Check } from "./check-context.js";
+import { contextsOfEntries } from "./entry-contexts.js";
+import { isLeaf, type Section } from "./leaf.js";
+import { keysOfEntry, soundConfigOfEntry } from "./phase-settings.js";
+import { schema, type TandemConfig } from "./schema.js";
+
+/** An entry as it is run. */
+interface Run {
+  readonly phase: string;
+  readonly contexts: ReturnType<typeof contextsOfEntries>[number];
+  readonly train: TandemConfig["train"];
+}
+
+interface PhaseKey {
+  /** Below `train`. */
+  readonly key: string;
+  readonly isRead: (run: Run) => boolean;
+  readonly without: string;
+  /** Phases of which there is one, or the whole section is idle, which is nobody's mistake. Default: whatever the schedule has. */
+  readonly among?: readonly string[];
+}
+
+const READER_PHASES = ["reader-distillation", "joint"];
+const isMarginal = ({ train }: Run): boolean => train.reader.loss === "rag_sequence" || train.reader.loss === "rag_token";
+const readsFound = (run: Run): boolean => run.contexts === "retrieved" && !(run.phase === "joint" && isMarginal(run));
+const hasNegatives = ({ phase, train }: Run): boolean => phase === "contrastive" && train.contrastive.hard_negatives > 0;
+
+/** What negatives are mined by. */
+const CHOSEN_BY = ["source", "from", "to", "ranks", "absolute_margin", "relative_margin", "max_score", "min_score", "near_positive"];
+
+/** What single phases read. */
+const PHASE_KEYS: readonly PhaseKey[] = [
+  {
+    key: "reader.reader_temperature",
+    isRead: ({ phase, train }) => READER_PHASES.includes(phase) && train.reader.loss === "pdist",
+    without: "train.reader.loss=pdist",
+    among: READER_PHASES,
+  },
+  { key: "reader.generator_lr", isRead: ({ phase }) => phase === "joint", without: "a joint phase" },
+  ...(["keep_gold", "shuffle_passages", "vary_passages"] as const).map((name) => ({
+    key: `generator.${name}`,
+    isRead: readsFound,
+    without: "a phase whose generator learns from retrieved contexts",
+    among: ["generator", "joint"],
+  })),
+  ...CHOSEN_BY.map((name) => ({
+    key: `contrastive.mining.${name}`,
+    isRead: (run: Run) => run.phase === "mine" || hasNegatives(run),
+    without: "train.contrastive.hard_negatives",
+    among: ["contrastive"],
+  })),
+  { key: "contrastive.mining.sampling", isRead: hasNegatives, without: "train.contrastive.hard_negatives", among: ["contrastive"] },
+];
+
+export function checkUnread(check: Check): void {
+  for (const key of PHASE_KEYS) checkPhaseKey(check, key);
+  checkSwitches(check);
+}
+
+/** The run's own value is for the entries that don't set theirs. */
+function checkPhaseKey({ config, warn }: Check, { key, isRead, without, among }: PhaseKey): void {
+  const contexts = contextsOfEntries(config.train);
+  const entries = config.train.schedule.map((entry, index) => ({
+    run: { phase: entry.phase, contexts: contexts[index], train: soundConfigOfEntry(config, index).train },
+    own: keysOfEntry(entry).get(key),
+    place: `train.schedule.${index}.with`,
+  }));
+  if (among !== undefined && !entries.some(({ run }) => among.includes(run.phase))) return;
+  if (!isDefault(config, key) && !entries.some(({ run, own }) => own === undefined && isRead(run)))
+    warn(`train.${key}`, `has no effect without ${without}`);
+  for (const { run, own, place } of entries)
+    if (own !== undefined && !isDefault(run, key) && !isRead(run)) warn(`${place}.${own}`, `has no effect without ${without}`);
+}
+
+/** What a switch would do that is off. */
+function checkSwitches({ config, warn }: Check): void {
+  const { early_stopping: stopping, alarms } = config.train;
+  if (stopping.metric === null)
+    for (const key of ["patience", "min_delta"])
+      if (!isDefault(config, `early_stopping.${key}`))
+        warn(`train.early_stopping.${key}`, "has no effect without train.early_stopping.metric");
+  if (Object.values(alarms).some((rule) => "action" in rule && rule.action === "roll_back")) return;
+  for (const key of ["factor", "at_most"])
+    if (!isDefault(config, `alarms.roll_back.${key}`))
+      warn(`train.alarms.roll_back.${key}`, "has no effect: no alarm has the action roll_back");
+}
+
+/** @param key below `train` */
+function isDefault({ train }: Pick<TandemConfig, "train">, key: string): boolean {
+  let value: unknown = train;
+  let node: Section[string] = schema.train;
+  for (const part of key.split(".")) {
+    value = (value as Readonly<Record<string, unknown>>)[part];
+    if (!isLeaf(node)) node = node[part] as Section[string];
+  }
+  return isLeaf(node) && node.default === value;
+}
