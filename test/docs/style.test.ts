@@ -84,7 +84,9 @@ describe("the source", () => {
   it("exits the process only from the command line and the files of processes", () => {
     expect(
       found(
-        code.filter((file) => !/^src\/(cli\/|distributed\/|job\/(worker|run\/team-worker|refresh\/refresh-process|plan\/link-member)\.ts)/.test(file)),
+        code.filter(
+          (file) => !/^src\/(cli\/|distributed\/|job\/(worker|run\/team-worker|refresh\/refresh-process|plan\/link-member)\.ts)/.test(file),
+        ),
         /process\.exit\(/,
       ),
     ).toEqual([]);

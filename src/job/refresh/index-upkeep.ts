@@ -275,7 +275,7 @@ export class IndexUpkeep {
 function forgetDrift({ upkeep, metrics }: RunState["progress"]): void {
   upkeep.measured = {};
   delete upkeep.why;
-  for (const name of Object.keys(metrics)) if (name.startsWith("drift/")) delete metrics[name];
+  for (const name of Object.keys(metrics)) if (name.startsWith("drift/")) Reflect.deleteProperty(metrics, name);
 }
 
 /** The artefacts after a refresh: what BM25 found stands, the negatives chosen from the last index don't. */
