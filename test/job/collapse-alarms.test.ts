@@ -66,7 +66,7 @@ const SURE = [
   "train.schedule=[{phase: refresh}, {phase: generator, steps: 2}, {phase: reader-distillation, steps: 12}]",
   "train.reader.loss=rag_sequence",
   "train.reader.temperature=0.001",
-  "train.reader.lr=0.005",
+  "train.reader.lr=0.02",
   "train.reader.batch=4",
   "train.reader.passages=4",
   // They all like the same ones by then, which is another alarm's.
@@ -110,8 +110,9 @@ describe("an alarm", () => {
     expect(ringsOnlyAtTheEnd(run)).toEqual(expect.arrayContaining(["unique_documents", "hubness"]));
     const { before, after } = healths(run);
     expect(before.hubness).toBeLessThan(0.8);
-    // Eight questions find the same ten passages.
-    expect(after).toMatchObject({ unique_documents: 10 / 80, hubness: 1 });
+    // Eight questions find about the same ten passages.
+    expect(after.hubness).toBe(1);
+    expect(after.unique_documents).toBeLessThan(0.2);
   }, 120_000);
 
   it("of certainty rings once RAG-sequence has made the retriever sure of one passage, and not before", async () => {
