@@ -110,7 +110,9 @@ describe("tandem config check", () => {
 });
 
 describe("tandem config migrate", () => {
-  const stepsOf = (out: string): unknown => (parse(out) as { train: { schedule: { steps: number }[] } }).train.schedule[0]?.steps;
+  /** Of the first phase that trains: before it an index is made. */
+  const stepsOf = (out: string): unknown =>
+    (parse(out) as { train: { schedule: { steps?: number }[] } }).train.schedule.find(({ steps }) => steps !== undefined)?.steps;
   const OLD = "qa_path: qa.tsv\nwiki_passages_path: w.jsonl\nbatch_size: 1\nnum_train_epochs: 1\n";
 
   it("prints the new config, warns of unknown keys on stderr, and writes no file", () => {

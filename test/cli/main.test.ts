@@ -64,7 +64,8 @@ describe("every command", () => {
 
   it("is in the table: no file of src/cli exports a command that isn't", async () => {
     const folder = path.resolve(import.meta.dirname, "../../src/cli");
-    for (const file of readdirSync(folder)) {
+    // A process's own program runs when it is loaded.
+    for (const file of readdirSync(folder).filter((name) => !name.endsWith("-worker.ts"))) {
       const module = (await import(path.join(folder, file))) as Record<string, unknown>;
       if (module.command !== undefined) expect(Object.keys(commands)).toContain(path.basename(file, ".ts"));
     }
