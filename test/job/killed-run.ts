@@ -47,7 +47,7 @@ export async function wholeRun(words: (runs: string) => readonly string[]): Prom
 export async function trainAndKill(words: readonly string[], isTime: () => boolean): Promise<Finished> {
   const { process: child, ended } = startTraining(words);
   const timer = setInterval(() => {
-    if (!isTime() || child.pid === undefined) return;
+    if (!looked(isTime) || child.pid === undefined) return;
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
@@ -57,6 +57,16 @@ export async function trainAndKill(words: readonly string[], isTime: () => boole
   const result = await ended;
   clearInterval(timer);
   return result;
+}
+
+/** What is looked at is written meanwhile: what is gone by the time that it is opened wasn't there yet, or is being replaced. */
+function looked(isTime: () => boolean): boolean {
+  try {
+    return isTime();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
 }
 
 /** The one run directory under `runs`, once it can be resumed. */

@@ -41,7 +41,8 @@ interface State {
 /** The states of a run's checkpoints, in their order. */
 function states(run: string): State[] {
   const folder = path.join(run, "checkpoints");
-  const files = (existsSync(folder) ? readdirSync(folder) : []).sort().map((name) => path.join(folder, name, "state.json"));
+  const names = (existsSync(folder) ? readdirSync(folder) : []).filter((name) => name.startsWith("step-"));
+  const files = names.sort().map((name) => path.join(folder, name, "state.json"));
   return files.filter((file) => existsSync(file)).map((file) => JSON.parse(readFileSync(file, "utf8")) as State);
 }
 
