@@ -13,6 +13,7 @@ import { checkPenalties } from "./check-penalties.js";
 import { schemaDefault } from "./compose.js";
 import { checkMining } from "./check-mining.js";
 import { checkDrift, checkFixedIndex, checkRefresh } from "./check-refresh.js";
+import { isMarginal } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 import { checkSchedule } from "./check-schedule.js";
 import { checkUnread } from "./check-unread.js";
@@ -227,8 +228,7 @@ function checkReader({ config, refuse }: Check): void {
       "raise it, or null",
     );
   if (accumulate > batch) refuse("train.reader.accumulate", `is more than the batch of ${batch}`, "lower it");
-  const isMarginal = loss === "rag_sequence" || loss === "rag_token";
-  if (isMarginal && normalise)
+  if (isMarginal(loss) && normalise)
     refuse(
       "train.reader.normalise_length",
       `is set, but ${loss} is a likelihood and has no length to divide by`,

@@ -3,9 +3,11 @@
  * from memory, which is a choice, but seldom the one that was meant.
  */
 import type { Check } from "./check-context.js";
+import { contextsOfEntries } from "./entry-contexts.js";
+import { trainsByAnswers } from "./phase-settings.js";
 
 export function checkEvidence({ config, refuse, warn }: Check): void {
-  const { drop_gold: share, unknown_answer: unknown, contexts } = config.train.generator;
+  const { drop_gold: share, unknown_answer: unknown } = config.train.generator;
   if (share > 0 && unknown === null)
     warn(
       "train.generator.drop_gold",
@@ -13,10 +15,8 @@ export function checkEvidence({ config, refuse, warn }: Check): void {
     );
   if (share === 1 && unknown !== null)
     refuse("train.generator.drop_gold", "is 1: nothing but the unknown answer would be learnt", "set it below 1");
-  const reads = config.train.schedule.some(
-    (entry) =>
-      entry.phase === "joint" || (entry.phase === "generator" && (entry.contexts ?? contexts) !== "gold" && entry.contexts !== "copying"),
-  );
+  const found = contextsOfEntries(config.train);
+  const reads = found.some((contexts, index) => contexts === "retrieved" && trainsByAnswers(config, index));
   const refreshes = config.train.schedule.some(({ phase }) => phase === "refresh");
   if (unknown !== null && share === 0 && !(reads && refreshes))
     warn("train.generator.unknown_answer", "is never taught: every context holds its gold passage, and train.generator.drop_gold is 0");

@@ -3,7 +3,7 @@
  * sequences has no mode, so answers may be drawn though the mode is teacher_forced.
  */
 import type { Check } from "./check-context.js";
-import { soundConfigOfEntry, takesPenalties } from "./phase-settings.js";
+import { isMarginal, soundConfigOfEntry, takesPenalties } from "./phase-settings.js";
 import { schema } from "./schema.js";
 
 export function checkPenalties(check: Check): void {
@@ -12,8 +12,11 @@ export function checkPenalties(check: Check): void {
   checkUsed(check);
   const { config, warn } = check;
   const { loss } = config.train.reader;
-  const isMarginal = loss === "rag_sequence" || loss === "rag_token";
-  if (isMarginal && config.train.schedule.some(({ phase }) => phase === "joint") && penaltiesOf(check).some(({ weight }) => weight > 0))
+  if (
+    isMarginal(loss) &&
+    config.train.schedule.some(({ phase }) => phase === "joint") &&
+    penaltiesOf(check).some(({ weight }) => weight > 0)
+  )
     warn("train.reader.loss", `${loss} trains the generator of a joint phase by itself: the penalties have no part in that phase`);
 }
 

@@ -5,7 +5,7 @@
 import type { Check } from "./check-context.js";
 import { contextsOfEntries } from "./entry-contexts.js";
 import { isLeaf, type Section } from "./leaf.js";
-import { keysOfEntry, soundConfigOfEntry } from "./phase-settings.js";
+import { isMarginal, keysOfEntry, soundConfigOfEntry } from "./phase-settings.js";
 import { schema, type TandemConfig } from "./schema.js";
 
 /** An entry as it is run. */
@@ -24,9 +24,15 @@ interface PhaseKey {
   readonly among?: readonly string[];
 }
 
+/** The phase of the evaluation's row without passages, which stands in no schedule and is made from the run's own settings. */
+const CLOSED_BOOK = "closed-book";
 const READER_PHASES = ["reader-distillation", "joint"];
-const isMarginal = ({ train }: Run): boolean => train.reader.loss === "rag_sequence" || train.reader.loss === "rag_token";
-const readsFound = (run: Run): boolean => run.contexts === "retrieved" && !(run.phase === "joint" && isMarginal(run));
+/** The generator learns answers there: not to copy, and not by a loss of the reader's that trains both models. */
+const reads = ({ phase, contexts, train }: Run): boolean =>
+  contexts !== "copying" && (phase === "generator" || (phase === "joint" && !isMarginal(train.reader.loss)));
+const readsFound = (run: Run): boolean => run.contexts === "retrieved" && reads(run);
+/** Made as a generator's phase is, be it of copying. */
+const isGenerators = (run: Run): boolean => run.contexts === "copying" || reads(run);
 const hasNegatives = ({ phase, train }: Run): boolean => phase === "contrastive" && train.contrastive.hard_negatives > 0;
 
 /** What negatives are mined by. */
@@ -45,6 +51,24 @@ const PHASE_KEYS: readonly PhaseKey[] = [
     key: `generator.${name}`,
     isRead: readsFound,
     without: "a phase whose generator learns from retrieved contexts",
+    among: ["generator", "joint"],
+  })),
+  ...(["passages", "drop_gold", "other_questions"] as const).map((name) => ({
+    key: `generator.${name}`,
+    isRead: reads,
+    without: "a phase whose generator learns by its own loss from contexts with answers",
+    among: ["generator", "joint"],
+  })),
+  ...(["questions_per_context", "copy_weight"] as const).map((name) => ({
+    key: `generator.${name}`,
+    isRead: isGenerators,
+    without: "a phase whose generator learns by its own loss",
+    among: ["generator", "joint"],
+  })),
+  ...(["batch", "batch_tokens", "accumulate", "label_smoothing"] as const).map((name) => ({
+    key: `generator.${name}`,
+    isRead: (run: Run) => run.phase === CLOSED_BOOK || isGenerators(run),
+    without: "a phase whose generator learns by its own loss",
     among: ["generator", "joint"],
   })),
   ...CHOSEN_BY.map((name) => ({
@@ -69,11 +93,13 @@ function checkPhaseKey({ config, warn }: Check, { key, isRead, without, among }:
     own: keysOfEntry(entry).get(key),
     place: `train.schedule.${index}.with`,
   }));
+  const closedBook: Run[] = config.eval.closed_book.steps > 0 ? [{ phase: CLOSED_BOOK, contexts: undefined, train: config.train }] : [];
   if (among !== undefined && !entries.some(({ run }) => among.includes(run.phase))) return;
-  if (!isDefault(config, key) && !entries.some(({ run, own }) => own === undefined && isRead(run)))
+  if (!isDefault(config, key) && ![...closedBook, ...entries.filter(({ own }) => own === undefined).map(({ run }) => run)].some(isRead))
     warn(`train.${key}`, `has no effect without ${without}`);
   for (const { run, own, place } of entries)
-    if (own !== undefined && !isDefault(run, key) && !isRead(run)) warn(`${place}.${own}`, `has no effect without ${without}`);
+    if (own !== undefined && run.contexts !== "copying" && !isDefault(run, key) && !isRead(run))
+      warn(`${place}.${own}`, `has no effect without ${without}`);
 }
 
 /** What a switch would do that is off. */

@@ -72,8 +72,12 @@ export function configOfEntry<Config extends { readonly train: TrainConfig }>(co
 export function trainsByAnswers(config: { readonly train: TrainConfig }, index: number): boolean {
   const phase = config.train.schedule[index]?.phase;
   if (phase !== "joint") return phase === "generator";
-  const { loss } = soundConfigOfEntry(config, index).train.reader;
-  return loss !== "rag_sequence" && loss !== "rag_token";
+  return !isMarginal(soundConfigOfEntry(config, index).train.reader.loss);
+}
+
+/** Whether a reader's loss sums the passages out, and so is the reader's own in a joint phase. */
+export function isMarginal(loss: TrainConfig["reader"]["loss"]): boolean {
+  return loss === "rag_sequence" || loss === "rag_token";
 }
 
 /** Whether an entry's phase has the penalties that have a weight. What is copied is no answer and has none. */

@@ -118,7 +118,7 @@ const rename = section("Seeded renaming of invented names when a batch is made: 
     default: false,
   }),
   entities: path({
-    doc: "JSONL of entity spans of the passages. null: the spans stand in the corpus file and the question file.",
+    doc: "JSONL of entity spans of the passages. Those of questions and answers stand in the question file. null: nothing can be renamed.",
     default: null,
   }),
   share: number({ doc: "Share of the training examples that are renamed.", default: 1, minimum: 0, maximum: 1 }),

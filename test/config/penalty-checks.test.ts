@@ -74,6 +74,9 @@ describe("missing evidence", () => {
     const gold = ["train.schedule=[{phase: generator, steps: 4}]", `${G}.contexts=gold`];
     expect(warnings(...gold, `${G}.unknown_answer=unknown`)).toContain("is never taught");
     expect(warnings(`${G}.unknown_answer=unknown`)).toBe("");
+    const joint = "train.schedule=[{phase: refresh}, {phase: joint, steps: 4}]";
+    expect(warnings(joint, `${G}.unknown_answer=unknown`)).toBe("");
+    expect(warnings(joint, "train.reader.loss=rag_token", `${G}.unknown_answer=unknown`)).toContain("is never taught");
     expect(refusal(`${G}.unknown_answer=" "`)).toContain("unknown_answer");
     expect(refusal(`${G}.drop_gold=1.5`)).toContain("drop_gold");
   });

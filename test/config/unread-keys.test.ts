@@ -14,6 +14,7 @@ const warnings = (...overrides: string[]): string[] =>
 const READER = "train.schedule=[{phase: refresh}, {phase: reader-distillation, steps: 1}]";
 const JOINT = "train.schedule=[{phase: refresh}, {phase: joint, steps: 1}]";
 const GOLD = "train.schedule=[{phase: generator, steps: 1, contexts: gold}, {phase: generator, steps: 1, contexts: copying}]";
+const COPYING = "train.schedule=[{phase: generator, steps: 1, contexts: copying}]";
 const CONTRASTIVE = "train.schedule=[{phase: contrastive, steps: 1}]";
 const TEACHER = "train.reader.reader_temperature=2";
 
@@ -28,6 +29,28 @@ const CASES: readonly [setting: string, idle: string[], read: string[], without:
       [setting, [GOLD], [], without],
       [setting, ["train.generator.contexts=gold"], ["train.generator.contexts=retrieved"], without],
       [setting, [JOINT, "train.reader.loss=rag_sequence"], [JOINT], without],
+    ];
+  }),
+  ...["passages=3", "drop_gold=0.5", "other_questions=passage"].flatMap((key): [string, string[], string[], string][] => {
+    const [setting, without] = [`train.generator.${key}`, "learns by its own loss from contexts with answers"];
+    const isSaid = ["train.generator.unknown_answer=unknown", GOLD];
+    return [
+      [setting, [COPYING], key.startsWith("drop") ? isSaid : [GOLD], without],
+      [setting, [JOINT, "train.reader.loss=rag_sequence"], key.startsWith("drop") ? isSaid : [JOINT], without],
+    ];
+  }),
+  ...["questions_per_context=3", "copy_weight=0.5"].map((key): [string, string[], string[], string] => [
+    `train.generator.${key}`,
+    [JOINT, "train.reader.loss=rag_token"],
+    [COPYING],
+    "without a phase whose generator learns by its own loss",
+  ]),
+  ...["batch=3", "accumulate=2", "label_smoothing=0.1"].flatMap((key): [string, string[], string[], string][] => {
+    const [setting, without] = [`train.generator.${key}`, "without a phase whose generator learns by its own loss"];
+    const idle = [JOINT, "train.reader.loss=rag_token", "eval.closed_book.steps=0"];
+    return [
+      [setting, idle, idle.slice(0, 2), without],
+      [setting, idle, [COPYING, "eval.closed_book.steps=0"], without],
     ];
   }),
   ["train.contrastive.mining.source=bm25", [CONTRASTIVE], [CONTRASTIVE, "train.contrastive.hard_negatives=1"], "hard_negatives"],

@@ -152,6 +152,16 @@ describe("renamed texts of a contrastive batch", () => {
     expect(texts.passages[0]!.text).toContain("Bovfen");
   });
 
+  it("of a passage without a title are its text alone, with or without renaming", () => {
+    const untitled = { document: "Bovfen", title: "", text: "One sees Bovfen from afar." };
+    const own = writtenStore(path.join(folder, "untitled"), [untitled]);
+    const file = path.join(folder, "untitled.jsonl");
+    writeFileSync(file, `${JSON.stringify({ passage_id: own.get(0).id, title: [], text: listed(untitled.text) })}\n`);
+    const make = renaming(dataConfig("data=quickstart", `data.rename.entities=${file}`), 1, own, SETS, TEMPLATE)!;
+    const [passage] = make.texts({ passages: [{ row: 0, text: untitled.text }], questions: [] }, 3).passages;
+    expect(passage!.text).toMatch(/^One sees (?!Bovfen)\S+ from afar\.$/);
+  });
+
   it("stay as they are for a document without spans", () => {
     const held = { passages: [{ row: rowOfText(3), text: `Duvwuk. ${TEXTS[3]!.text}` }], questions: [] };
     expect(renamingOf().texts(held, 3)).toEqual(held);

@@ -5,7 +5,7 @@
  */
 import type { DataConfig } from "../../config/schema.js";
 import { entityMaker, inventedNamesIn, type EntityKind } from "../../corpus/invented-names.js";
-import type { Passage } from "../../corpus/passage.js";
+import { passageText, type Passage } from "../../corpus/passage.js";
 import type { PassageStore } from "../../corpus/passage-store.js";
 import type { EntitySpan, Question } from "../../corpus/questions.js";
 import { renameEntities, type MarkedText, type NameMaker, type RenameDraw } from "../../corpus/rename-entities.js";
@@ -115,7 +115,7 @@ function renamedTexts(texts: ContrastiveTexts, options: TextsRenaming): Contrast
     const { title, text, document } = store.get(passage.row);
     const group = groupOf(document);
     const place = group.texts.push(marked(title, spans.get(passage.row)?.title), marked(text, spans.get(passage.row)?.text)) - 2;
-    group.apply.push((renamed) => (passage.text = joined(template, renamed[place] ?? "", renamed[place + 1] ?? "")));
+    group.apply.push((renamed) => (passage.text = passageText({ title: renamed[place] ?? "", text: renamed[place + 1] ?? "" }, template)));
   });
   asked.forEach((question) => {
     const source = questions[question.index];
@@ -138,10 +138,6 @@ function renamedTexts(texts: ContrastiveTexts, options: TextsRenaming): Contrast
     for (const apply of group.apply) apply(renamed);
   }
   return { questions: asked, passages };
-}
-
-function joined(template: string, title: string, text: string): string {
-  return template.replace(/\{(title|text)\}/g, (_, name) => (name === "title" ? title : text));
 }
 
 function marked(text: string, spans: readonly EntitySpan[] | undefined): MarkedText {
