@@ -10,16 +10,24 @@ import { keywordsOf, type KeywordList, type KeywordSource, type WordWeight } fro
 /** Where the keyword penalty takes its keywords from. */
 export type KeywordOrigin = "answer" | "evidence" | "question";
 
+export interface KeywordSearch {
+  readonly origin: KeywordOrigin;
+  /** coverage: keywords are wanted. An answer which says that nothing is known owes neither its context nor its question a word, so its keywords are its own. */
+  readonly direction: "coverage" | "overlap";
+  readonly wordWeight: WordWeight;
+}
+
 /** Keywords of every answer of every prompt. */
 export function answerKeywords(
   tokenizer: Tokenizer,
   asked: readonly AskedContext[],
   prompts: readonly Pick<TrainingPrompt, "answers">[],
-  origin: KeywordOrigin,
-  wordWeight: WordWeight,
+  { origin: given, direction, wordWeight }: KeywordSearch,
 ): KeywordList[][] {
   const sources = asked.map((context, index): KeywordSource[] =>
-    context.questions.slice(0, prompts[index]?.answers.length ?? 0).map(({ question, answer }) => {
+    context.questions.slice(0, prompts[index]?.answers.length ?? 0).map(({ question, answer }, place) => {
+      const isUnknown = context.isUnknown === true && place === 0;
+      const origin = isUnknown && direction === "coverage" ? "answer" : given;
       if (origin === "question") return { text: question, without: [answer] };
       const text = origin === "answer" ? answer : context.passages.map((passage) => passage.text).join(" ");
       return { text, without: [question] };

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { setThreads } from "../../src/engine/info.js";
 import { scope } from "../../src/engine/scope.js";
 import { fromBytes, gradients, indices, toFloat64Array } from "../../src/engine/tensor.js";
+import { answerKeywords } from "../../src/training/answer-keywords.js";
 import { contentWords, inverseDocumentFrequency, keywordsOf, type KeywordList } from "../../src/training/keywords.js";
 import { sumOf } from "../../src/training/loss-terms.js";
 import { answerDistribution } from "../../src/training/penalties/answer-distribution.js";
@@ -55,6 +56,30 @@ describe("keywords", () => {
     for (const id of all!.ids) expect(inAnswer.has(id)).toBe(true);
     const [one] = keywordsOf(tokenizer, [{ text, without: [] }], (word) => (word === "Kyoto" ? 2 : 1), 1);
     expect(new Set(one!.ids)).toEqual(new Set(tokenizer.encode(" Kyoto")));
+  });
+
+  it("of an answer that says that nothing is known are its own where they are wanted, the context's where they are not", () => {
+    const context = {
+      passages: [{ row: 0, title: "Alder", text: "Alder has a bridge." }],
+      questions: [
+        { index: 0, question: "Who?", answer: "unknown" },
+        { index: 1, question: "What?", answer: "bridge" },
+      ],
+      isUnknown: true,
+    };
+    const answers = [
+      { start: 0, end: 1 },
+      { start: 1, end: 2 },
+    ];
+    const wordsFor = (direction: "coverage" | "overlap"): string[] =>
+      answerKeywords(tokenizer, [context], [{ answers }], { origin: "evidence", direction, wordWeight: () => 1 })[0]!.map((list) =>
+        tokenizer.decode([...list.ids].sort((a, b) => a - b)),
+      );
+    const inAny = (word: string): string => tokenizer.decode([...tokenizer.encode(` ${word}`)].sort((a, b) => a - b));
+    const [bothWords] = wordsFor("overlap");
+    expect(wordsFor("coverage")).toEqual([inAny("unknown"), bothWords]);
+    expect(wordsFor("overlap")).toEqual([bothWords, bothWords]);
+    expect(bothWords).not.toBe(inAny("unknown"));
   });
 
   it("are none for a text of stop words", () => {

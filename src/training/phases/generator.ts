@@ -156,9 +156,10 @@ function membersOf(options: GeneratorPhaseOptions, leads: readonly number[], ste
 /** Empty unless the keyword penalty is on. */
 function keywordLists(options: GeneratorPhaseOptions, asked: readonly AskedContext[], prompts: readonly TrainingPrompt[]): KeywordList[][] {
   const { wordWeight, keywordSource = "answer" } = options;
-  if (!isOn(options.penalties?.keyword)) return [];
+  const keyword = options.penalties?.keyword;
+  if (keyword === undefined || !isOn(keyword)) return [];
   if (wordWeight === undefined) throw new Error("the keyword penalty needs wordWeight");
-  return answerKeywords(options.tokenizer, asked, prompts, keywordSource, wordWeight);
+  return answerKeywords(options.tokenizer, asked, prompts, { origin: keywordSource, direction: keyword.direction, wordWeight });
 }
 
 function losses(parts: Parts, answered: readonly Answered[], step: number): LossTerms {
