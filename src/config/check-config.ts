@@ -11,7 +11,7 @@ import { withMore } from "./check-tree.js";
 import { checkEvidence } from "./check-evidence.js";
 import { checkPenalties } from "./check-penalties.js";
 import { schemaDefault } from "./compose.js";
-import { checkMining } from "./check-mining.js";
+import { checkLookups, checkMining } from "./check-mining.js";
 import { checkDrift, checkFixedIndex, checkRefresh } from "./check-refresh.js";
 import { isMarginal } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
@@ -66,6 +66,7 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkDrift,
   checkRefresh,
   checkFixedIndex,
+  checkLookups,
   checkUnread,
   checkEvaluation,
   checkGeneration,

@@ -58,9 +58,16 @@ function checkCounts({ config, refuse, warn }: Check): void {
       `asks for ${short.min_tokens} tokens; for shorter gold answers their own length counts`,
     );
   }
-  const drawn = config.train.penalties.sampling.max_new_tokens ?? longest;
+  const { mode, sampling } = config.train.penalties;
+  const drawn = sampling.max_new_tokens ?? longest;
+  if (short.weight > 0 && mode !== "teacher_forced" && short.min_tokens > drawn)
+    refuse(
+      "train.penalties.short_answer.min_tokens",
+      `is ${short.min_tokens}, more than train.penalties.sampling.max_new_tokens (${drawn}) lets a drawn answer have`,
+      "lower it, or raise the other",
+    );
   for (const [key, { n, weight }, most] of [
-    ["ngram_repeat", ngram, config.train.penalties.mode === "teacher_forced" ? longest : drawn],
+    ["ngram_repeat", ngram, mode === "teacher_forced" ? longest : drawn],
     ["sequence_unlikelihood", own, drawn],
   ] as const)
     if (weight > 0 && n >= most) warn(`train.penalties.${key}.n`, `is ${n}: no answer is long enough to repeat such an n-gram`);

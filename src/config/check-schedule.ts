@@ -5,6 +5,7 @@
 import type { Check } from "./check-context.js";
 import { isDriftMetric, isStepMetric, isValidationMetric, metricsIn, parseCondition } from "./condition.js";
 import { checkMines } from "./check-mining.js";
+import { contextsOfEntries } from "./entry-contexts.js";
 import { configOfEntry, hasOwnCourse, idleSettings, settingFaults } from "./phase-settings.js";
 import type { TandemConfig } from "./schema.js";
 import { COURSES } from "./schema-train.js";
@@ -59,7 +60,8 @@ function checkLength({ config, refuse }: Check, { phase, steps, epochs, minutes 
       `stands alone, so the ${decay} fall of train.${section}'s rate has no end to aim at`,
       `give the phase steps too, or train.${section}.decay=constant`,
     );
-  if (section === "generator" && train.generator.curriculum.share > 0)
+  const grows = contextsOfEntries(train).some((contexts) => contexts === "gold" || contexts === "copying");
+  if (section === "generator" && train.generator.curriculum.share > 0 && grows)
     refuse(
       `${key}.minutes`,
       "stands alone, so nobody knows how long train.generator.curriculum.share of the steps is",

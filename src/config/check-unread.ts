@@ -53,12 +53,18 @@ const PHASE_KEYS: readonly PhaseKey[] = [
     without: "a phase whose generator learns from retrieved contexts",
     among: ["generator", "joint"],
   })),
-  ...(["passages", "drop_gold", "other_questions"] as const).map((name) => ({
+  ...(["passages", "drop_gold"] as const).map((name) => ({
     key: `generator.${name}`,
     isRead: reads,
     without: "a phase whose generator learns by its own loss from contexts with answers",
     among: ["generator", "joint"],
   })),
+  {
+    key: "generator.other_questions",
+    isRead: (run) => reads(run) && run.train.generator.questions_per_context > 1,
+    without: "train.generator.questions_per_context above 1 in a phase whose generator learns by its own loss",
+    among: ["generator", "joint"],
+  },
   ...(["questions_per_context", "copy_weight"] as const).map((name) => ({
     key: `generator.${name}`,
     isRead: isGenerators,
@@ -70,6 +76,18 @@ const PHASE_KEYS: readonly PhaseKey[] = [
     isRead: (run: Run) => run.phase === CLOSED_BOOK || isGenerators(run),
     without: "a phase whose generator learns by its own loss",
     among: ["generator", "joint"],
+  })),
+  {
+    key: "generator.curriculum.share",
+    isRead: ({ contexts }) => contexts === "gold" || contexts === "copying",
+    without: "a generator phase that reads gold passages or copies",
+    among: ["generator", "joint"],
+  },
+  ...(["warmup", "flat", "decay", "floor"] as const).map((name) => ({
+    key: `generator.${name}`,
+    isRead: ({ phase }: Run) => phase === "generator" || phase === CLOSED_BOOK,
+    without: "a generator phase: a joint one has the course of train.reader for both models",
+    among: ["joint"],
   })),
   ...CHOSEN_BY.map((name) => ({
     key: `contrastive.mining.${name}`,
@@ -104,7 +122,18 @@ function checkPhaseKey({ config, warn }: Check, { key, isRead, without, among }:
 
 /** What a switch would do that is off. */
 function checkSwitches({ config, warn }: Check): void {
-  const { early_stopping: stopping, alarms } = config.train;
+  const { early_stopping: stopping, alarms, drift } = config.train;
+  if (drift.every === null)
+    for (const key of ["questions", "passages", "depth", "regret"])
+      if (!isDefault(config, `drift.${key}`)) warn(`train.drift.${key}`, "has no effect without train.drift.every");
+  for (const [name, rule] of Object.entries(alarms)) {
+    const bounds = Object.entries(rule).filter(([key]) => key === "above" || key === "below");
+    if (bounds.length > 0 && bounds.every(([, value]) => value === null) && !isDefault(config, `alarms.${name}.action`))
+      warn(
+        `train.alarms.${name}.action`,
+        `has no effect: ${bounds.map(([key]) => key).join(" and ")} ${bounds.length > 1 ? "are" : "is"} null, so the alarm is off`,
+      );
+  }
   if (stopping.metric === null)
     for (const key of ["patience", "min_delta"])
       if (!isDefault(config, `early_stopping.${key}`))

@@ -19,12 +19,15 @@ const OF_THE_RUN: Readonly<Record<string, string>> = {
   eps: "belongs to the optimiser, which lasts the whole run",
   weight_decay: "belongs to the optimiser, which lasts the whole run",
   contexts: "is a key of the entry itself",
+  unknown_answer: "is counted in the evaluation too, so it belongs to the whole run",
 };
+/** The course of a joint phase is the reader's, for both models. */
+const READERS_COURSE = /^generator\.(warmup|flat|decay|floor)$/;
 /** What a mine chooses negatives by; which of them a batch has is the contrastive phase's. */
 const MINING = /^(mining\.(?!sampling$)|positives$)/;
 
 /** What a generator phase that copies doesn't read: penalties, and all that is said of found passages and of questions. */
-const NOT_OF_COPYING = /^(penalties\.|passages$|keep_gold$|shuffle_passages$|vary_passages$|drop_gold$|unknown_answer$|other_questions$)/;
+const NOT_OF_COPYING = /^(penalties\.|passages$|keep_gold$|shuffle_passages$|vary_passages$|drop_gold$|other_questions$)/;
 
 const TEACHER = "contrastive.mining.teacher.";
 
@@ -123,6 +126,11 @@ function faultOf(phase: string, key: string, value: unknown): { what: string; re
   const last = place.slice(place.lastIndexOf(".") + 1);
   if (phase === "joint" && last === "contexts")
     return { what: "means nothing in a joint phase, whose contexts are what the index found", remedy: "take it out" };
+  if (phase === "joint" && READERS_COURSE.test(key))
+    return {
+      what: "isn't read in a joint phase, whose course is train.reader's for both models",
+      remedy: `write ${last} without generator.`,
+    };
   // Its folder is made an absolute path, and its content noted, once a run.
   const ofRun = place.startsWith(TEACHER) ? "belongs to the whole run" : OF_THE_RUN[last];
   if (ofRun !== undefined) return { what: ofRun, remedy: last === "contexts" ? "write it beside steps" : `set train.${place} for the run` };

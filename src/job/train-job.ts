@@ -3,6 +3,7 @@
  * does. The trap: every file is written here, in an order that survives a kill: log lines before the checkpoint that counts them, artefacts before the state that names them.
  */
 import path from "node:path";
+import { isDriftMetric } from "../config/condition.js";
 import type { TandemConfig } from "../config/schema.js";
 import { AlarmError } from "../training/alarms.js";
 import { auditTable, inactiveWarnings } from "../training/gradient-audit.js";
@@ -218,8 +219,9 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep
       return byFirst(state, async () => {
         unsaved(true);
         warnUnmeasured(run, position, state);
-        await log?.stepped(record, position, await upkeep.stepped(record.step, position, state));
-        Object.assign(state.progress.metrics, upkeep.figures(state));
+        const figures = await upkeep.stepped(record.step, position, state);
+        await log?.stepped(record, position, figures);
+        if (Object.keys(figures).some(isDriftMetric)) Object.assign(state.progress.metrics, upkeep.figures(state));
         watchStep(run, record, position, state);
       });
     },
@@ -240,7 +242,7 @@ function noteStart({ schedule, report }: OpenRun, { phaseIndex, phase, stepInPha
   if (when === undefined || stepInPhase > 0) return;
   report({
     type: "note",
-    text: `schedule: entry ${phaseIndex}, ${phase}, begins at step ${progress.step}: ${when.text} holds: ${measuredText(when, progress.metrics)}`,
+    text: `schedule: entry ${phaseIndex}, ${phase}, begins at step ${progress.step}: ${when.text} holds: ${measuredText(when, progress.earlier)}`,
   });
 }
 

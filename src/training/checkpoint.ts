@@ -40,7 +40,10 @@ export interface CheckpointEntry {
 
 /** What of the progress is stored as it is. Format 1 has none of the last ones, and its first versions, which validated before they saved, not even the first. */
 type StoredAsIs = Partial<
-  Pick<Progress, "isPhaseEndDue" | "isValidationDue" | "transitions" | "metrics" | "recent" | "seconds" | "losses" | "rollBacks">
+  Pick<
+    Progress,
+    "isPhaseEndDue" | "isValidationDue" | "transitions" | "metrics" | "earlier" | "recent" | "seconds" | "losses" | "rollBacks"
+  >
 >;
 
 interface StoredState extends StoredAsIs {
@@ -69,7 +72,8 @@ export function saveCheckpoint(folder: string, state: RunState, momentsOf: Momen
     format: CHECKPOINT_FORMAT,
     ...progress,
     // JSON has no other numbers, and a condition is decided by none of them.
-    metrics: Object.fromEntries(Object.entries(progress.metrics).filter(([, value]) => Number.isFinite(value))),
+    metrics: finite(progress.metrics),
+    earlier: finite(progress.earlier),
     best: progress.best ?? null,
     improvement: progress.improvement ?? null,
     models: [...trainables.keys()],
@@ -130,6 +134,7 @@ export function loadCheckpoint(folder: string, state: RunState): Fingerprint {
     isValidationDue: stored.isValidationDue ?? fresh.isValidationDue,
     transitions: stored.transitions ?? fresh.transitions,
     metrics: stored.metrics ?? fresh.metrics,
+    earlier: stored.earlier ?? fresh.earlier,
     recent: stored.recent ?? fresh.recent,
     seconds: stored.seconds ?? fresh.seconds,
     improvement: stored.improvement ?? undefined,
@@ -200,7 +205,7 @@ function readState(folder: string): StoredState {
 }
 
 /** Whether transitions and what decides the next ones are there and right. */
-function isTold({ transitions, metrics, recent, seconds }: Readonly<Record<string, unknown>>): boolean {
+function isTold({ transitions, metrics, earlier = {}, recent, seconds }: Readonly<Record<string, unknown>>): boolean {
   const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
     typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
   const isTransition = (value: unknown): boolean => {
@@ -214,11 +219,16 @@ function isTold({ transitions, metrics, recent, seconds }: Readonly<Record<strin
   return (
     isTime &&
     areNumbers(metrics) &&
+    areNumbers(earlier) &&
     Array.isArray(transitions) &&
     transitions.every(isTransition) &&
     Array.isArray(recent) &&
     recent.every(isLosses)
   );
+}
+
+function finite(values: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => Number.isFinite(value)));
 }
 
 function writeTensors(file: string, tensors: ReadonlyMap<string, TensorContent>): void {

@@ -3,7 +3,7 @@
  * nothing is remembered elsewhere, so a resumed run decides the same. Wall time alone is no such function: what it ended stands as a transition. The trap: a transition that isn't saved was never taken.
  */
 import { holds, isLoss, measuredText, readsLoss } from "./conditions.js";
-import type { Progress, StepLosses } from "./run-state.js";
+import { latestMetrics, type Progress, type StepLosses } from "./run-state.js";
 import { readsIndex, spansOf, type ScheduledPhase, type SchedulePosition, type Transition } from "./schedule.js";
 
 export interface DecisionOptions {
@@ -12,14 +12,18 @@ export interface DecisionOptions {
   readonly window: number;
 }
 
-/** An entry is about to begin: what was measured of the last one is forgotten, and the entry passed over if its `when` says so. */
+/**
+ * An entry is about to begin, and is passed over if its `when` says so. The losses of the last one are forgotten; what else was measured decides whether this one begins, but not when it ends: a score that the
+ * last entry reached would end this one after a single step.
+ */
 export function decideStart({ schedule }: DecisionOptions, { phaseIndex }: SchedulePosition, progress: Progress): Transition | undefined {
   progress.recent = [];
   progress.seconds = 0;
-  progress.metrics = Object.fromEntries(Object.entries(progress.metrics).filter(([name]) => !isLoss(name)));
+  progress.earlier = Object.fromEntries(Object.entries(latestMetrics(progress)).filter(([name]) => !isLoss(name)));
+  progress.metrics = {};
   const when = schedule[phaseIndex]?.when;
-  if (when === undefined || holds(when, progress.metrics)) return undefined;
-  return left(progress, phaseIndex, `${when.text} doesn't hold: ${measuredText(when, progress.metrics)}`);
+  if (when === undefined || holds(when, progress.earlier)) return undefined;
+  return left(progress, phaseIndex, `${when.text} doesn't hold: ${measuredText(when, progress.earlier)}`);
 }
 
 /**

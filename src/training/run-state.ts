@@ -89,8 +89,10 @@ export interface Progress {
   isValidationDue: boolean;
   /** Entries of the schedule that were left early or passed over, in their order. */
   transitions: Transition[];
-  /** The latest value of each metric that a condition may name; whoever measures one writes it here. */
+  /** The latest value of each metric that a condition may name, measured in the entry that is under way; whoever measures one writes it here. */
   metrics: Record<string, number>;
+  /** The latest values from before that entry. An entry may begin by them, and never ends by them. */
+  earlier: Record<string, number>;
   /** Losses of the current phase's last steps, as far as a condition needs them. */
   recent: StepLosses[];
   /** Seconds in the current phase's steps, over all attempts. */
@@ -102,6 +104,11 @@ export interface Progress {
   rollBacks: readonly RollBack[];
   /** How old the index is, whether a new one is due or under way. */
   upkeep: Upkeep;
+}
+
+/** The latest value of each metric, whenever it was measured. */
+export function latestMetrics({ metrics, earlier }: Pick<Progress, "metrics" | "earlier">): Readonly<Record<string, number>> {
+  return { ...earlier, ...metrics };
 }
 
 /** What all learning rates are multiplied by. */
@@ -137,6 +144,7 @@ export function newProgress(): Progress {
     isValidationDue: false,
     transitions: [],
     metrics: {},
+    earlier: {},
     recent: [],
     seconds: 0,
     improvement: undefined,

@@ -46,6 +46,34 @@ describe("mining's keys", () => {
       expect(loadConfig({ overrides: words(...mining) }).warnings).toEqual([]);
   });
 
+  it.each([
+    ["hard_negatives=1", "positives=gold", /hard_negatives.*are mined from what the index finds/],
+    ["positives=answer", "hard_negatives=0", /positives.*is answer, which looks at what the index finds/],
+  ])("%s without an index before the phase: refused where no phase has one, said where some have", (key, other, message) => {
+    const load = (...entries: string[]) =>
+      loadConfig({
+        needed: [],
+        overrides: [`train.schedule=[${entries.join(", ")}]`, `train.contrastive.${key}`, `train.contrastive.${other}`],
+      });
+    const [phase, refresh] = ["{phase: contrastive, steps: 1}", "{phase: refresh}"];
+    expect(userErrorOf(() => load(phase, refresh))).toMatch(message);
+    const { warnings } = load(phase, refresh, phase);
+    expect(warnings.join()).toMatch(message);
+    expect(warnings.join()).toContain("the phase 0 comes before the first refresh and goes without");
+    expect(load(refresh, phase, phase).warnings).toEqual([]);
+  });
+
+  it("by BM25, or chosen by a mine, need no index", () => {
+    const phase = "{phase: contrastive, steps: 1}";
+    const by = (schedule: string, source: string) =>
+      loadConfig({
+        needed: [],
+        overrides: [`train.schedule=[${schedule}]`, "train.contrastive.hard_negatives=1", `train.contrastive.mining.source=${source}`],
+      });
+    expect(by(phase, "bm25").warnings).toEqual([]);
+    expect(by(`{phase: mine, with: {mining: {source: bm25}}}, ${phase}`, "dense").warnings).toEqual([]);
+  });
+
   it("warn of a rule without hard negatives", () => {
     const { warnings } = loadConfig({ overrides: words("max_score=0.5", "train.contrastive.hard_negatives=0") });
     expect(warnings.join()).toMatch(/max_score' has no effect without train\.contrastive\.hard_negatives/);

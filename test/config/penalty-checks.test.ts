@@ -26,6 +26,15 @@ describe("modes of the penalties", () => {
     expect(refusal(`${P}.sampling.temperature=0`)).toContain("sampling.temperature");
   });
 
+  it("a minimum that a drawn answer can't reach is refused, and only where answers are drawn", () => {
+    const short = [`${P}.short_answer.weight=0.1`, `${P}.short_answer.min_tokens=8`, `${P}.sampling.max_new_tokens=4`];
+    expect(refusal(...short, `${P}.mode=sequence`)).toMatch(
+      /short_answer\.min_tokens.*is 8, more than train\.penalties\.sampling\.max_new_tokens \(4\) lets a drawn answer have/,
+    );
+    expect(warnings(...short)).toContain("sampling.max_new_tokens' has no effect");
+    expect(warnings(...short.slice(0, 2), `${P}.sampling.max_new_tokens=8`, `${P}.mode=sequence`)).not.toContain("more than");
+  });
+
   it("what has no effect, or another one, warns", () => {
     expect(warnings(`${P}.mode=sequence`)).toContain("is sequence, but no penalty that has modes has a weight");
     expect(warnings(`${P}.mode=sequence`, ON, `${P}.ngram_repeat.temperature=0.5`)).toContain(

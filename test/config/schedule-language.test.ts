@@ -115,6 +115,8 @@ describe("a length", () => {
     expect(refused(`{${G}, minutes: 3, with: {decay: constant}}`, "train.generator.curriculum.share=0.2")).toMatch(
       /nobody knows how long.*curriculum/,
     );
+    const found = [`train.schedule=[{phase: refresh}, {${G}, contexts: retrieved, minutes: 3, with: {decay: constant}}]`];
+    expect(load("", ...found, "train.generator.curriculum.share=0.2").warnings.join()).toContain("curriculum.share' has no effect");
   });
 });
 
@@ -179,6 +181,8 @@ describe("settings of one phase", () => {
   it("have a course of their own exactly where they change the rate's", () => {
     expect(hasOwnCourse(own("{lr: 1e-4}").train.schedule[0]!)).toBe(true);
     expect(hasOwnCourse(own("{decay: cosine}").train.schedule[0]!)).toBe(true);
+    expect(hasOwnCourse(own("{generator: {lr: 1e-4}}", "joint").train.schedule[0]!)).toBe(true);
+    expect(hasOwnCourse(own("{generator: {batch: 8}}", "joint").train.schedule[0]!)).toBe(false);
     expect(hasOwnCourse(own("{batch: 8}").train.schedule[0]!)).toBe(false);
   });
 
@@ -199,6 +203,16 @@ describe("settings of one phase", () => {
     ["generator", "{weight_decay: 0}", /belongs to the optimiser, which lasts the whole run; set train.generator.weight_decay/],
     ["contrastive", "{mining: {teacher: {path: x}}}", /teacher.path' belongs to the whole run; set train.contrastive.mining.teacher.path/],
     ["generator", "{contexts: gold}", /is a key of the entry itself/],
+    [
+      "generator",
+      "{unknown_answer: none}",
+      /is counted in the evaluation too, so it belongs to the whole run; set train.generator.unknown_answer/,
+    ],
+    ...["warmup: 3", "flat: 0.5", "decay: constant", "floor: 0.5"].map((key): [string, string, RegExp] => [
+      "joint",
+      `{generator: {${key}}}`,
+      /isn't read in a joint phase, whose course is train.reader's for both models; write \w+ without generator\./,
+    ]),
     [
       "joint",
       "{generator: {contexts: gold}}",
@@ -367,9 +381,16 @@ describe("the schedules that come with the program", () => {
       .config.train.schedule.map(({ phase, steps }) => `${phase} ${steps}`)
       .join(", ");
 
+  it("have the temperatures of their papers", () => {
+    const readerOf = (choice: string) => loadConfig({ overrides: [choice], needed: [], environment: {} }).config.train.reader;
+    expect(readerOf("train=atlas")).toMatchObject({ loss: "pdist", normalise_length: true, reader_temperature: 0.01, temperature: 0.05 });
+    expect(readerOf("train=replug")).toMatchObject({ loss: "pdist", normalise_length: false, reader_temperature: 0.1, temperature: 0.1 });
+  });
+
   it("are CoZyRAG's alternation, Atlas's joint training and DPR's two rounds", () => {
     expect(phasesOf("train=alternation")).toBe(Array(2).fill("generator 1000, contrastive 200, refresh 0").join(", "));
     expect(phasesOf("train=atlas")).toBe(["refresh 0", ...Array<string>(3).fill("joint 400, refresh 0")].join(", "));
+    expect(phasesOf("train=replug")).toBe(["refresh 0", ...Array<string>(3).fill("reader-distillation 400, refresh 0")].join(", "));
     expect(phasesOf("train=dpr")).toBe([...Array<string>(2).fill("contrastive 400, refresh 0"), "generator 2000"].join(", "));
   });
 });

@@ -31,7 +31,7 @@ const CASES: readonly [setting: string, idle: string[], read: string[], without:
       [setting, [JOINT, "train.reader.loss=rag_sequence"], [JOINT], without],
     ];
   }),
-  ...["passages=3", "drop_gold=0.5", "other_questions=passage"].flatMap((key): [string, string[], string[], string][] => {
+  ...["passages=3", "drop_gold=0.5"].flatMap((key): [string, string[], string[], string][] => {
     const [setting, without] = [`train.generator.${key}`, "learns by its own loss from contexts with answers"];
     const isSaid = ["train.generator.unknown_answer=unknown", GOLD];
     return [
@@ -39,6 +39,24 @@ const CASES: readonly [setting: string, idle: string[], read: string[], without:
       [setting, [JOINT, "train.reader.loss=rag_sequence"], key.startsWith("drop") ? isSaid : [JOINT], without],
     ];
   }),
+  ["train.generator.other_questions=passage", [], ["train.generator.questions_per_context=2"], "questions_per_context above 1"],
+  ["train.generator.curriculum.share=0.5", ["train.generator.contexts=retrieved"], [GOLD], "without a generator phase that reads gold"],
+  ["train.generator.curriculum.share=0.5", [JOINT], [COPYING], "without a generator phase that reads gold"],
+  ...["warmup=3", "flat=0.5", "decay=constant", "floor=0.5"].map((key): [string, string[], string[], string] => [
+    `train.generator.${key}`,
+    [JOINT, "eval.closed_book.steps=0"],
+    ["eval.closed_book.steps=0"],
+    "without a generator phase: a joint one has the course of train.reader",
+  ]),
+  ["train.drift.regret=true", [], ["train.drift.every=5"], "without train.drift.every"],
+  ["train.drift.depth=7", [], ["train.drift.every=5"], "without train.drift.every"],
+  ["train.alarms.hubness.action=stop", ["train.alarms.hubness.above=null"], [], ": above is null, so the alarm is off"],
+  [
+    "train.alarms.entropy.action=stop",
+    ["train.alarms.entropy.above=null", "train.alarms.entropy.below=null"],
+    ["train.alarms.entropy.above=null"],
+    "below are null, so the alarm is off",
+  ],
   ...["questions_per_context=3", "copy_weight=0.5"].map((key): [string, string[], string[], string] => [
     `train.generator.${key}`,
     [JOINT, "train.reader.loss=rag_token"],

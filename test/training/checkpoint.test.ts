@@ -125,6 +125,7 @@ describe("cozyrag 33: a checkpoint", () => {
     Object.assign(state.progress, {
       transitions: [{ entry: 1, step: 7, reason: "loss < 1 holds" }],
       metrics: { em: 1 / 3, loss: 0.1, drift: NaN },
+      earlier: { f1: 0.2, drift: Infinity },
       recent: [{ loss: 0.1, terms: { answer: 0.1 } }],
       seconds: 12.5,
       isValidationDue: true,
@@ -133,7 +134,7 @@ describe("cozyrag 33: a checkpoint", () => {
     const saved = saveCheckpoint(folder, state);
     const other = stateOf(2, "m");
     loadCheckpoint(saved, other);
-    expect(other.progress).toEqual({ ...state.progress, metrics: { em: 1 / 3, loss: 0.1 } });
+    expect(other.progress).toEqual({ ...state.progress, metrics: { em: 1 / 3, loss: 0.1 }, earlier: { f1: 0.2 } });
     const file = path.join(saved, "state.json");
     const { step, artefacts, models, fingerprint: own } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
     writeFileSync(file, JSON.stringify({ format: 1, step, artefacts, best: null, isPhaseEndDue: true, models, fingerprint: own }));
@@ -225,6 +226,7 @@ describe("a damaged or foreign checkpoint", () => {
     ["a transition of half an entry", editState({ transitions: [{ entry: 0.5, step: 1, reason: "x" }] })],
     ["metrics that are words", editState({ metrics: { em: "high" } })],
     ["metrics that are none", editState({ metrics: null })],
+    ["earlier metrics that are words", editState({ earlier: { em: "high" } })],
     ["losses that are none", editState({ recent: [null] })],
     ["losses without terms", editState({ recent: [{ loss: 1, terms: null }] })],
     ["time that runs backwards", editState({ seconds: -1 })],

@@ -145,6 +145,32 @@ describe("until", () => {
   });
 });
 
+describe("until, after a phase that reached it", () => {
+  const scores = (step: number): Record<string, number> => ({ em: 0.5, recall: step });
+  const round: ScheduledPhase = { phase: "generator", steps: 9, until: condition("em >= 0.4") };
+
+  it("waits for a validation of its own, also where an entry without one stands between", async () => {
+    const schedule: ScheduledPhase[] = [round, { phase: "contrastive", steps: 1 }, round, { phase: "refresh", steps: 1 }, round];
+    const state = await run({ schedule, validateEvery: 4 }, world(scores));
+    // Validations at 4, 8, 12, …: the second round begins at step 5 and the third at step 9, both with em 0.5 from before.
+    expect(told(state)).toEqual([4, 8, 12].map((step, i) => `${2 * i} at ${step}: em >= 0.4 holds: em 0.5000`));
+  });
+
+  it("says of a metric of before that it wasn't measured, and `when` still reads it", async () => {
+    const both = condition("em > 9 or loss > 0");
+    const schedule: ScheduledPhase[] = [
+      { phase: "generator", steps: 2 },
+      { ...round, until: both, when: condition("em >= 0.4") },
+      { phase: "generator", steps: 1, when: condition("em > 0.9") },
+    ];
+    const state = await run({ schedule }, world(scores));
+    expect(told(state)).toEqual([
+      expect.stringMatching(/^1 at 3: em > 9 or loss > 0 holds: em not measured, loss \d/),
+      "2 at 3: em > 0.9 doesn't hold: em 0.5000",
+    ]);
+  });
+});
+
 describe("when", () => {
   const schedule: ScheduledPhase[] = [
     { phase: "generator", steps: 2 },
@@ -291,13 +317,13 @@ describe("a loop that is stopped", () => {
       { phase: "refresh", steps: 1 },
       { phase: "generator", steps: 4, when: condition("em > 5") },
       { phase: "generator", steps: 8, until: condition("em >= 0.9") },
-      { phase: "generator", steps: 2, when: condition("em >= 0.9") },
+      { phase: "generator", steps: 8, when: condition("em >= 0.9"), until: condition("em >= 1") },
     ];
     const scores = (step: number): Record<string, number> => ({ em: step / 10 });
     const options = { schedule, window: 3, validateEvery: 3, checkpointEvery: 2 };
     const whole = freshState();
     await train(options, world(scores).hooks, whole);
-    expect(whole.progress.transitions.map(({ entry }) => entry)).toEqual([0, 2, 3]);
+    expect(whole.progress.transitions.map(({ entry }) => entry)).toEqual([0, 2, 3, 4]);
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: whole.progress.step }), { maxLength: 4 }), async (stops) => {
         const state = freshState();

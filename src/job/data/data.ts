@@ -14,7 +14,7 @@ import { PassageStore } from "../../corpus/passage-store.js";
 import { placeOf, type GoldPassage, type QuestionSet } from "../../corpus/question-set.js";
 import { readQuestions, type Question } from "../../corpus/questions.js";
 import { guardQuestions, guardWordings, type LeakGuard } from "../../corpus/leak-guard.js";
-import { checkNoLeak, findLeaks } from "../../corpus/leaks.js";
+import { checkNoLeak, findLeaks, type Leak } from "../../corpus/leaks.js";
 import { questionGroup, splitByDocument, withDocuments } from "../../corpus/splits.js";
 import { UserError } from "../../errors.js";
 import type { Report } from "../reporter.js";
@@ -29,6 +29,9 @@ export interface QuestionSets {
 const TOKENIZER_CHARACTERS = 50_000_000;
 
 const REJECTED_SHOWN = 5;
+
+/** Of the documents that are allowed to be on two sides. */
+const ALLOWED_EXAMPLES = 3;
 
 /** The documents of validation and test: those that their questions name and those of their gold passages. */
 export function heldOutDocuments({ valid, test }: Pick<QuestionSets, "valid" | "test">, store: PassageStore): Set<string> {
@@ -133,12 +136,12 @@ export async function prepareQuestions(data: DataConfig, store: PassageStore, re
   const isAllowed = data.questions.allow_leaks.includes("shared_documents");
   if (!isGoingOn) guardSets(data, compared, report);
   else if (!isAllowed) checkNoLeak(compared);
-  const isShared = isAllowed && sharesDocuments(compared);
+  const allowed = isAllowed ? sharedDocuments(compared) : [];
   report({
     type: "note",
-    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions${isShared ? "" : ", no document in two of them"}`,
+    text: `${sets.train.length} training, ${sets.valid.length} validation and ${sets.test.length} test questions${allowed.length > 0 ? "" : ", no document in two of them"}`,
   });
-  if (isShared) report({ type: "warning", text: sharedNote(data) });
+  if (allowed.length > 0) report({ type: "warning", text: sharedNote(data, allowed, compared) });
   return sets;
 }
 
@@ -164,15 +167,19 @@ function guardSets(data: DataConfig, sets: Record<string, readonly Question[]>, 
   });
 }
 
-function sharesDocuments(sets: Record<string, readonly Question[]>): boolean {
-  return findLeaks(sets, { near: null, examples: 0 }).some(({ kind, shared }) => kind !== "question" && shared > 0);
+function sharedDocuments(sets: Record<string, readonly Question[]>): Leak[] {
+  return findLeaks(sets, { near: null, examples: ALLOWED_EXAMPLES }).filter(({ kind, shared }) => kind !== "question" && shared > 0);
 }
 
-function sharedNote({ questions }: DataConfig): string {
+function sharedNote({ questions }: DataConfig, leaks: readonly Leak[], sets: Record<string, readonly Question[]>): string {
+  const found = leaks.map(({ sets: [one, two], kind, shared, affected: [, asked], examples }) => {
+    const named = examples.map((example) => JSON.stringify(example.shared)).join(", ");
+    return `${one} and ${two} share ${shared} ${kind}${shared === 1 ? "" : "s"} (${asked} of ${sets[two]?.length ?? 0} questions of ${two}), for example ${named}`;
+  });
   const held = questions.hold_out_passages
     ? "; data.questions.hold_out_passages keeps the passages of validation and test documents, these among them, out of contexts and negatives"
     : "";
-  return `training shares documents with validation or test, as data.questions.allow_leaks allows: what is measured there isn't what unseen documents would give${held}`;
+  return `${found.join("; ")}, as data.questions.allow_leaks allows: what is measured there isn't what unseen documents would give${held}`;
 }
 
 /** Reads the files of the config by `read` and takes validation and test from the training file where they have none. @throws UserError when no training file is named */

@@ -272,10 +272,11 @@ export class IndexUpkeep {
 }
 
 /** What was measured is of an index that isn't read any more: no condition may go by it. */
-function forgetDrift({ upkeep, metrics }: RunState["progress"]): void {
+function forgetDrift({ upkeep, metrics, earlier }: RunState["progress"]): void {
   upkeep.measured = {};
   delete upkeep.why;
-  for (const name of Object.keys(metrics)) if (name.startsWith("drift/")) Reflect.deleteProperty(metrics, name);
+  for (const values of [metrics, earlier])
+    for (const name of Object.keys(values)) if (name.startsWith("drift/")) Reflect.deleteProperty(values, name);
 }
 
 /** The artefacts after a refresh: what BM25 found stands, the negatives chosen from the last index don't. */

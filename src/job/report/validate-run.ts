@@ -96,9 +96,11 @@ function noteMetrics({ progress }: RunState, { em, f1, rouge_l, mrr, recall }: S
     ...Object.fromEntries(Object.entries(recall).map(([k, value]) => [`recall@${k}`, value])),
     ...Object.fromEntries(Object.entries(health).map(([name, value]) => [`health/${name}`, value])),
   };
-  const others = Object.entries(progress.metrics).filter(([name]) => !(name in measured));
+  const without = (values: Readonly<Record<string, number>>): [string, number][] =>
+    Object.entries(values).filter(([name]) => !(name in measured));
   const known = Object.entries(measured).filter((entry): entry is [string, number] => entry[1] !== null);
-  progress.metrics = Object.fromEntries([...others, ...known]);
+  progress.earlier = Object.fromEntries(without(progress.earlier));
+  progress.metrics = Object.fromEntries([...without(progress.metrics), ...known]);
 }
 
 function abstained({ abstention }: ReportRow): Pick<ValidationLine, "abstention"> {

@@ -3,7 +3,7 @@
  * minimum is above. Checks that need no data are the config's own. The trap: a minimum above the gold length would fight the cross-entropy, so it is capped for each answer, and the share that is hit is said.
  */
 import { isValidationMetric, metricsIn, parseCondition } from "../../config/condition.js";
-import { configOfEntry } from "../../config/phase-settings.js";
+import { configOfEntry, takesPenalties } from "../../config/phase-settings.js";
 import type { TandemConfig } from "../../config/schema.js";
 import { COURSES } from "../../config/schema-train.js";
 import type { Question } from "../../corpus/questions.js";
@@ -35,17 +35,23 @@ export function checkTraining(
   const warnings = validateSchedule(schedule, known, config.train.reader.fixed_index);
   requireGold(config, schedule, goldCount);
   checkCourses(config, schedule);
-  const { weight, min_tokens: least } = config.train.penalties.short_answer;
-  if (weight > 0) {
-    const answers = questions.slice(0, ANSWERS).map(({ answers: [first] }) => ` ${first ?? ""}`);
-    const lengths = tokenizer.encodeBatch(answers, { specialTokens: false }).map((ids) => ids.length);
+  return [...warnings, ...shortAnswerWarnings(config, questions, tokenizer), ...unknownWarnings(config, questions)];
+}
+
+/** How many gold answers are shorter than each minimum that an entry of the schedule is trained with. */
+export function shortAnswerWarnings(config: TandemConfig, questions: readonly Pick<Question, "answers">[], tokenizer: Tokenizer): string[] {
+  const own = config.train.schedule.flatMap((_, index) =>
+    takesPenalties(config, index) ? [configOfEntry(config, index).train.penalties.short_answer] : [],
+  );
+  const minima = new Set(own.filter(({ weight }) => weight > 0).map(({ min_tokens: least }) => least));
+  if (minima.size === 0) return [];
+  const answers = questions.slice(0, ANSWERS).map(({ answers: [first] }) => ` ${first ?? ""}`);
+  const lengths = tokenizer.encodeBatch(answers, { specialTokens: false }).map((ids) => ids.length);
+  return [...minima].flatMap((least) => {
     const share = shareCapped(least, lengths);
-    if (share > 0)
-      warnings.push(
-        `train.penalties.short_answer.min_tokens is ${least}, above ${(100 * share).toFixed(0)} % of the gold answers; for those the gold length counts`,
-      );
-  }
-  return [...warnings, ...unknownWarnings(config, questions)];
+    const text = `train.penalties.short_answer.min_tokens is ${least}, above ${(100 * share).toFixed(0)} % of the gold answers; for those the gold length counts`;
+    return share > 0 ? [text] : [];
+  });
 }
 
 /** Every course over the steps that it has: one a kind, and one for each entry with its own. One without an end has none to check. */
