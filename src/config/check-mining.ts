@@ -60,29 +60,29 @@ function isCertainMine({ phase, when }: TandemConfig["train"]["schedule"][number
 }
 
 /** A contrastive phase that looks its hard negatives or positives up in an index, and has none before it, goes without them. */
-export function checkLookups({ config, refuse, warn }: Check): void {
+export function checkLookups({ config, warn }: Check): void {
   const { schedule } = config.train;
   const first = schedule.findIndex(({ phase }) => phase === "refresh");
-  const withoutIndex = (key: "hard_negatives" | "positives", isAsked: (entry: number) => boolean, what: string, remedy: string): void => {
-    const asking = schedule.flatMap((_, entry) => (isAsked(entry) ? [entry] : []));
-    const idle = asking.filter((entry) => first === -1 || first > entry);
-    if (idle.length === 0) return;
-    const place = `train.contrastive.${key}`;
-    if (idle.length === asking.length) refuse(place, `${what}, and no contrastive phase has an index before it`, remedy);
-    else warn(place, `${what}: the phase ${idle.join(", ")} comes before the first refresh and goes without`);
-  };
   const settings = (entry: number): TandemConfig["train"]["contrastive"] => soundConfigOfEntry(config, entry).train.contrastive;
-  withoutIndex(
+  const say = (key: string, isAsked: (entry: number) => boolean, what: string, remedy: string): void => {
+    const idle = schedule.flatMap((_, entry) => (isAsked(entry) && (first === -1 || first > entry) ? [entry] : []));
+    if (idle.length > 0)
+      warn(
+        `train.contrastive.${key}`,
+        `${what}: entry ${idle.join(", ")} of the schedule comes before any refresh and goes without; ${remedy}`,
+      );
+  };
+  say(
     "hard_negatives",
     (entry) => minesAsItBegins(config, entry) && settings(entry).mining.source === "dense",
     "are mined from what the index finds (train.contrastive.mining.source is dense)",
-    "put a refresh before the phase, mine by bm25, or set hard_negatives to 0",
+    "put a refresh before it, or mine by bm25",
   );
-  withoutIndex(
+  say(
     "positives",
     (entry) => schedule[entry]?.phase === "contrastive" && settings(entry).positives === "answer",
     "is answer, which looks at what the index finds",
-    "put a refresh before the phase, or set positives=gold",
+    "put a refresh before it",
   );
 }
 
