@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect } from "vitest";
 import { hashFile } from "../../src/storage/content-hash.js";
+import { listCheckpoints } from "../../src/training/checkpoint.js";
 
 export const ROOT = path.join(import.meta.dirname, "../..");
 
@@ -88,6 +89,19 @@ export function lossLines(run: string): Record<string, unknown>[] {
       if ("refresh/wait_seconds" in record) record["refresh/wait_seconds"] = "some";
       return record;
     });
+}
+
+/**
+ * Whether a run that is killed now goes on inside a phase and repeats steps there: its newest checkpoint is of this step or a later one, of no phase's end, and lines of later steps follow it.
+ *
+ * @param ends steps that phases end with
+ */
+export function goesOnInside(run: string, from: number, ends: readonly number[]): boolean {
+  const metrics = path.join(run, "metrics.jsonl");
+  const saved = listCheckpoints(path.join(run, "checkpoints")).at(-1)?.step ?? 0;
+  if (saved < from || ends.includes(saved) || !existsSync(metrics)) return false;
+  const [line = ""] = readFileSync(metrics, "utf8").split("\n").slice(-2);
+  return line !== "" && (JSON.parse(line) as { step: number }).step > saved;
 }
 
 /** Starts a run of `words(runs)`, kills it when `isTime` says so, up to `kills` times, going on each time, then lets it end. */

@@ -1,12 +1,12 @@
 /**
  * Proves that a run whose penalties look at what the model writes, drawn answers and all, equals the uninterrupted one after SIGKILL: in mode straight_through and in mode sequence, beside unlikelihood on sequences, in parts, with
- * dropout, evidence dropped and an unknown answer. Needs the compiled program (npm run build). Alone: npx vitest run test/job/resume-penalties.test.ts
+ * dropout, evidence dropped and an unknown answer; and with keywords overlapped and unlikelihood on sequences that were drawn, in all three modes. Needs the compiled program (npm run build). Alone: npx vitest run test/job/resume-penalties.test.ts
  */
 import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { expectEqualRuns, killAndResume, runFolder, trainFully } from "./killed-run.js";
+import { expectEqualRuns, goesOnInside, killAndResume, lossLines, runFolder, trainFully, wholeRun } from "./killed-run.js";
 
 const words =
   (mode: string) =>
@@ -61,4 +61,33 @@ describe("a run whose penalties look at what the model writes", () => {
     },
     300_000,
   );
+
+  it("with keywords overlapped and drawn answers made unlikely: equals the uninterrupted one after three kills, one inside each mode", async () => {
+    const modes = ["teacher_forced", "straight_through", "sequence"];
+    const steps = [6, 6, 10];
+    const phases = modes.map((mode, i) => `{phase: generator, steps: ${steps[i]}, contexts: gold, with: {penalties: {mode: ${mode}}}}`);
+    const start = (runs: string): string[] => [
+      ...words("sequence")(runs),
+      `train.schedule=[${phases.join(", ")}]`,
+      "train.penalties.keyword.direction=overlap",
+      "train.penalties.keyword.source=evidence",
+      "train.penalties.sequence_unlikelihood.decoding=sampled",
+      "train.validate.after_each_phase=false",
+      "eval.rows=[closed-book, trained-pair]",
+      "eval.limit=4",
+    ];
+    const whole = await wholeRun(start);
+    const lines = lossLines(whole).filter(({ phase }) => phase === "generator");
+    expect(lines.map(({ penalties }) => penalties)).toEqual(modes.flatMap((mode, i) => Array<string>(steps[i]!).fill(mode)));
+    for (const line of lines) {
+      for (const term of ["ngram_repeat", "keyword_overlap", "short_answer", "unlikelihood", "sequence_unlikelihood"])
+        expect(line[`loss/${term}`], term).toBeGreaterThanOrEqual(0);
+      // Drawn in mode teacher_forced too, for the sequences' sake.
+      expect(line["loss/drawn_tokens"]).toBeGreaterThanOrEqual(1);
+    }
+    expect(new Set(lines.map((line) => line["loss/sequence_unlikelihood"])).size).toBeGreaterThan(6);
+    const { run, killed } = await killAndResume(start, 3, (folder, kill) => goesOnInside(folder, [3, 9, 15][kill]!, [6, 12, 22]));
+    expect(killed).toBe(3);
+    expectEqualRuns(run, whole);
+  }, 300_000);
 });
