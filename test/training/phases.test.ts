@@ -233,29 +233,6 @@ describe("the contrastive phase", () => {
     }
   });
 
-  it("cozyrag 25: of 1,024 questions too, with dropout, masks and hard negatives, in 32 parts", () => {
-    const places = ["north", "south", "east", "west"];
-    const of = encoder(0.1);
-    const many = contrastive(of, {
-      questions: Array.from({ length: 1100 }, (_, i) => ({
-        question: `Where is hut ${i}?`,
-        answers: [`${places[i % 4]} of lake ${i % 600}`],
-        positives: [i],
-      })),
-      textOf: (row) => `Hut ${row} is ${places[row % 4]} of lake ${row % 600}.`,
-      batch: 1024,
-      negativesOf: (question) => [(question + 7) % 1100],
-    });
-    const whole = contrastivePhase(many);
-    const batch = whole.batch(0);
-    expect(batch.queries).toHaveLength(1024);
-    expect(batch.masked_QP.some((masked) => masked === 1)).toBe(true);
-    const { gradient, loss } = run(whole);
-    const cut = run(contrastivePhase({ ...many, accumulate: 32 }));
-    expect(relativeError(cut.gradient, gradient)).toBeLessThan(1e-10);
-    expect(cut.loss).toBeCloseTo(loss, 10);
-  });
-
   it("cozyrag 29: trains with dropout, the same in both of GradCache's passes", () => {
     const of = encoder(0.2);
     const phase = contrastivePhase(contrastive(of, { accumulate: 3 }));
