@@ -6,6 +6,7 @@
  * Shape letters: B prompts, T tokens of the longest, N answer positions, M copy positions.
  */
 import type { TrainingPrompt } from "../generation/prompt.js";
+import { copyPositions } from "./losses/copy.js";
 
 export interface AnswerPositions {
   readonly prompts: number;
@@ -18,7 +19,7 @@ export interface AnswerPositions {
   readonly targets_N: Int32Array;
   /** Tokens of each answer, its EOS included; their sum is N. */
   readonly lengths: readonly number[];
-  /** (M) positions and tokens of repeated names outside the answers; empty unless asked for. */
+  /** (M) positions and tokens of the copy loss (losses/copy.ts); empty unless asked for. */
   readonly copyRows_M: Int32Array;
   readonly copyTargets_M: Int32Array;
 }
@@ -27,7 +28,7 @@ export interface AnswerPositions {
 export type AnsweredPrompt = Pick<TrainingPrompt, "ids" | "answers">;
 
 /**
- * @param continues tells which tokens go on with a word; given, the later mentions of a word in the context become copy positions
+ * @param continues tells which tokens go on with a word; given, the copy loss has its positions too
  */
 export function answerPositions(prompts: readonly AnsweredPrompt[], continues?: (token: number) => boolean): AnswerPositions {
   const width = prompts.reduce((most, prompt) => Math.max(most, prompt.ids.length), 0);
@@ -48,7 +49,7 @@ export function answerPositions(prompts: readonly AnsweredPrompt[], continues?: 
       }
     }
     if (continues === undefined) continue;
-    for (const t of repeatedPairs(prompt, continues)) {
+    for (const t of copyPositions(prompt, continues)) {
       copyRows.push(offset + t - 1);
       copyTargets.push(prompt.ids[t] ?? 0);
     }
@@ -63,21 +64,6 @@ export function answerPositions(prompts: readonly AnsweredPrompt[], continues?: 
     copyRows_M: Int32Array.from(copyRows),
     copyTargets_M: Int32Array.from(copyTargets),
   };
-}
-
-/** Positions outside the answers whose token goes on with a word and stood behind the same token before: what a model can only know by copying. */
-function repeatedPairs(prompt: AnsweredPrompt, continues: (token: number) => boolean): number[] {
-  const { ids, answers } = prompt;
-  const seen = new Set<string>();
-  const positions: number[] = [];
-  for (let t = 1; t < ids.length; t += 1) {
-    const token = ids[t] ?? 0;
-    const pair = `${ids[t - 1] ?? 0} ${token}`;
-    const inAnswer = answers.some(({ start, end }) => t >= start && t < end);
-    if (seen.has(pair) && !inAnswer && continues(token)) positions.push(t);
-    seen.add(pair);
-  }
-  return positions;
 }
 
 /**

@@ -19,7 +19,7 @@ import { keywordCoverage, type KeywordTensors } from "../../src/training/penalti
 import { keywordOverlap } from "../../src/training/penalties/keyword-overlap.js";
 import { ngramRepeat } from "../../src/training/penalties/ngram-repeat.js";
 import { shortAnswer } from "../../src/training/penalties/short-answer.js";
-import { array64, lossGoldens, type GoldenCase } from "./loss-goldens.js";
+import { array64, expectCase, lossGoldens, type GoldenCase } from "./loss-goldens.js";
 import { expectGradient, normals, relativeError, valueAndGradients, type Array64 } from "./central-differences.js";
 
 const goldens = lossGoldens();
@@ -31,20 +31,7 @@ function golden(name: string): GoldenCase {
 }
 
 function expectGolden(name: string, loss: (...tensors: Tensor[]) => Tensor): void {
-  const { inputs, value, grads } = golden(name);
-  const names = Object.keys(inputs);
-  const found = valueAndGradients(
-    names.map((input) => array64(inputs[input])),
-    loss,
-  );
-  expect(Math.abs(found.value - value) / Math.abs(value)).toBeLessThan(1e-9);
-  for (const [index, input] of names.entries()) {
-    expect(relativeError(found.gradients[index]!, array64(grads[input]).values)).toBeLessThan(1e-9);
-  }
-  expectGradient(
-    names.map((input) => array64(inputs[input])),
-    loss,
-  );
+  expectCase(golden(name), loss);
 }
 
 /** As {@link expectGolden} for a loss that lets no gradient through to the reader: the reference has none there either. */

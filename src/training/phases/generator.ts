@@ -20,6 +20,7 @@ import { holds } from "../curriculum.js";
 import type { AskedContext, GeneratorExamples } from "../generator-examples.js";
 import type { KeywordList, WordWeight } from "../keywords.js";
 import { answerCrossEntropy } from "../losses/answer-cross-entropy.js";
+import { copyLoss, wordContinuations } from "../losses/copy.js";
 import { ownTextPenalties, type AnsweredContext, type OwnTextPenalties } from "../penalties/own-text.js";
 import { hasPenalties, isOn, type PenaltyOptions } from "../penalties/penalty-options.js";
 import { teacherForcedTerms } from "../penalties/teacher-forced.js";
@@ -205,7 +206,7 @@ function termsOf(
     terms["copy"] = { sum: 0, count: 0, weight: copyWeight, inactive: "no context names again what it named before" };
   if (copies > 0) {
     const targets_M = indices(positions.copyTargets_M, undefined, device);
-    terms["copy"] = { ...answerCrossEntropy(logits_RV.narrow(0, answers, copies), targets_M), weight: copyWeight };
+    terms["copy"] = { ...copyLoss(logits_RV.narrow(0, answers, copies), targets_M), weight: copyWeight };
   }
   if (hasPenalties(penalties) && (penalties.mode ?? "teacher_forced") === "teacher_forced") {
     const keywords = members.flatMap((member) => member.keywords);
@@ -251,18 +252,5 @@ function countsOf({ options, continues, ownText }: Parts, answered: readonly Ans
     answer_in_context: answered.length,
     unknown_target: answered.length,
     ...ownText?.counts(answered),
-  };
-}
-
-/** Tells which tokens go on with a word: letters or digits without white space before them. Decodes each token once. */
-function wordContinuations(tokenizer: Tokenizer): (token: number) => boolean {
-  const known = new Map<number, boolean>();
-  return (token) => {
-    let continues = known.get(token);
-    if (continues === undefined) {
-      continues = /^[\p{L}\p{N}]/u.test(tokenizer.decode([token], { skipSpecial: false }));
-      known.set(token, continues);
-    }
-    return continues;
   };
 }
