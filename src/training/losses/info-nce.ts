@@ -1,6 +1,7 @@
 /**
- * In-batch contrastive loss, InfoNCE, with hard negatives and a mask for false negatives (van den Oord et al. 2018, arXiv 1807.03748; DPR, arXiv
- * 2004.04906). It scores what it is given: embeddings are expected at unit length, and who is a false negative is decided elsewhere.
+ * In-batch contrastive loss, InfoNCE, with hard negatives and a mask for false negatives (van den Oord et al. 2018, arXiv 1807.03748; DPR, arXiv 2004.04906). No key chooses it: it is the loss of every contrastive phase (`phase: contrastive`
+ * in `train.schedule`, term `contrastive`), and `train.contrastive` sets it: `temperature`, `symmetric`, `hard_negatives`; `matryoshka` sums it over prefixes. It scores what it is given: embeddings are expected at unit length, and who is
+ * a false negative is decided elsewhere.
  * The trap: a column that is another right answer of the row must be masked, or the loss pushes right passages away.
  *
  * Shape letters: Q questions, P passages of the batch (positives and hard negatives, each once), D dimension.
