@@ -10,7 +10,7 @@ import { scope } from "../../engine/scope.js";
 import { fromBytes, gradients, indices, type Tensor } from "../../engine/tensor.js";
 import { UserError } from "../../errors.js";
 import type { Encoder } from "../../retrieval/encoder.js";
-import { contrastiveBatches } from "../batches.js";
+import { contrastiveBatches } from "../contrastive-batches.js";
 import { hash32, integerBelow, shuffled } from "../counter-random.js";
 import { matchForm } from "../../text/token-match.js";
 import { falseNegatives } from "../false-negatives.js";
