@@ -19,8 +19,13 @@ export interface BatchSource {
 
 /** How much one epoch is. */
 export interface EpochSize {
+  /** Those that are in a batch. */
   readonly examples: number;
   readonly batches: number;
+  /** Examples that no batch of this epoch holds, since each would have repeated something there. Left out where that can't be. */
+  readonly leftOut?: number;
+  /** Batches beyond those that full ones would be, since repeats have smaller ones of their own. Left out where that can't be. */
+  readonly extra?: number;
 }
 
 export interface LengthBucketOptions {

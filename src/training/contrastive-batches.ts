@@ -1,6 +1,7 @@
 /**
- * Which examples are in each batch of in-batch contrastive learning: every epoch a new shuffle, cut so that examples that share a positive or ask the same are kept apart, or together. batches.ts finds a step's place in its epoch;
- * phases/contrastive.ts makes what a batch holds.
+ * Which examples are in each batch of in-batch contrastive learning: every epoch a new shuffle, cut so that no batch holds a positive or a wording twice (as sentence-transformers' NO_DUPLICATES sampler), or so that all questions of a
+ * positive are together. batches.ts finds a step's place in its epoch; phases/contrastive.ts makes what a batch holds.
+ * The traps: a repeat waits for a later batch, so at an epoch's end repeats are left that have smaller batches, or none, of their own. And a question with several gold passages has another positive each epoch: a plan must be told the epoch's.
  */
 import { fromPlans, requireExamples, requireWhole, type BatchSource, type Plan } from "./batches.js";
 import { permutation, shuffled } from "./counter-random.js";
@@ -11,12 +12,9 @@ export interface ContrastiveBatchOptions {
   readonly size: number;
   /** Examples in a batch. At least 2. */
   readonly batch: number;
-  /**
-   * What an example's positive is (a passage row). Two examples with the same value aren't put into one batch while others are left; where it
-   * can't be avoided at an epoch's end the loss's mask takes over.
-   */
-  readonly positiveOf?: (example: number) => number;
-  /** What an example asks. Two with the same words are kept apart as those with one positive are. */
+  /** What an example's positive is in an epoch (a passage row), a pure function. No batch holds two examples of one positive, unless they are to be `together`. Default: each has its own. */
+  readonly positiveOf?: (example: number, epoch: number) => number;
+  /** What an example asks. No batch holds the same words twice. Default: each asks something else. */
   readonly wordingOf?: (example: number) => string;
   /**
    * What an example is about (its document). Given, a batch holds examples of one topic, whose passages are the hardest negatives for each other; what
@@ -28,67 +26,101 @@ export interface ContrastiveBatchOptions {
 }
 
 /**
- * Batches for in-batch contrastive learning: every epoch a shuffle, cut into `batch` examples. Never a batch of one: a rest of one joins the
- * batch before it.
+ * Batches for in-batch contrastive learning: every epoch a shuffle, cut into `batch` examples. Never a batch of one: it teaches nothing, so its example joins another batch, which then has one more, or is left out of this epoch where
+ * every batch has its positive or its wording. Only where no two examples go together does each stand alone.
  * @throws UserError if there are fewer than two examples or the batch is smaller than two
  */
 export function contrastiveBatches(options: ContrastiveBatchOptions): BatchSource {
   requireWhole("contrastive batch", "size", options.batch, 2);
   requireExamples(options.size, 2);
-  return fromPlans((epoch) => contrastivePlan(options, epoch));
+  const source = fromPlans((epoch) => contrastivePlan(options, epoch));
+  return {
+    ...source,
+    epoch() {
+      const { examples, batches } = source.epoch();
+      const full = Math.max(1, Math.ceil(examples / options.batch));
+      return { examples, batches, leftOut: options.size - examples, extra: options.together === true ? 0 : Math.max(0, batches - full) };
+    },
+  };
 }
 
+/** What an example has in one epoch. */
+interface Keys {
+  readonly positiveOf: (example: number) => number;
+  /** What no two examples of a batch share. */
+  readonly distinctOf: (example: number) => readonly Key[];
+}
+
+/** A positive, or a wording. */
+type Key = number | string;
+
 function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan {
-  const { seed, size, batch, topicOf, together } = options;
-  const positiveOf = options.positiveOf ?? ((example: number) => example);
-  const { wordingOf } = options;
-  const keysOf: KeysOf = (example) => (wordingOf === undefined ? [positiveOf(example)] : [positiveOf(example), wordingOf(example)]);
+  const { seed, size, batch, topicOf, wordingOf, together } = options;
+  const positiveOf = (example: number): number => options.positiveOf?.(example, epoch) ?? example;
+  const wordings = (example: number): Key[] => (wordingOf === undefined ? [] : [wordingOf(example)]);
+  const distinctOf = (example: number): Key[] => (together === true ? wordings(example) : [positiveOf(example), ...wordings(example)]);
+  const keys: Keys = { positiveOf, distinctOf };
   const at = permutation(size, [seed, epoch, 0x636f6e]);
   const order = Array.from({ length: size }, (_, place) => at(place));
   if (together === true) {
     const grouped = (members: readonly number[]): number[][] => [...groupedBy(members, positiveOf).values()];
-    if (topicOf === undefined) return mergeSingletons(wholeGroups(grouped(order), batch), positiveOf);
-    const planned = [...groupedBy(order, topicOf).values()].map((members) => wholeGroups(grouped(members), batch));
+    if (topicOf === undefined) return mergeSingletons(wholeGroups(grouped(order), batch, keys), keys);
+    const planned = [...groupedBy(order, topicOf).values()].map((members) => wholeGroups(grouped(members), batch, keys));
     // A topic's last batch stands alone where it is more than half full; what is less is mixed.
     const isFull = (members: readonly number[]): boolean => 2 * members.length > batch;
     const full = planned.flatMap((own) => own.filter(isFull));
     const rest = planned.flatMap((own) => own.filter((members) => !isFull(members)).flat());
-    const mixed = wholeGroups(grouped(rest), batch);
-    return mergeSingletons(shuffled([...full, ...mixed], [seed, epoch, 0x746f70]), positiveOf);
+    const mixed = wholeGroups(grouped(rest), batch, keys);
+    return mergeSingletons(shuffled([...full, ...mixed], [seed, epoch, 0x746f70]), keys);
   }
-  if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, keysOf), positiveOf);
-  const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, keysOf, "full"));
+  if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, keys), keys, batch);
+  const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, keys, "full"));
   const full = planned.flat();
   const used = new Set(full.flat());
   const rest = order.filter((example) => !used.has(example));
-  return mergeSingletons(shuffled([...full, ...distinctBatches(rest, batch, keysOf)], [seed, epoch, 0x746f70]), positiveOf);
+  return mergeSingletons(shuffled([...full, ...distinctBatches(rest, batch, keys)], [seed, epoch, 0x746f70]), keys, batch);
 }
 
-/** What no two examples of a batch should share: its positive, and what it asks. */
-type KeysOf = (example: number) => readonly (number | string)[];
-
-/** Batches of whole groups, in their order, of at most `size` members. A group above half a batch is cut, and what is cut off comes after all others, so that a batch has at least two groups. */
-function wholeGroups(groups: readonly (readonly number[])[], size: number): number[][] {
+/**
+ * Batches of whole groups, in their order, of at most `size` members. A group above half a batch is cut, and what is cut off comes after all others, so that a batch has at least two groups. A member whose wording the batch has comes
+ * later too.
+ */
+function wholeGroups(groups: readonly (readonly number[])[], size: number, { distinctOf }: Keys): number[][] {
   const most = Math.max(1, Math.floor(size / 2));
   const batches: number[][] = [];
-  let current: number[] = [];
-  let waiting = [...groups];
+  let current = new Batch(distinctOf);
+  let waiting = groups.map((group) => [...group]);
   while (waiting.length > 0) {
-    for (const members of waiting.map((group) => group.slice(0, most))) {
-      if (current.length + members.length > size) {
-        batches.push(current);
-        current = [];
+    const left: number[][] = [];
+    for (const group of waiting) {
+      const { taken, others } = distinctMembers(group, most, distinctOf);
+      if (current.members.length + taken.length > size) {
+        batches.push(current.members);
+        current = new Batch(distinctOf);
       }
-      current.push(...members);
+      const repeats = taken.filter((example) => !current.offer(example));
+      if (repeats.length + others.length > 0) left.push([...repeats, ...others]);
     }
-    waiting = waiting.map((group) => group.slice(most)).filter((group) => group.length > 0);
+    // What the batch has no place for by its wordings has one in the next.
+    if (left.length > 0 && left.length === waiting.length && left.every((group, i) => group.length === waiting[i]?.length)) {
+      batches.push(current.members);
+      current = new Batch(distinctOf);
+    }
+    waiting = left;
   }
-  if (current.length > 0) batches.push(current);
+  if (current.members.length > 0) batches.push(current.members);
   return batches;
 }
 
-function groupedBy<Key>(examples: readonly number[], keyOf: (example: number) => Key): Map<Key, number[]> {
-  const groups = new Map<Key, number[]>();
+/** The first `most` of a group that don't share a key, and the others. */
+function distinctMembers(group: readonly number[], most: number, distinctOf: Keys["distinctOf"]): { taken: number[]; others: number[] } {
+  const batch = new Batch(distinctOf);
+  const others = group.filter((example) => batch.members.length >= most || !batch.offer(example));
+  return { taken: batch.members, others };
+}
+
+function groupedBy<Value>(examples: readonly number[], keyOf: (example: number) => Value): Map<Value, number[]> {
+  const groups = new Map<Value, number[]>();
   for (const example of examples) {
     const group = groups.get(keyOf(example));
     if (group === undefined) groups.set(keyOf(example), [example]);
@@ -97,52 +129,116 @@ function groupedBy<Key>(examples: readonly number[], keyOf: (example: number) =>
   return groups;
 }
 
+/** A batch that takes no key twice. */
+class Batch {
+  readonly members: number[] = [];
+  readonly #taken = new Set<Key>();
+  readonly #distinctOf: Keys["distinctOf"];
+
+  constructor(distinctOf: Keys["distinctOf"], members: readonly number[] = []) {
+    this.#distinctOf = distinctOf;
+    for (const example of members) this.add(example);
+  }
+
+  has(key: Key): boolean {
+    return this.#taken.has(key);
+  }
+
+  fits(example: number): boolean {
+    return !this.#distinctOf(example).some((key) => this.#taken.has(key));
+  }
+
+  add(example: number): void {
+    for (const key of this.#distinctOf(example)) this.#taken.add(key);
+    this.members.push(example);
+  }
+
+  /** Takes the example if it fits. */
+  offer(example: number): boolean {
+    const fits = this.fits(example);
+    if (fits) this.add(example);
+    return fits;
+  }
+}
+
 /**
- * Batches in the examples' order that hold no positive and no wording twice: a repeat waits for a later batch. `full` stops at the first batch that can't be filled so;
- * otherwise the repeats that are left share batches, and the loss's mask keeps them from being each other's negatives.
+ * Batches in the examples' order that hold no positive and no wording twice: a repeat waits for a later batch. `full` stops at the first batch that can't be filled so; otherwise the repeats that are left have smaller batches.
  */
-function distinctBatches(order: readonly number[], size: number, keysOf: KeysOf, until?: "full"): number[][] {
+function distinctBatches(order: readonly number[], size: number, { positiveOf, distinctOf }: Keys, until?: "full"): number[][] {
   const batches: number[][] = [];
+  const ofPositive = new Map([...groupedBy(order, positiveOf)].map(([positive, members]) => [positive, members.length]));
   let waiting: number[] = [];
   let next = 0;
   while (next < order.length || waiting.length > 0) {
-    const current: number[] = [];
-    const taken = new Set<number | string>();
+    const current = new Batch(distinctOf);
+    // With as many as there are positives left, looking further finds none.
+    const most = Math.min(size, ofPositive.size);
+    if (until === "full" && most < size) break;
     const delayed: number[] = [];
-    const offer = (example: number): void => {
-      const keys = keysOf(example);
-      if (keys.some((key) => taken.has(key))) delayed.push(example);
-      else {
-        for (const key of keys) taken.add(key);
-        current.push(example);
-      }
-    };
-    for (const example of waiting) {
-      if (current.length < size) offer(example);
-      else delayed.push(example);
+    let tried = 0;
+    for (; tried < waiting.length && current.members.length < most; tried += 1) {
+      const example = waiting[tried] ?? 0;
+      if (!current.offer(example)) delayed.push(example);
     }
-    while (current.length < size && next < order.length) offer(order[next++] ?? 0);
-    if (until === "full" && current.length < size) break;
-    while (next >= order.length && current.length < size && delayed.length > 0) current.push(delayed.shift() ?? 0);
-    waiting = delayed;
-    batches.push(current);
+    const untried = waiting.slice(tried);
+    for (; next < order.length && current.members.length < most; next += 1) {
+      const example = order[next] ?? 0;
+      if (!current.offer(example)) untried.push(example);
+    }
+    if (until === "full" && current.members.length < size) break;
+    waiting = [...delayed, ...untried];
+    for (const positive of current.members.map(positiveOf)) {
+      const left = (ofPositive.get(positive) ?? 0) - 1;
+      if (left > 0) ofPositive.set(positive, left);
+      else ofPositive.delete(positive);
+    }
+    batches.push(current.members);
   }
   return batches;
 }
 
-/** A batch without two different positives teaches nothing (loss 0, gradient 0): its examples join the batch before, or the one after. */
-function mergeSingletons(batches: readonly (readonly number[])[], positiveOf: (example: number) => number): Plan {
-  const merged: number[][] = [];
-  let carried: number[] = [];
-  for (const batch of batches) {
-    const members = [...carried, ...batch];
-    carried = [];
-    const teaches = new Set(members.map(positiveOf)).size > 1;
-    const before = merged.at(-1);
-    if (teaches) merged.push(members);
-    else if (before !== undefined) before.push(...members);
-    else carried = members;
+/**
+ * A batch without two different positives teaches nothing (loss 0, gradient 0 unless there are mined negatives): its examples join the batch before, or the one after, or else the last that has none of their keys and at most `room`
+ * members. Those for whom there is none are left out.
+ */
+function mergeSingletons(batches: readonly (readonly number[])[], { positiveOf, distinctOf }: Keys, room = Infinity): Plan {
+  const merged: Batch[] = [];
+  const homeless: (readonly number[])[] = [];
+  const join = (batch: Batch | undefined, members: readonly number[]): boolean => {
+    if (batch === undefined || batch.members.length > room || !members.every((example) => batch.fits(example))) return false;
+    for (const example of members) batch.add(example);
+    return true;
+  };
+  let carried: readonly number[] = [];
+  for (const own of batches) {
+    const batch = new Batch(distinctOf, carried);
+    const takes = join(batch, own);
+    const members = takes ? batch.members : own;
+    if (takes) carried = [];
+    if (new Set(members.map(positiveOf)).size > 1) merged.push(takes ? batch : new Batch(distinctOf, own));
+    else if (join(merged.at(-1), members)) continue;
+    else if (merged.length === 0 && carried.length === 0) carried = members;
+    else homeless.push(members);
   }
-  if (carried.length > 0) merged.push(carried);
-  return merged;
+  if (carried.length > 0) homeless.unshift(carried);
+  if (merged.length === 0) return homeless;
+  house(homeless.flat(), merged, { positiveOf, distinctOf }, room);
+  return merged.map(({ members }) => members);
+}
+
+/** Puts each example into the last batch that takes it; one that none takes stays outside. */
+function house(examples: readonly number[], batches: readonly Batch[], { positiveOf }: Keys, room: number): void {
+  // Below which batches a positive still has to be tried: those above have it or are full, and stay so.
+  const below = new Map<number, number>();
+  for (const example of examples) {
+    const positive = positiveOf(example);
+    let at = below.get(positive) ?? batches.length;
+    for (; at > 0; at -= 1) {
+      const batch = batches[at - 1];
+      if (batch !== undefined && batch.members.length <= room && !batch.has(positive)) break;
+    }
+    below.set(positive, at);
+    const home = batches.slice(0, at).findLast((batch) => batch.members.length <= room && batch.fits(example));
+    home?.add(example);
+  }
 }

@@ -1,11 +1,14 @@
 /**
- * Proves that contrastive batches are a pure function of seed, step and sizes: every epoch each example once, no singleton batch.
+ * Proves that contrastive batches are a pure function of seed, step and sizes: every epoch each example once, no singleton batch, and in no batch a positive or a wording twice, whatever the data; what can't be placed so is left out of
+ * the epoch and counted. Data without repeats have the batches that they always had.
  * Run alone: npx vitest run test/training/contrastive-batches.test.ts
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/errors.js";
+import type { BatchSource } from "../../src/training/batches.js";
 import { contrastiveBatches } from "../../src/training/contrastive-batches.js";
+import { hash32 } from "../../src/training/counter-random.js";
 import { epochOf, range, sorted } from "./epochs.js";
 
 describe("contrastive batches", () => {
@@ -22,18 +25,93 @@ describe("contrastive batches", () => {
     );
   });
 
-  it("cozyrag 24: two questions with one gold passage share a batch only when nothing else is left", () => {
+  it("cozyrag 24: no two examples of a batch have one positive or one wording, whatever the data, and who has no place is counted", () => {
+    const options = {
+      size: fc.integer({ min: 2, max: 90 }),
+      batch: fc.integer({ min: 2, max: 12 }),
+      positives: fc.integer({ min: 1, max: 40 }),
+    };
+    const more = { wordings: fc.integer({ min: 1, max: 90 }), topics: fc.constantFrom(undefined, 1, 4), seed: fc.integer() };
+    fc.assert(
+      fc.property(fc.record({ ...options, ...more }), ({ size, batch, positives, wordings, topics, seed }) => {
+        // The same question is of two positives in one epoch, of others in the next.
+        const positiveOf = (example: number, epoch: number): number => hash32(seed, example, 2 * epoch * (example % 3)) % positives;
+        const wordingOf = (example: number): string => String(hash32(seed, example) % wordings);
+        const topicOf = topics === undefined ? undefined : (example: number): string => String(example % topics);
+        const source = contrastiveBatches({ seed, size, batch, positiveOf, wordingOf, topicOf });
+        for (const epoch of [0, 1, 2]) {
+          const batches = epochOf(source, epoch);
+          const placed = batches.flat();
+          expect(new Set(placed).size).toBe(placed.length);
+          for (const members of batches) {
+            expect(new Set(members.map((example) => positiveOf(example, epoch))).size).toBe(members.length);
+            expect(new Set(members.map(wordingOf)).size).toBe(members.length);
+            expect(members.length).toBeLessThanOrEqual(batch + 1);
+          }
+          const alone = batches.filter((members) => members.length === 1);
+          // Only where no two examples go together.
+          if (alone.length > 0) expect(alone).toHaveLength(size);
+          const isAt = (example: number, other: number): boolean =>
+            positiveOf(example, epoch) === positiveOf(other, epoch) || wordingOf(example) === wordingOf(other);
+          const missing = range(size).filter((example) => !placed.includes(example));
+          for (const [i, example] of missing.entries()) {
+            for (const other of missing.slice(i + 1)) expect(isAt(example, other)).toBe(true);
+            for (const members of batches.filter(({ length }) => length < batch))
+              expect(members.some((member) => isAt(example, member))).toBe(true);
+          }
+          if (epoch === 0)
+            expect(source.epoch()).toMatchObject({ batches: batches.length, examples: placed.length, leftOut: missing.length });
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("cozyrag 24: repeats that are left at an epoch's end have smaller batches of their own", () => {
     // Ten passages with five questions each.
     const positiveOf = (example: number): number => Math.floor(example / 5);
     const source = contrastiveBatches({ seed: 2, size: 50, batch: 8, positiveOf });
     for (const epoch of [0, 1, 2]) {
       const batches = epochOf(source, epoch);
       expect(sorted(batches.flat())).toEqual(range(50));
-      const clean = batches.filter((batch) => new Set(batch.map(positiveOf)).size === batch.length);
-      expect(clean.length).toBeGreaterThanOrEqual(5);
-      for (const batch of batches) expect(new Set(batch.map(positiveOf)).size).toBeGreaterThanOrEqual(2);
+      expect(batches.filter(({ length }) => length === 8).length).toBeGreaterThanOrEqual(3);
+      for (const batch of batches) expect(new Set(batch.map(positiveOf)).size).toBe(batch.length);
     }
+    expect(source.epoch()).toEqual({ examples: 50, batches: epochOf(source, 0).length, leftOut: 0, extra: epochOf(source, 0).length - 7 });
   });
+
+  it("hold no wording twice where a passage's questions share a batch, either", () => {
+    const options = {
+      size: fc.integer({ min: 2, max: 90 }),
+      batch: fc.integer({ min: 2, max: 12 }),
+      passages: fc.integer({ min: 1, max: 30 }),
+    };
+    fc.assert(
+      fc.property(
+        fc.record(options),
+        fc.integer({ min: 1, max: 60 }),
+        fc.boolean(),
+        fc.integer(),
+        ({ size, batch, passages }, words, topics, seed) => {
+          const positiveOf = (example: number): number => hash32(seed, example) % passages;
+          const wordingOf = (example: number): string => String(hash32(seed, example, 1) % words);
+          const topicOf = topics ? (example: number): string => String(positiveOf(example) % 3) : undefined;
+          const batches = epochOf(contrastiveBatches({ seed, size, batch, positiveOf, wordingOf, topicOf, together: true }), 0);
+          const placed = batches.flat();
+          expect(new Set(placed).size).toBe(placed.length);
+          expect(placed.length).toBeGreaterThan(0);
+          for (const members of batches) expect(new Set(members.map(wordingOf)).size).toBe(members.length);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it("plan a hundred thousand questions on three passages in moments, all but a few of them placed", () => {
+    const positiveOf = (example: number): number => example % 3;
+    const { examples, batches, leftOut } = contrastiveBatches({ seed: 1, size: 100_000, batch: 64, positiveOf }).epoch();
+    expect([examples, batches, leftOut]).toEqual([99_999, 33_333, 1]);
+  }, 60_000);
 
   it("hold all questions of a passage, or half a batch of them, every question once an epoch", () => {
     const option = {
@@ -90,7 +168,7 @@ describe("contrastive batches", () => {
     expect(epochOf(source, 1)).not.toEqual(epoch);
   });
 
-  it("hold one topic each as far as topics fill them, every question once an epoch", () => {
+  it("hold one topic each as far as topics fill them, every question at most once an epoch", () => {
     const option = {
       size: fc.integer({ min: 2, max: 120 }),
       batch: fc.integer({ min: 2, max: 12 }),
@@ -102,7 +180,10 @@ describe("contrastive batches", () => {
         const positiveOf = (example: number): number => (example % topics) * 1000 + Math.floor(example / topics / 2);
         const source = contrastiveBatches({ seed, size, batch, topicOf, positiveOf });
         const batches = epochOf(source, 0);
-        expect(sorted(batches.flat())).toEqual(range(size));
+        // Two have one positive: a rest of one has no place where the only batch has its positive.
+        const placed = batches.flat();
+        expect(new Set(placed).size).toBe(placed.length);
+        expect(placed.length).toBeGreaterThanOrEqual(batches.length === 1 ? size - 1 : size);
         const mixed = batches.filter((members) => new Set(members.map(topicOf)).size > 1);
         // What one topic couldn't fill: fewer than a batch of different positives, each at most twice.
         expect(mixed.flat().length).toBeLessThanOrEqual(2 * batch * topics);
@@ -120,9 +201,42 @@ describe("contrastive batches", () => {
     expect(epochOf(source, 1)).not.toEqual(first);
   });
 
-  it("teach even when nearly all questions have one passage", () => {
-    const source = contrastiveBatches({ seed: 2, size: 9, batch: 4, positiveOf: (example) => (example === 8 ? 1 : 0) });
-    for (const batch of epochOf(source, 0)) expect(new Set(batch.map((example) => (example === 8 ? 1 : 0))).size).toBe(2);
+  it("teach even when nearly all questions have one passage: one of them an epoch, another each time", () => {
+    const positiveOf = (example: number): number => (example === 8 ? 1 : 0);
+    const source = contrastiveBatches({ seed: 2, size: 9, batch: 4, positiveOf });
+    const taught = new Set<number>();
+    for (const epoch of range(60)) {
+      const batches = epochOf(source, epoch);
+      expect(batches.map((members) => sorted(members.map(positiveOf)))).toEqual([[0, 1]]);
+      for (const example of batches.flat()) taught.add(example);
+    }
+    expect(taught.size).toBe(9);
+    expect(source.epoch()).toEqual({ examples: 2, batches: 1, leftOut: 7, extra: 0 });
+  });
+
+  it("hold one question each where all have one passage: only mined negatives can teach then", () => {
+    const batches = epochOf(contrastiveBatches({ seed: 2, size: 5, batch: 4, positiveOf: () => 7 }), 0);
+    expect(batches.map(({ length }) => length)).toEqual([1, 1, 1, 1, 1]);
+    expect(sorted(batches.flat())).toEqual(range(5));
+  });
+
+  it("are what they always were where nothing repeats, digit for digit, and where repeats find a place", () => {
+    const digest = (...sources: BatchSource[]): number =>
+      hash32(
+        ...sources.flatMap((source) =>
+          [0, 1, 2].flatMap((epoch) => epochOf(source, epoch).flatMap((members) => [members.length, ...members])),
+        ),
+      );
+    const topicOf = (example: number): string => String(example % 5);
+    const five = (example: number): number => Math.floor(example / 5);
+    const wordingOf = (example: number): string => `question ${example}`;
+    expect(digest(contrastiveBatches({ seed: 5, size: 101, batch: 20, wordingOf }))).toBe(2561970774);
+    expect(digest(contrastiveBatches({ seed: 5, size: 134, batch: 19, topicOf, wordingOf }))).toBe(3456213516);
+    expect(digest(contrastiveBatches({ seed: 5, size: 134, batch: 20, positiveOf: five, together: true, wordingOf }))).toBe(2409085685);
+    expect(digest(contrastiveBatches({ seed: 5, size: 134, batch: 20, positiveOf: five, topicOf, together: true, wordingOf }))).toBe(
+      3305852158,
+    );
+    expect(digest(contrastiveBatches({ seed: 5, size: 600, batch: 4, positiveOf: five, wordingOf }))).toBe(1121934210);
   });
 
   it("refuse fewer than two examples and batches of one", () => {

@@ -13,12 +13,12 @@ import { parameterGroups } from "../../src/training/optimiser.js";
 import { sumOf, totalLoss, type LossTerms } from "../../src/training/loss-terms.js";
 import type { Phase } from "../../src/training/phase.js";
 import { WHOLE } from "../../src/training/share.js";
-import { contrastivePhase, type ContrastivePhaseOptions } from "../../src/training/phases/contrastive.js";
+import { contrastivePhase } from "../../src/training/phases/contrastive.js";
 import { generatorPhase, type GeneratorPhaseOptions } from "../../src/training/phases/generator.js";
 import { teacherForcedTerms } from "../../src/training/penalties/teacher-forced.js";
 import { relativeError } from "./central-differences.js";
 import { run, slopeAt } from "./phase-step.js";
-import { byteBpe, CONTRASTIVE, EOS, gradientOf, textOf, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
+import { byteBpe, EOS, gradientOf, tinyContrastive, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
 
 beforeAll(() => setThreads(1));
 
@@ -38,19 +38,6 @@ function encoder(dropout = 0, dtype: "f32" | "f64" = "f64"): ReturnType<typeof t
   owned.push(made);
   return made;
 }
-
-const contrastive = (of: ReturnType<typeof tinyEncoder>, change: Partial<ContrastivePhaseOptions> = {}): ContrastivePhaseOptions => ({
-  encoder: of,
-  questions: CONTRASTIVE,
-  textOf,
-  seed: 1,
-  batch: 5,
-  temperature: 0.2,
-  symmetric: true,
-  hardNegatives: 1,
-  negativesOf: (question) => [(CONTRASTIVE[question]!.positives[0]! + 2) % 4],
-  ...change,
-});
 
 describe("the generator phase", () => {
   it("cozyrag 41: the gradient and the terms are the same for any accumulation", () => {
@@ -222,155 +209,6 @@ describe("the generator phase", () => {
   });
 });
 
-describe("the contrastive phase", () => {
-  it("cozyrag 25: GradCache's gradient is the whole batch's, for any number of parts", () => {
-    const of = encoder();
-    const whole = run(contrastivePhase(contrastive(of)));
-    for (const parts of [2, 3, 99]) {
-      const cut = run(contrastivePhase(contrastive(of, { accumulate: parts })));
-      expect(relativeError(cut.gradient, whole.gradient)).toBeLessThan(1e-10);
-      expect(cut.loss).toBeCloseTo(whole.loss, 10);
-    }
-  });
-
-  it("cozyrag 29: trains with dropout, the same in both of GradCache's passes", () => {
-    const of = encoder(0.2);
-    const phase = contrastivePhase(contrastive(of, { accumulate: 3 }));
-    const { gradient, loss } = run(phase);
-    expect(run(phase)).toEqual({ gradient, loss, terms: expect.anything() as unknown });
-    expect(run(contrastivePhase(contrastive(of, { dropout: false }))).loss).not.toBeCloseTo(loss, 6);
-    // The gradient is the loss's own: were the second pass's masks others, it would not be.
-    const batch = phase.batch(0);
-    const [name, parameter] = [...of.parameters].find(([key]) => key.endsWith("embeddings.LayerNorm.weight"))!;
-    const before = [...of.parameters.keys()].slice(0, [...of.parameters.keys()].indexOf(name));
-    const offset = before.reduce((sum, key) => sum + of.parameters.get(key)!.numel, 0);
-    const slope = slopeAt(parameter, 3, () => scope(() => totalLoss(phase.losses(batch))));
-    expect(Math.abs(slope - gradient[offset + 3]!)).toBeLessThan(1e-6 * Math.max(1, Math.abs(slope)));
-  });
-
-  it("cozyrag 24: positives are gold passages, each once; another question's is masked where it holds the answer", () => {
-    const phase = contrastivePhase(
-      contrastive(encoder(), {
-        batch: 8,
-        questions: [...CONTRASTIVE.slice(0, 7), { question: "Salt?", answers: ["salt", "lake"], positives: [2] }],
-      }),
-    );
-    const batch = phase.batch(0);
-    expect(batch.passages).toHaveLength(4);
-    expect(batch.queries).toHaveLength(8);
-    const rows = batch.passages.map((passage) => passage.example - 2 ** 31);
-    const salt = batch.queries.findIndex((query) => query.example === 7);
-    for (const [q, query] of batch.queries.entries()) {
-      expect(rows[batch.positives_Q[q]!]).toBe(query.example === 7 ? 2 : CONTRASTIVE[query.example]!.positives[0]);
-      // Only the question about salt has an answer ("lake") in another passage, Dogwood's.
-      const maskedRows = rows.filter((_, p) => batch.masked_QP[q * 4 + p] === 1);
-      expect(maskedRows).toEqual(q === salt ? [3] : []);
-    }
-  });
-
-  it("symmetric, Matryoshka, hard negatives and dropout together give one gradient, whole and in parts", () => {
-    const of = encoder(0.1);
-    const all = {
-      matryoshka: [4, 8],
-      hardNegatives: 1,
-      negativesOf: (): number[] => [0, 1, 2, 3],
-      symmetric: true,
-      dropout: true,
-      batch: 2,
-    };
-    const whole = run(contrastivePhase(contrastive(of, all)));
-    for (const accumulate of [2, 99]) {
-      const cut = run(contrastivePhase(contrastive(of, { ...all, accumulate })));
-      expect(relativeError(cut.gradient, whole.gradient)).toBeLessThan(1e-10);
-      expect(cut.loss).toBeCloseTo(whole.loss, 10);
-    }
-    // Each of them changes the loss.
-    for (const without of [{ matryoshka: [] }, { hardNegatives: 0 }, { symmetric: false }, { dropout: false }])
-      expect(run(contrastivePhase(contrastive(of, { ...all, ...without }))).loss).not.toBeCloseTo(whole.loss, 6);
-  });
-
-  it("a question that two people asked is in a batch once, and neither's passage is the other's negative", () => {
-    const twice = [
-      { question: "What is Alder?", answers: [], positives: [0] },
-      { question: "what is ALDER ?", answers: [], positives: [1] },
-      { question: "What is Cedar?", answers: [], positives: [2] },
-      { question: "What is Dogwood?", answers: [], positives: [3] },
-    ];
-    const of = encoder();
-    const phase = contrastivePhase(contrastive(of, { questions: twice, batch: 2, hardNegatives: 2, negativesOf: () => [0, 1] }));
-    for (let step = 0; step < 12; step++) {
-      const batch = phase.batch(step);
-      const asked = batch.queries.map(({ example }) => example);
-      expect(asked.filter((example) => example < 2).length).toBeLessThan(2);
-      const rows = batch.passages.map(({ example }) => example - 2 ** 31);
-      asked.forEach((example, q) => {
-        if (example > 1) return;
-        const other = rows.indexOf(1 - example);
-        if (other >= 0) expect(batch.masked_QP[q * rows.length + other]).toBe(1);
-      });
-    }
-  });
-
-  it("with sampling: top takes the best-ranked negatives in every batch", () => {
-    const of = encoder();
-    const many = { hardNegatives: 1, negativesOf: (): number[] => [3, 1, 2], questions: CONTRASTIVE.slice(0, 4), batch: 4 };
-    const rowsAt = (sampling: "top" | "random", step: number): number[] => {
-      const batch = contrastivePhase(contrastive(of, { ...many, sampling })).batch(step);
-      return batch.passages.map(({ example }) => example - 2 ** 31).sort();
-    };
-    for (const step of [0, 1, 2, 3]) expect(rowsAt("top", step)).toEqual([0, 1, 3]);
-    expect([0, 1, 2, 3, 4, 5].some((step) => rowsAt("random", step).includes(2))).toBe(true);
-  });
-
-  it("batches are pure and draw hard negatives anew each step", () => {
-    const of = encoder();
-    const many = { hardNegatives: 1, negativesOf: (): number[] => [0, 1, 2, 3] };
-    const first = contrastivePhase(contrastive(of, many));
-    const later = contrastivePhase(contrastive(of, many));
-    const seen = [0, 1, 2, 3].map((step) => first.batch(step));
-    expect([3, 0].map((step) => later.batch(step))).toEqual([seen[3], seen[0]]);
-  });
-
-  it("cozyrag 41: under bf16 autocast the loss is fp32, in parts and whole", () => {
-    const of = encoder(0, "f32");
-    const full = run(contrastivePhase(contrastive(of))).loss;
-    for (const accumulate of [1, 3]) {
-      const phase = contrastivePhase(contrastive(of, { precision: "bf16", accumulate }));
-      const half = run(phase);
-      expect(Math.abs(half.loss / full - 1)).toBeLessThan(0.05);
-      expect(half.gradient.every(Number.isFinite)).toBe(true);
-      scope(() => expect((phase.losses(phase.batch(0))["contrastive"]!.sum as Tensor).dtype).toBe("f32"));
-    }
-  });
-
-  it("learns to rank, and leaves no tensor behind", () => {
-    const of = encoder();
-    const phase = contrastivePhase(contrastive(of, { accumulate: 2, batch: 8 }));
-    const optimiser = new AdamW(parameterGroups(phase.parameters, 0));
-    owned.push(optimiser);
-    const losses: number[] = [];
-    let before = 0;
-    for (let step = 0; step < 40; step += 1) {
-      losses.push(
-        scope(() => {
-          optimiser.zeroGrad();
-          const terms = phase.step(phase.batch(step));
-          optimiser.step(5e-3);
-          return totalLoss(terms);
-        }),
-      );
-      if (step === 5) before = liveTensors().tensors;
-    }
-    expect(losses.at(-1)!).toBeLessThan(losses[0]! / 3);
-    expect(liveTensors().tensors).toBe(before);
-  });
-
-  it("refuses a question without a positive, naming it", () => {
-    const questions = [...CONTRASTIVE, { question: "Nobody knows?", answers: ["x"], positives: [] }];
-    expect(() => contrastivePhase(contrastive(encoder(), { questions }))).toThrow(/question 9 has no passage.*Nobody knows/);
-  });
-});
-
 describe("the gradient audit", () => {
   it("cozyrag 20: every term reaches every tensor of the generator", () => {
     const rows = auditGradients(generatorPhase(tinyGenerator(gpt2())), { batches: 4 });
@@ -381,7 +219,7 @@ describe("the gradient audit", () => {
   });
 
   it("exempts key biases by rule and prints the reason; the rest of the retriever is alive", () => {
-    const rows = auditGradients(contrastivePhase(contrastive(encoder())), { batches: 2 });
+    const rows = auditGradients(contrastivePhase(tinyContrastive(encoder())), { batches: 2 });
     const exempt = rows.filter((row) => row.status === "exempt");
     expect(exempt.length).toBe(2);
     for (const row of exempt) expect(row.parameter).toMatch(/key\.bias$/);

@@ -8,7 +8,7 @@ import { DEFAULT_PROMPT_FORMAT } from "../../src/generation/prompt.js";
 import { generatorExamples, type GeneratorExamplesOptions, type GeneratorQuestion } from "../../src/training/generator-examples.js";
 import { inverseDocumentFrequency } from "../../src/training/keywords.js";
 import type { GeneratorPhaseOptions } from "../../src/training/phases/generator.js";
-import type { ContrastiveQuestion } from "../../src/training/phases/contrastive.js";
+import type { ContrastivePhaseOptions, ContrastiveQuestion } from "../../src/training/phases/contrastive.js";
 import { toFloat64Array, type Tensor } from "../../src/engine/tensor.js";
 
 const goldens = process.env["TANDEM_GOLDENS"] ?? path.join(import.meta.dirname, "../fixtures/goldens");
@@ -71,6 +71,20 @@ export function tinyEncoder(dropout = 0, dtype: "f32" | "f64" = "f64"): Encoder 
   });
   return Encoder.initialise(config, wordPiece(), 5, { dtype, std: 0.2 });
 }
+
+/** Eight questions of four passages, in batches of five with a negative each. */
+export const tinyContrastive = (of: Encoder, change: Partial<ContrastivePhaseOptions> = {}): ContrastivePhaseOptions => ({
+  encoder: of,
+  questions: CONTRASTIVE,
+  textOf,
+  seed: 1,
+  batch: 5,
+  temperature: 0.2,
+  symmetric: true,
+  hardNegatives: 1,
+  negativesOf: (question) => [(CONTRASTIVE[question]!.positives[0]! + 2) % 4],
+  ...change,
+});
 
 export function tinyExamples(change: Partial<GeneratorExamplesOptions> = {}): GeneratorPhaseOptions["examples"] {
   return generatorExamples({

@@ -96,7 +96,7 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
     seed: hash32(options.seed, 0x636f6e),
     size: questions.length,
     batch: options.batch,
-    positiveOf: (example) => questions[example]?.positives[0] ?? -1,
+    positiveOf: (example, epoch) => positiveOf(options, example, epoch),
     wordingOf: (example) => wordings[example] ?? "",
     together: options.batches === "passage" || options.batches === "document-passages",
     ...(options.batches === "document" || options.batches === "document-passages"
@@ -106,7 +106,8 @@ export function contrastivePhase(options: ContrastivePhaseOptions): Phase<Contra
   return {
     name: "contrastive",
     parameters: encoder.parameters,
-    batch: (step) => batchOf(options, batches.at(step), step, (index) => golds.get(wordings[index] ?? "") ?? []),
+    batch: (step) =>
+      batchOf(options, batches.at(step), { step, ...batches.place(step) }, (index) => golds.get(wordings[index] ?? "") ?? []),
     // Every worker has the whole batch, because each question needs all passages; it embeds its share of either side.
     step: (batch, share = WHOLE) => ((options.accumulate ?? 1) > 1 ? cachedStep : wholeStep)(options, batch, share),
     losses: (batch) => scope(() => lossOf(options, batch, ...embedBoth(options, batch, WHOLE))),
@@ -125,11 +126,17 @@ function goldRowsByWording(questions: readonly ContrastiveQuestion[], wordings: 
   return rows;
 }
 
+/** The row that a question is trained on in an epoch: one of its gold passages, drawn anew each time. */
+function positiveOf({ questions, seed }: ContrastivePhaseOptions, index: number, epoch: number): number {
+  const rows = questions[index]?.positives ?? [];
+  return rows[integerBelow(rows.length, seed, epoch, index, 0x706f73)] ?? -1;
+}
+
 /** @param goldRowsOf rows that are no question's negatives, by the question's number */
 function batchOf(
   options: ContrastivePhaseOptions,
   members: readonly number[],
-  step: number,
+  { step, epoch }: { readonly step: number; readonly epoch: number },
   goldRowsOf: (index: number) => readonly number[],
 ): ContrastiveBatch {
   const columns = new Map<number, number>();
@@ -143,9 +150,7 @@ function batchOf(
     const question = options.questions[index];
     return question === undefined ? [] : [{ index, ...question }];
   });
-  const positives = asked.map(({ index, positives: rows }) => {
-    return columnOf(rows[integerBelow(rows.length, options.seed, step, index, 0x706f73)] ?? -1);
-  });
+  const positives = asked.map(({ index }) => columnOf(positiveOf(options, index, epoch)));
   for (const { index } of asked) {
     const all = Array.from(options.negativesOf?.(index) ?? []);
     const mined = options.sampling === "top" ? all : shuffled(all, [options.seed, step, index, 0x6e6567]);
