@@ -121,7 +121,12 @@ const generator = section("Training of the generator.", {
 });
 
 const contrastive = section("Contrastive training of the retriever.", {
-  batch: integer({ doc: "Questions in a batch; each has the others' passages as negatives.", default: 64, minimum: 2, unit: "questions" }),
+  batch: integer({
+    doc: "Questions in a batch; each has the others' passages as negatives. No question stands twice in one, and no two share a passage unless batches asks for that; repeats at an epoch's end have smaller batches, or are left out of it where every batch has theirs.",
+    default: 64,
+    minimum: 2,
+    unit: "questions",
+  }),
   batches: choice(["mixed", "document", "passage", "document-passages"], {
     doc: "mixed: any questions together; document: questions about one document together as far as they fill batches, so that its other passages are the negatives; passage: all questions of a passage together, so that it is embedded once for them; document-passages: both, passages of one document with their questions, as far as they fill batches.",
     default: "mixed",

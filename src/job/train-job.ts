@@ -34,6 +34,7 @@ import { ALONE, type Crew } from "./run/crew.js";
 import { closeRun, openRun, type OpenRun } from "./run/open-run.js";
 import { rollBack } from "./training/roll-back.js";
 import { RunLog } from "./training/run-log.js";
+import { repeatsAtPhase, repeatsAtStart } from "./training/repeated-questions.js";
 import { validateRun } from "./report/validate-run.js";
 import { watchStep } from "./training/watch-collapse.js";
 
@@ -153,6 +154,7 @@ function checkRun(run: OpenRun): void {
   const { train: learned, valid, test } = run.sets;
   const lost = lostHistory(config.prompt, [...learned, ...valid, ...test]);
   for (const warning of [...warnings, ...lost, ...heldOutWarnings(run)]) report({ type: "warning", text: warning });
+  for (const message of repeatsAtStart(run)) report(message);
   if (config.train.reader.fixed_index) report({ type: "note", text: FIXED_INDEX });
   if (config.train.shard_optimiser && run.state.fingerprint.workers === 1) report({ type: "warning", text: NOTHING_TO_SHARD });
   if (run.state.progress.step === 0) span("gradient audit", () => auditRun(run, report));
@@ -206,7 +208,9 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep
     phaseAt: (position, state) => {
       crew.requireSameWeights(state);
       noteStart(run, position, state);
-      return crew.inTurn(() => run.phases.at(position, state));
+      const made = crew.inTurn(() => run.phases.at(position, state));
+      for (const message of repeatsAtPhase(run, position, made)) run.report(message);
+      return made;
     },
     refresh: (state) => byFirst(state, () => upkeep.refresh(state)),
     mine: (position, state) => {

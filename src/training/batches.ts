@@ -13,7 +13,7 @@ export interface BatchSource {
   at(step: number): readonly number[];
   /** Epoch of batch `step` and its place in the epoch. */
   place(step: number): { readonly epoch: number; readonly batch: number };
-  /** What the first epoch holds. Later ones hold as many examples, and as many batches unless batches depend on lengths or documents. */
+  /** What the first epoch holds. Later ones hold as many examples and batches, unless batches depend on lengths or documents or have no place for a repeat. */
   epoch(): EpochSize;
 }
 

@@ -164,13 +164,17 @@ function searchDepth(config: TandemConfig, passages: number, goldRows: readonly 
   return Math.min(passages, Math.max(...depths));
 }
 
-/** An epoch of an entry whose length is in epochs. @throws UserError where nobody can know yet which questions it uses */
-function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): EpochSize {
+/** Whether it is known before there is an index which questions a contrastive entry trains on. */
+export function knowsQuestions(config: TandemConfig, phases: PhaseMaker, entry: number): boolean {
+  return configOfEntry(config, entry).train.contrastive.positives === "gold" || phases.hasAllGold;
+}
+
+/** An epoch of an entry, as a length in epochs is counted. @throws UserError where nobody can know yet which questions it uses */
+export function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): EpochSize {
   const outline = outlineOf(config);
   const position = positionAt(outline, plannedSteps(outline.slice(0, entry)));
   if (position === undefined) throw new Error(`the schedule has no entry ${entry}`);
-  const { positives } = configOfEntry(config, entry).train.contrastive;
-  if (position.phase === "contrastive" && positives === "answer" && !phases.hasAllGold)
+  if (position.phase === "contrastive" && !knowsQuestions(config, phases, entry))
     throw new UserError({
       where: `train.schedule.${entry}.epochs`,
       what: "can't be counted: which questions have a passage that holds the answer shows only once an index is there",
