@@ -126,6 +126,65 @@ describe("what a question's prompts begin with alike", () => {
     expect(promptTokens({ tokensAtOnce: 1, promptsOfQuestion: 3 }, prompts)).toBe(tokens.alone);
   });
 
+  /** A reader that notes the tokens of each of its forward passes. */
+  const watched = (model: ReaderPhaseOptions["reader"]["model"]): { model: typeof model; passes: number[] } => {
+    const passes: number[] = [];
+    const forward: typeof model.forward = (input) => {
+      passes.push(input.ids_BT.numel);
+      return model.forward(input);
+    };
+    return { model: { parameters: model.parameters, forward, logitsAt: (...rest) => model.logitsAt(...rest) }, passes };
+  };
+
+  it("behind it no pass holds more tokens than may be at once, unless a single prompt does, and nothing comes out otherwise", () => {
+    const { reader } = options();
+    const items = Array.from({ length: 8 }, (_, c) => ({ passages: [PASSAGES[c % 4]!], questions: [QUESTIONS[0]!] }));
+    const built = buildTrainingPrompts(reader.tokenizer, QUESTION_FIRST, items, reader.maxTokens, EOS);
+    const prompts = built.map((prompt, example) => ({ prompt, example }));
+    const shared = sharedTokens(built);
+    const longest = Math.max(...built.map(({ ids }) => ids.length));
+    expect(shared).toBeGreaterThan(16);
+    const of = (tokensAtOnce: number): { values: Float64Array; passes: number[] } => {
+      const { model, passes } = watched(reader.model);
+      const asked = { model, seed: 1, dropout: false, tokensAtOnce, promptsOfQuestion: 8 };
+      const before = liveTensors();
+      const values = scope(() => noGrad(() => toFloat64Array(answerLikelihoods(asked, prompts, 0))));
+      expect(liveTensors()).toEqual(before);
+      expect(promptTokens(asked, prompts)).toBe(passes.reduce((sum, tokens) => sum + tokens, 0));
+      return { values, passes };
+    };
+    const whole = of(4096);
+    expect(whole.passes).toEqual([shared, 8 * (longest - shared)]);
+    for (const [tokensAtOnce, copies] of [
+      [longest, 1],
+      [3 * (longest - shared), 3],
+    ] as const) {
+      const { values, passes } = of(tokensAtOnce);
+      expect(relativeError(values, whole.values)).toBeLessThan(1e-12);
+      // The beginning is computed once, however many passes read it.
+      expect(passes[0]).toBe(shared);
+      expect(passes.length).toBe(1 + Math.ceil(8 / copies));
+      for (const tokens of passes) expect(tokens).toBeLessThanOrEqual(tokensAtOnce);
+    }
+    // A prompt that is longer by itself stands alone.
+    expect(Math.max(...of(longest - 1).passes)).toBe(longest);
+  });
+
+  it("cut into passes, it teaches the retriever the same gradient", () => {
+    const made = options();
+    const of = (tokensAtOnce: number): { found: ReturnType<typeof run>; passes: number[] } => {
+      const { model, passes } = watched(made.reader.model);
+      const reader = { ...made.reader, model, format: QUESTION_FIRST };
+      return { found: run(readerPhase({ ...made, reader, tokensAtOnce })), passes };
+    };
+    const whole = of(4096);
+    const cut = of(Math.max(...whole.passes) - 1);
+    expect(cut.passes.length).toBeGreaterThan(whole.passes.length);
+    expect(Math.max(...cut.passes)).toBeLessThan(Math.max(...whole.passes));
+    expect(relativeError(cut.found.gradient, whole.found.gradient)).toBeLessThan(1e-12);
+    expect(cut.found.terms["pdist"]![0]).toBeCloseTo(whole.found.terms["pdist"]![0]!, 12);
+  });
+
   it("is nothing where the context comes first, and ends before the answer where prompts are equal", () => {
     const first = promptsOf(DEFAULT_PROMPT_FORMAT).slice(0, 3);
     expect(sharedTokens(first.map(({ prompt }) => prompt))).toBe(0);
