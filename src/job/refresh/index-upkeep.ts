@@ -78,7 +78,7 @@ export class IndexUpkeep {
     const { drift, refresh } = this.#run.config.train;
     const isMeasured = drift.every !== null && step % drift.every === 0 && concernsIndex(position, this.#run.config, artefacts);
     const measured: Record<string, number> = isMeasured
-      ? { ...(await this.#meter.measure(state)), [DRIFT_AGE]: step - upkeep.refreshedAt }
+      ? { ...(await this.#meter.measure(state, position.phaseIndex)), [DRIFT_AGE]: step - upkeep.refreshedAt }
       : {};
     const finite = Object.entries(measured).filter(([, value]) => Number.isFinite(value));
     upkeep.measured = { ...upkeep.measured, ...Object.fromEntries(finite) };
