@@ -104,6 +104,7 @@ export class IndexUpkeep {
       await this.#swap(pending, state);
       return "changed";
     }
+    if (position?.stepInPhase === 0 && isRead) this.#ringByAge(state);
     if (!progress.upkeep.isDue) return "same";
     // A phase that doesn't read the index has no use for a new one, and a refresh of the schedule makes its own.
     if (position === undefined || !isRead) {
@@ -112,6 +113,13 @@ export class IndexUpkeep {
     }
     this.#run.report({ type: "note", text: `refresh at step ${progress.step}: ${progress.upkeep.why ?? "it was due"}` });
     return this.#begin(state, progress.step, isMine);
+  }
+
+  /** Age rings after the steps of phases that read the index; in all others it grows old unheard, so it is looked at before the first step of one that reads it. What it says follows from the state: a resumed run hears the same. */
+  #ringByAge({ progress: { step, upkeep, artefacts } }: RunState): void {
+    const policy = policyOf(this.#run.config.train.refresh);
+    if (upkeep.isDue || artefacts.retrieval === undefined || !isRefreshDue(policy, upkeep, step, {})) return;
+    Object.assign(upkeep, { isDue: true, why: whyDue(policy, upkeep, step, {}) });
   }
 
   /**
