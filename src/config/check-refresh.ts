@@ -25,9 +25,21 @@ export function checkDrift({ config, refuse, warn }: Check): void {
       `is ${passages}: half of them can't hold the first ${k} of ${questions} questions`,
       `set it to at least ${2 * questions * k}, or lower train.drift.questions or depth`,
     );
-  const shown = config.train.generator.passages ?? config.prompt.passages;
-  if (regret && k < shown)
-    refuse("train.drift.depth", `is ${k}, but regret is of contexts of ${shown} passages`, `set it to at least ${shown}`);
+  if (!regret) return;
+  const { most, where } = mostShown(config);
+  if (k < most) refuse("train.drift.depth", `is ${k}, but regret is of contexts of ${most} passages${where}`, `set it to at least ${most}`);
+}
+
+/** The longest contexts among the phases in which drift is measured, and where that isn't the run's own length. */
+function mostShown(config: TandemConfig): { most: number; where: string } {
+  const shownBy = ({ train, prompt }: TandemConfig): number => train.generator.passages ?? prompt.passages;
+  const measured = config.train.schedule.flatMap(({ phase }, entry) =>
+    phase === "contrastive" || (phase !== "mine" && readsFound(config, entry)) ? [entry] : [],
+  );
+  const shown = measured.map((entry) => shownBy(soundConfigOfEntry(config, entry)));
+  const most = Math.max(0, ...shown);
+  const entry = measured[shown.indexOf(most)];
+  return { most, where: most === shownBy(config) || entry === undefined ? "" : ` in train.schedule.${entry}` };
 }
 
 export function checkRefresh({ config, refuse, warn }: Check): void {
@@ -136,13 +148,15 @@ export function checkFixedIndex({ config, refuse }: Check): void {
     refuse(name, `is set, but with ${key} the index neither drifts nor is refreshed`, `take it out, or ${key}=false`);
 }
 
-/** Whether a phase is made of what the index found for the training questions. */
+/** Whether some phase is made of what the index found for the training questions. */
 function readsSome(config: TandemConfig): boolean {
-  const { train } = config;
-  const contexts = contextsOfEntries(train);
-  return train.schedule.some(({ phase }, entry) => {
-    const { hard_negatives: negatives, mining, positives } = soundConfigOfEntry(config, entry).train.contrastive;
-    const isMined = positives === "answer" || ((phase === "mine" || negatives > 0) && mining.source !== "bm25");
-    return phase === "reader-distillation" || contexts[entry] === "retrieved" || ((phase === "contrastive" || phase === "mine") && isMined);
-  });
+  return config.train.schedule.some((_, entry) => readsFound(config, entry));
+}
+
+function readsFound(config: TandemConfig, entry: number): boolean {
+  const phase = config.train.schedule[entry]?.phase;
+  const { hard_negatives: negatives, mining, positives } = soundConfigOfEntry(config, entry).train.contrastive;
+  const isMined = positives === "answer" || ((phase === "mine" || negatives > 0) && mining.source !== "bm25");
+  const isRead = phase === "reader-distillation" || contextsOfEntries(config.train)[entry] === "retrieved";
+  return isRead || ((phase === "contrastive" || phase === "mine") && isMined);
 }

@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import { isDriftMetric } from "../config/condition.js";
+import { configOfEntry } from "../config/phase-settings.js";
 import type { TandemConfig } from "../config/schema.js";
 import { AlarmError } from "../training/alarms.js";
 import { auditTable, inactiveWarnings } from "../training/gradient-audit.js";
@@ -11,8 +12,8 @@ import { measuredText, unmeasuredLosses } from "../training/conditions.js";
 import { gatherMoments } from "../training/gathered-moments.js";
 import type { RunState } from "../training/run-state.js";
 import { decideStopping, endTraining } from "../training/decisions.js";
-import { updatesNothing, type SchedulePosition } from "../training/schedule.js";
-import { train, type TrainerHooks } from "../training/trainer.js";
+import { readsIndex, updatesNothing, type SchedulePosition } from "../training/schedule.js";
+import { train, type TrainedPhase, type TrainerHooks } from "../training/trainer.js";
 import { setDevice, setThreads } from "../engine/info.js";
 import { span } from "../engine/profiler.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
@@ -210,6 +211,7 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep
       noteStart(run, position, state);
       const made = crew.inTurn(() => run.phases.at(position, state));
       for (const message of repeatsAtPhase(run, position, made)) run.report(message);
+      warnLeftOut(run, position, made);
       return made;
     },
     refresh: (state) => byFirst(state, () => upkeep.refresh(state)),
@@ -248,6 +250,20 @@ function noteStart({ schedule, report }: OpenRun, { phaseIndex, phase, stepInPha
     type: "note",
     text: `schedule: entry ${phaseIndex}, ${phase}, begins at step ${progress.step}: ${when.text} holds: ${measuredText(when, progress.earlier)}`,
   });
+}
+
+/** Where the reader teaches, questions with fewer passages than it chooses among aren't trained on: said once, as the phase begins. */
+function warnLeftOut(
+  { config, sets, report }: OpenRun,
+  { phase: name, phaseIndex, stepInPhase }: SchedulePosition,
+  { phase }: TrainedPhase,
+): void {
+  const examples = phase.epoch?.().examples;
+  if (stepInPhase > 0 || !readsIndex(name) || examples === undefined || examples === sets.train.length) return;
+  const { passages } = configOfEntry(config, phaseIndex).train.reader;
+  const lacking = `${sets.train.length - examples} of ${sets.train.length} questions have fewer than ${passages} passages`;
+  const text = `train.schedule.${phaseIndex}: ${lacking} (train.reader.passages) in what the index found; the phase leaves them out`;
+  report({ type: "warning", text });
 }
 
 /** A loss that the phase doesn't have never ends it: said as soon as that can be known. */

@@ -97,6 +97,31 @@ export class KvCache {
     );
   }
 
+  /**
+   * A cache of its own with this one's single row `copies` times: what many rows begin with is computed once and stays. Without padding only.
+   *
+   * @param capacity of the new one
+   */
+  repeated(copies: number, capacity: number): KvCache {
+    if (this.hasPadding) throw new Error("KvCache: a row with padding isn't repeated");
+    const made = new KvCache(capacity);
+    made.#length = this.#length;
+    const wider = (store_1HCD: Tensor): Tensor => {
+      const [, heads, , width] = store_1HCD.shape as [number, number, number, number];
+      const rows_BHCD = ops.empty([copies, heads, capacity, width], store_1HCD.dtype, store_1HCD.device).keep();
+      rows_BHCD.narrow(2, 0, this.#length).copy_(store_1HCD.narrow(2, 0, this.#length));
+      return rows_BHCD;
+    };
+    scope(() =>
+      noGrad(() => {
+        this.#layers.forEach((layer, place) => {
+          if (layer !== undefined) made.#layers[place] = { keys_BHCD: wider(layer.keys_BHCD), values_BHCD: wider(layer.values_BHCD) };
+        });
+      }),
+    );
+    return made;
+  }
+
   /** Frees everything; the cache is empty and can be used again, for another batch too. */
   dispose(): void {
     for (const layer of this.#layers) {

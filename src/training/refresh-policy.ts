@@ -15,6 +15,8 @@ export interface Upkeep {
   pending: PendingRefresh | undefined;
   /** The latest figures of drift of the current index, by their names in the log. */
   measured: Readonly<Record<string, number>>;
+  /** Seconds that training waited for an index since the last line of the log; undefined: there was none to wait for. */
+  waited?: number | undefined;
 }
 
 /** An index that a second process makes of a snapshot. Its artefacts are named by content, so they are known before they stand. */
@@ -118,11 +120,19 @@ export function readUpkeep(value: unknown): Upkeep | undefined {
   if (value === undefined) return newUpkeep();
   if (!isRecord(value) || !isCount(value["refreshedAt"]) || typeof value["isDue"] !== "boolean" || !isRecord(value["measured"]))
     return undefined;
-  const { refreshedAt, isDue, why, pending, measured } = value;
+  const { refreshedAt, isDue, why, pending, measured, waited } = value;
+  if (waited !== undefined && typeof waited !== "number") return undefined;
   if (why !== undefined && typeof why !== "string") return undefined;
   if (!Object.values(measured).every((figure) => typeof figure === "number")) return undefined;
   if (pending !== undefined && !isPending(pending)) return undefined;
-  return { refreshedAt, isDue, ...(why === undefined ? {} : { why }), pending, measured: measured as Record<string, number> };
+  return {
+    refreshedAt,
+    isDue,
+    ...(why === undefined ? {} : { why }),
+    pending,
+    measured: measured as Record<string, number>,
+    ...(waited === undefined ? {} : { waited }),
+  };
 }
 
 function isPending(value: unknown): value is PendingRefresh {

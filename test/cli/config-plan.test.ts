@@ -73,6 +73,21 @@ describe("tandem config plan", () => {
     expect(leftOut.join("\n")).toMatch(/validations: 5 answers each[^]*phases that a condition/);
   }, 120_000);
 
+  it("leaves out what an entry's own settings ask for, and nothing that none asks for", async () => {
+    const leftOutBy = async (...more: string[]): Promise<string> => {
+      const { out } = await captured(config, ["config", "plan", ...tinyWords(folder), "--json", "--quiet", ...more]);
+      return (JSON.parse(out) as RunPlan).left_out.join("\n");
+    };
+    const schedule = (contrastive: string, generator: string): string =>
+      `train.schedule=[{phase: refresh}, {phase: contrastive, steps: 2, with: ${contrastive}}, {phase: generator, steps: 4, contexts: gold, with: ${generator}}]`;
+    const own = await leftOutBy(schedule("{hard_negatives: 1}", "{curriculum: {share: 0.5}}"));
+    expect(own).toMatch(/^mining: /m);
+    expect(own).toMatch(/^shorter contexts at the start/m);
+    const ofRun = ["train.contrastive.hard_negatives=1", "train.generator.curriculum.share=0.5"];
+    const none = await leftOutBy(...ofRun, schedule("{hard_negatives: 0}", "{curriculum: {share: 0}}"));
+    expect(none).not.toMatch(/^mining: |^shorter contexts/m);
+  }, 120_000);
+
   it("prints a table, and without a measurement no time", async () => {
     const { out } = await captured(config, words("--no-measure"));
     const [head = "", first = ""] = out.split("\n");

@@ -154,6 +154,29 @@ describe("tandem plan", () => {
     expect(shared).toBeLessThan(0.75 * whole);
   });
 
+  it("counts the hard negatives of an entry's own settings, and none that no entry has", () => {
+    const unasked = "eval.rows=[trained-pair]";
+    const own = (settings: string): string =>
+      `train.schedule=[{phase: refresh}, {phase: contrastive, steps: 2, with: ${settings}}, {phase: refresh}]`;
+    const mined = made(
+      "--seconds",
+      "1",
+      "train.contrastive.mining.to=5",
+      unasked,
+      own("{hard_negatives: 1, mining: {source: both, to: 8}}"),
+    );
+    expect(diskRow(mined, "mined negatives")).toMatchObject({ count: 2, bytes: 2 * 8 * 8 * 20 });
+    expect(memoryRow(mined, "BM25")).toBeGreaterThan(0);
+    expect(mined.time?.rows.find(({ what }) => what === "passages indexed by BM25")).toMatchObject({ count: 30 });
+    expect(mined.left_out).toContain("choosing hard negatives among what was found");
+    const asked = ["train.contrastive.hard_negatives=1", "train.contrastive.mining.source=both"];
+    const without = made("--seconds", "1", ...asked, unasked, own("{hard_negatives: 0}"));
+    expect(diskRow(without, "mined negatives")).toBeUndefined();
+    expect(memoryRow(without, "BM25")).toBeNaN();
+    expect(without.time?.rows.find(({ what }) => what === "passages indexed by BM25")).toBeUndefined();
+    expect(without.left_out.join("\n")).not.toContain("hard negatives");
+  });
+
   it("refuses what it can't read, and what training would refuse", () => {
     const wrong = plan("--memory", "64");
     expect([wrong.status, wrong.error]).toEqual([

@@ -36,6 +36,23 @@ describe("drift", () => {
     );
     expect(load(DRIFT, JOINT, "train.drift.depth=1", "train.drift.passages=64").config.train.drift.depth).toBe(1);
   });
+
+  it("looks at the passages that each entry shows itself, where drift is measured in it", () => {
+    const regret = [DRIFT, "train.drift.regret=true", "train.drift.depth=2", "train.drift.passages=200"];
+    const shown = (passages: number, entry: string): string[] => [
+      ...regret,
+      `train.generator.passages=${passages}`,
+      `train.schedule=[{phase: refresh}, ${entry}]`,
+    ];
+    expect(refusal(...shown(2, "{phase: generator, steps: 9, contexts: retrieved, with: {passages: 3}}"))).toContain(
+      "'train.drift.depth' is 2, but regret is of contexts of 3 passages in train.schedule.1; set it to at least 3",
+    );
+    expect(refusal(...shown(2, "{phase: joint, steps: 9, with: {generator: {passages: 4}}}"))).toContain("4 passages in train.schedule.1");
+    expect(load(...shown(3, "{phase: generator, steps: 9, contexts: retrieved, with: {passages: 2}}")).config.train.drift.depth).toBe(2);
+    // A phase that reads gold passages measures none.
+    const gold = "{phase: joint, steps: 9}, {phase: generator, steps: 9, contexts: gold, with: {passages: 3}}";
+    expect(load(...shown(2, gold)).config.train.drift.depth).toBe(2);
+  });
 });
 
 describe("a refresh that drift asks for", () => {

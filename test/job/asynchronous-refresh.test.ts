@@ -1,7 +1,7 @@
 /**
  * Proves of indexes made by a second process: each takes the old one's place at the step that the config says, whether it was ready long before (the training process stopped until then) or has to be waited for (the second process
- * stopped), and the runs are equal to the last digit; a run whose group is killed while one is under way equals the uninterrupted one once resumed; a second process that is killed alone ends the run with one line, and resuming mends
- * it; the second process ends with the first; nothing half-written is left.
+ * stopped), and the runs are equal to the last digit; a validation that waits for one says for how long; a run whose group is killed while one is under way equals the uninterrupted one once resumed; a second process that is killed
+ * alone ends the run with one line, and resuming mends it; the second process ends with the first; nothing half-written is left.
  * Needs the compiled program (npm run build). Alone: npx vitest run test/job/asynchronous-refresh.test.ts
  */
 import type { ChildProcess } from "node:child_process";
@@ -216,6 +216,33 @@ describe("validations", () => {
     ]);
     // It embedded what the second process would have, and changed nothing of what was learnt.
     expect(lossLines(run)).toEqual(lossLines(whole));
+  }, 300_000);
+});
+
+describe("a validation that wants the very index that is under way", () => {
+  it("waits for it, says so, and for how long", async () => {
+    // Refresh 1, reader 2 and 3, refresh 4 with its index read from 8 on, generator 5 and 6 with a validation at its end, reader 7 to 10.
+    const schedule =
+      "[{phase: refresh}, {phase: reader-distillation, steps: 2}, {phase: refresh}, {phase: generator, steps: 2, contexts: gold}, {phase: reader-distillation, steps: 4}]";
+    const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
+    const others = words(runs).filter((word) => word !== "--quiet" && !word.startsWith("train.schedule="));
+    const { process: driver, ended } = startTraining([...others, `train.schedule=${schedule}`, "train.validate.every=6"]);
+    const builder = await until(() => builderBelow(driver), ended);
+    process.kill(builder, "SIGSTOP");
+    await until(() => stateAt(runFolder(runs) ?? runs, 6), ended);
+    await sleep(3000);
+    process.kill(builder, "SIGCONT");
+    const { code, stderr } = await ended;
+    expect(code, stderr).toBe(0);
+    const run = runFolder(runs) ?? "";
+    expect(readdirSync(path.join(run, "validation")).filter((name) => name.startsWith("step-") && name.endsWith(".md"))).toHaveLength(1);
+    const [seconds, atSwap] = waits(run);
+    expect(seconds).toBeGreaterThan(1);
+    expect(atSwap).toBe(0);
+    expect(lossLines(run).flatMap((line) => ("refresh/wait_seconds" in line ? [line["step"]] : []))).toEqual([7, 9]);
+    expect(stderr.match(/training waited \d+\.\d s.*/g)).toEqual([
+      expect.stringMatching(new RegExp(`^training waited ${seconds?.toFixed(1)} s for the index of step 4, which a validation wants$`)),
+    ]);
   }, 300_000);
 });
 

@@ -56,7 +56,7 @@ function move(amount: number): void {
 
 describe("drift", () => {
   it("is none right after a refresh", async () => {
-    const figures = await meter.measure(run.state);
+    const figures = await meter.measure(run.state, 0);
     expect(Object.keys(figures)).toEqual(["drift/cosine", "drift/overlap", "drift/regret"]);
     expect(figures["drift/cosine"]).toBeCloseTo(1, 6);
     expect(figures["drift/overlap"]).toBe(1);
@@ -64,10 +64,10 @@ describe("drift", () => {
   });
 
   it("is the same however often it is asked, and leaves no tensor behind", async () => {
-    const first = await meter.measure(run.state);
+    const first = await meter.measure(run.state, 0);
     const before = liveTensors();
-    expect(await meter.measure(run.state)).toEqual(first);
-    expect(await new DriftMeter(run, new Set()).measure(run.state)).toEqual(first);
+    expect(await meter.measure(run.state, 0)).toEqual(first);
+    expect(await new DriftMeter(run, new Set()).measure(run.state, 0)).toEqual(first);
     expect(liveTensors()).toEqual(before);
   });
 
@@ -75,27 +75,47 @@ describe("drift", () => {
     const cosines: number[] = [];
     for (let step = 0; step < 3; step++) {
       move(0.2);
-      cosines.push((await meter.measure(run.state))["drift/cosine"] ?? NaN);
+      cosines.push((await meter.measure(run.state, 0))["drift/cosine"] ?? NaN);
     }
     expect(cosines[0]).toBeLessThan(1 - 1e-4);
     for (const [i, value] of cosines.slice(1).entries()) expect(value).toBeLessThan(cosines[i] ?? 0);
-    const figures = await meter.measure(run.state);
+    const figures = await meter.measure(run.state, 0);
     expect(figures["drift/overlap"]).toBeCloseTo(overlapByHand(3), 12);
     expect(figures["drift/overlap"]).toBeLessThan(1);
     expect(figures["drift/regret"]).not.toBe(0);
   });
 
+  it("has the regret of contexts of as many passages as the entry shows", async () => {
+    const { config } = run;
+    const [first] = config.train.schedule;
+    const regretOf = async (train: Partial<typeof config.train>, entry: number): Promise<number | undefined> => {
+      const own = new DriftMeter({ ...run, config: { ...config, train: { ...config.train, ...train } } }, new Set());
+      return (await own.measure(run.state, entry))["drift/regret"];
+    };
+    const entries = [{ passages: 1 }, null].map((own) => ({
+      ...first!,
+      phase: "generator" as const,
+      contexts: "retrieved" as const,
+      with: own,
+    }));
+    const schedule = [...config.train.schedule, ...entries];
+    const ofRun = await regretOf({ generator: { ...config.train.generator, passages: 1 } }, 0);
+    expect(ofRun).not.toBe(await regretOf({}, 0));
+    expect(await regretOf({ schedule }, 2)).toBe(ofRun);
+    expect(await regretOf({ schedule }, 3)).toBe(await regretOf({}, 0));
+  });
+
   it("is nothing before there is an index", async () => {
     const { artefacts } = run.state.progress;
     run.state.progress.artefacts = {};
-    expect(await meter.measure(run.state)).toEqual({});
+    expect(await meter.measure(run.state, 0)).toEqual({});
     run.state.progress.artefacts = artefacts;
   });
 
   it("refuses vectors that were cut short", async () => {
     const file = path.join(run.artefacts.indexFolder, run.state.progress.artefacts.index ?? "", "vectors.npy");
     truncateSync(file, 200);
-    expect(await faultOf(() => new DriftMeter(run, new Set()).measure(run.state))).toMatch(/vectors\.npy: is cut short/);
+    expect(await faultOf(() => new DriftMeter(run, new Set()).measure(run.state, 0))).toMatch(/vectors\.npy: is cut short/);
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * Proves query-side-only training: the run keeps one index, made by the untrained retriever; the trained one embeds the questions alone, in the report, in `tandem eval`, in search and asking and in what is exported; and a run killed
+ * Proves query-side-only training: the run says that its index is never refreshed and keeps one, made by the untrained retriever; the trained one embeds the questions alone, in the report, in `tandem eval`, in search and asking and in what is exported; and a run killed
  * in it equals the uninterrupted one.
  * Needs the compiled program (npm run build) for the kill. Alone: npx vitest run test/job/fixed-index.test.ts
  */
@@ -15,6 +15,7 @@ import { embeddingHealth, type EmbeddingHealth } from "../../src/evaluation/embe
 import { evaluateTrained } from "../../src/job/report/evaluate-trained.js";
 import { findTrainedRun } from "../../src/job/run/find-run.js";
 import { makeIndex } from "../../src/job/index/make-index.js";
+import type { JobMessage } from "../../src/job/reporter.js";
 import { openPair, searchFolders } from "../../src/job/run/open-pair.js";
 import { Encoder } from "../../src/retrieval/encoder.js";
 import { readProvenance } from "../../src/retrieval/provenance.js";
@@ -38,10 +39,11 @@ const WORDS = [
 
 setThreads(1);
 const folder = makeFiles();
+const said: JobMessage[] = [];
 let run = "";
 
 beforeAll(async () => {
-  run = await trainTiny(folder, undefined, [...WORDS, "eval.rows=[closed-book, base-pair, trained-pair]", "eval.recall_at=[1, 3]"]);
+  run = await trainTiny(folder, undefined, [...WORDS, "eval.rows=[closed-book, base-pair, trained-pair]", "eval.recall_at=[1, 3]"], said);
 }, 120_000);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -49,6 +51,18 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const encoderOf = (name: string): Encoder => Encoder.load(path.join(run, name), { dropout: 0 });
 
 describe("a run whose index is fixed", () => {
+  it("says at its start that the index is never refreshed", () => {
+    const notes = said.flatMap((message) => (message.type === "note" ? [message.text] : []));
+    expect(notes.filter((text) => text.includes("fixed_index"))).toEqual([
+      "train.reader.fixed_index: only the questions' side of the retriever is trained; passages stay as start/retriever embeds them, and the index is never refreshed",
+    ]);
+    // Before the first step.
+    const at = (wanted: (message: JobMessage) => boolean): number => said.findIndex(wanted);
+    expect(at((message) => message.type === "note" && message.text.includes("fixed_index"))).toBeLessThan(
+      at((message) => message.type === "stage" && message.name === "training"),
+    );
+  });
+
   it("has one index, of the retriever as it began, and another retriever at its end", () => {
     const names = namesIn(path.join(run, "index"));
     expect(names.length).toBe(1);

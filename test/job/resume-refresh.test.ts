@@ -1,6 +1,6 @@
 /**
  * Proves that a run whose index follows its drift makes it anew between two steps, takes no place in their count for it, logs what it measured, and equals the uninterrupted run after SIGKILL between the decision and the end of the
- * rebuild, and between a refresh and the next.
+ * rebuild, and between a refresh and the next; and that no step reads an index older than at_least_every allows, not the first of a phase either, whatever went before it.
  * Needs the compiled program (npm run build). Alone: npx vitest run test/job/resume-refresh.test.ts
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -91,5 +91,50 @@ describe("a run whose index follows its drift", () => {
     });
     expect(killed).toBe(2);
     expectEqualRuns(run, whole);
+  }, 400_000);
+});
+
+describe("a phase that begins to read an index which grew old before it", () => {
+  // Refresh 1, contrastive 2 to 5, generator 6 to 8, and on what was retrieved 9 to 12.
+  const schedule =
+    "[{phase: refresh}, {phase: contrastive, steps: 4}, {phase: generator, steps: 3, contexts: gold}, {phase: generator, steps: 4, contexts: retrieved}]";
+  const aged = (runs: string): string[] => [
+    "experiment=tiny",
+    `run.dir=${runs}`,
+    "generator.dropout=0.1",
+    "train.checkpoint.every=4",
+    "train.checkpoint.keep_last=50",
+    `train.schedule=${schedule}`,
+    "train.contrastive.hard_negatives=0",
+    "train.contrastive.lr=1e-2",
+    "train.drift.every=1",
+    "train.drift.questions=8",
+    "train.drift.passages=100",
+    "train.refresh.at_least_every=6",
+    "train.validate.after_each_phase=false",
+    "--quiet",
+  ];
+  let old = "";
+  beforeAll(async () => {
+    old = await wholeRun(aged);
+  }, 300_000);
+
+  it("has it made anew before its first step, once, and no step reads an older one than may be", () => {
+    const ages = new Map(lossLines(old).map((line) => [line["step"], line["drift/age"]]));
+    expect([5, 9, 10, 11, 12].map((step) => ages.get(step))).toEqual([4, 1, 2, 3, 4]);
+    const at = (step: number): State | undefined => states(old).find((state) => state.step === step);
+    expect(at(8)?.upkeep).toMatchObject({ isDue: true, refreshedAt: 1 });
+    expect(at(12)?.upkeep).toMatchObject({ isDue: false, refreshedAt: 8 });
+    expect(at(12)?.artefacts.index).not.toBe(at(8)?.artefacts.index);
+  });
+
+  it("equals the uninterrupted one after SIGKILL while the index is made anew, and after SIGKILL before what follows is saved", async () => {
+    const { run, killed } = await killAndResume(aged, 2, (folder, kill) => {
+      const due = states(folder).some(({ step, upkeep }) => step === 8 && upkeep.isDue);
+      // Steps 2 to 9 have a line each.
+      return kill === 0 ? due : readFileSync(path.join(folder, "metrics.jsonl"), "utf8").split("\n").length > 8;
+    });
+    expect(killed).toBe(2);
+    expectEqualRuns(run, old);
   }, 400_000);
 });

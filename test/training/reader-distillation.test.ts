@@ -9,7 +9,7 @@ import { noGrad } from "../../src/engine/grad-mode.js";
 import { setThreads } from "../../src/engine/info.js";
 import { liveTensors, scope } from "../../src/engine/scope.js";
 import { toFloat64Array, zeroGrads, type Tensor } from "../../src/engine/tensor.js";
-import { buildTrainingPrompts, DEFAULT_PROMPT_FORMAT, type PromptFormat } from "../../src/generation/prompt.js";
+import { buildTrainingPrompts } from "../../src/generation/prompt.js";
 import { parameterGroups } from "../../src/training/optimiser.js";
 import { sumOf, totalLoss } from "../../src/training/loss-terms.js";
 import type { Phase } from "../../src/training/phase.js";
@@ -24,11 +24,11 @@ import {
   type ReaderBatch,
   type ReaderPhaseOptions,
 } from "../../src/training/phases/reader-distillation.js";
-import { answerLengths, answerLikelihoods, promptTokens, type ScoredPrompt } from "../../src/training/phases/reader-likelihood.js";
-import { sharedTokens } from "../../src/training/phases/shared-prefix.js";
+import { answerLengths, answerLikelihoods } from "../../src/training/phases/reader-likelihood.js";
 import { relativeError } from "./central-differences.js";
 import { run, slopeAt } from "./phase-step.js";
-import { byteBpe, EOS, gradientOf, PASSAGES, QUESTIONS, textOf, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
+import { readerOptions } from "./tiny-reader.js";
+import { EOS, gradientOf, PASSAGES, QUESTIONS, textOf, tinyEncoder, tinyExamples, tinyGenerator, tinyGpt2 } from "./tiny-world.js";
 
 beforeAll(() => setThreads(1));
 
@@ -39,24 +39,7 @@ afterEach(() => {
 
 const LOSSES = ["pdist", "emdr2", "rag_sequence", "rag_token"] as const;
 
-function options(change: Partial<ReaderPhaseOptions> = {}, dropout = 0): ReaderPhaseOptions {
-  const [model, encoder] = [tinyGpt2(dropout), tinyEncoder(dropout)];
-  owned.push(encoder, ...model.parameters.values());
-  return {
-    encoder,
-    reader: { model, tokenizer: byteBpe(), format: DEFAULT_PROMPT_FORMAT, maxTokens: 160, eosId: EOS },
-    questions: QUESTIONS.map(({ question, answer }, i) => ({ question, answer, candidates: [0, 1, 2, 3].map((row) => (row + i) % 4) })),
-    passage: (row) => ({ id: String(row), document: String(row), ...PASSAGES[row]! }),
-    textOf,
-    seed: 1,
-    batch: 4,
-    passages: 3,
-    loss: "pdist",
-    temperature: 0.3,
-    tokensAtOnce: 4096,
-    ...change,
-  };
-}
+const options = (change: Partial<ReaderPhaseOptions> = {}, dropout = 0): ReaderPhaseOptions => readerOptions(owned, change, dropout);
 
 /** Every model that a phase could train. */
 const bothOf = ({ encoder, reader }: ReaderPhaseOptions): Map<string, Tensor> =>
@@ -98,53 +81,6 @@ describe("the reader's likelihoods", () => {
     const scored = batch.members.map(({ prompt }, example) => ({ prompt, example }));
     const own = scope(() => noGrad(() => answerLikelihoods({ model, seed: 1, dropout: false, tokensAtOnce: 512 }, scored, 0).sum().item()));
     expect(Math.abs(own + answers) / answers).toBeLessThan(1e-12);
-  });
-});
-
-describe("what a question's prompts begin with alike", () => {
-  const QUESTION_FIRST = { ...DEFAULT_PROMPT_FORMAT, template: "Q: {question}\nContext: {context}\nA:" };
-  /** Every question after each of three passages, and one prompt too many for the last. */
-  const promptsOf = (format: PromptFormat): ScoredPrompt[] => {
-    const { reader } = options();
-    const items = QUESTIONS.flatMap((question) => [0, 1, 2].map((row) => ({ passages: [PASSAGES[row]!], questions: [question] })));
-    return buildTrainingPrompts(reader.tokenizer, format, items, reader.maxTokens, EOS).map((prompt, example) => ({ prompt, example }));
-  };
-
-  it("is computed once, and the likelihoods are the same", () => {
-    const { reader } = options();
-    const prompts = promptsOf(QUESTION_FIRST);
-    const asked = { model: reader.model, seed: 1, dropout: false, tokensAtOnce: 400 };
-    const of = (promptsOfQuestion: number): Float64Array =>
-      scope(() => noGrad(() => toFloat64Array(answerLikelihoods({ ...asked, promptsOfQuestion }, prompts, 0))));
-    expect(relativeError(of(3), of(1))).toBeLessThan(1e-12);
-    const tokens = {
-      shared: promptTokens({ tokensAtOnce: 400, promptsOfQuestion: 3 }, prompts),
-      alone: promptTokens({ tokensAtOnce: 1 }, prompts),
-    };
-    expect(tokens.shared).toBeLessThan(0.9 * tokens.alone);
-    // A prompt longer than a pass may be stands alone, whatever it begins with.
-    expect(promptTokens({ tokensAtOnce: 1, promptsOfQuestion: 3 }, prompts)).toBe(tokens.alone);
-  });
-
-  it("is nothing where the context comes first, and ends before the answer where prompts are equal", () => {
-    const first = promptsOf(DEFAULT_PROMPT_FORMAT).slice(0, 3);
-    expect(sharedTokens(first.map(({ prompt }) => prompt))).toBe(0);
-    const [one] = promptsOf(QUESTION_FIRST);
-    expect(sharedTokens([one!.prompt, one!.prompt])).toBe(one!.prompt.answers[0]!.start - 1);
-    expect(sharedTokens([one!.prompt])).toBe(0);
-    const short = { ...one!.prompt, answers: [{ start: 9, end: 10 }] };
-    expect(sharedTokens([short, short])).toBe(0);
-  });
-
-  it("leaves no tensor behind, and a whole phase's loss as it was", () => {
-    const change = { reader: { ...options().reader, format: QUESTION_FIRST } };
-    const phase = readerPhase(options({ ...change, loss: "emdr2" }));
-    const before = liveTensors();
-    const { terms } = run(phase);
-    expect(liveTensors()).toEqual(before);
-    // A reader that is trained has a graph and shares nothing; its loss has the same value as EMDR²'s.
-    const alone = run(readerPhase(options({ ...change, loss: "rag_sequence", trainsReader: true })));
-    expect(terms["emdr2"]![0]).toBeCloseTo(alone.terms["rag_sequence"]![0]!, 10);
   });
 });
 

@@ -88,6 +88,7 @@ describe("what a checkpoint holds of it", () => {
   it("comes back through JSON, and is new where an older version left it out", () => {
     expect(readUpkeep(JSON.parse(JSON.stringify(whole)))).toEqual(whole);
     expect(readUpkeep(JSON.parse(JSON.stringify(newUpkeep())))).toEqual(newUpkeep());
+    expect(readUpkeep({ ...whole, waited: 1.5 })).toEqual({ ...whole, waited: 1.5 });
     expect(readUpkeep(undefined)).toEqual(newUpkeep());
   });
 
@@ -101,6 +102,7 @@ describe("what a checkpoint holds of it", () => {
     ["a word for a flag", { ...whole, isDue: "yes" }],
     ["figures that are none", { ...whole, measured: { "drift/cosine": null } }],
     ["a list of figures", { ...whole, measured: [1] }],
+    ["a wait that is no number", { ...whole, waited: "long" }],
     ["an index under way without a snapshot", { ...whole, pending: { ...PENDING, snapshot: undefined } }],
     ["a snapshot elsewhere", { ...whole, pending: { ...PENDING, snapshot: "../../etc" } }],
     ["an index that is no name", { ...whole, pending: { ...PENDING, artefacts: { index: "x", retrieval: "0".repeat(16) } } }],

@@ -1,5 +1,6 @@
 /** What a run directory takes on the disk, at its largest and at the end: arithmetic, but for the size of an answer. The trap: a checkpoint or an index is written beside those that are kept before one of them goes, so there is one more at the peak. */
 import type { ForecastFacts } from "./forecast-facts.js";
+import { deepestMined } from "./mined-entries.js";
 
 interface DiskRow {
   readonly what: string;
@@ -29,14 +30,13 @@ export function forecastDisk(facts: ForecastFacts, passages: number): DiskForeca
   });
   const index = 4 * dimension * passages + (faiss === null || faiss === undefined ? 0 : faiss.each * passages + faiss.fixed);
   const answers = work.validations * questions.validated + questions.tested;
-  const { mining } = config.train.contrastive;
   const rows = [
     several("corpus", 1, (store.bytes / store.size) * passages),
     several("models at the start", 1, models.start),
     several("checkpoints", work.mostCheckpoints, states.checkpoint, work.lastCheckpoints),
     several("indexes", work.mostIndexes, index, work.lastIndexes),
     several("what was found for the training questions", work.mostSearches, FOUND_BYTES * depth * questions.learned),
-    several("mined negatives", work.mines === 0 ? 0 : work.mostSearches, FOUND_BYTES * mining.to * questions.learned),
+    several("mined negatives", work.mines === 0 ? 0 : work.mostSearches, FOUND_BYTES * deepestMined(config) * questions.learned),
     several("answers", answers, measured?.answers.bytes ?? 0),
     several("models at the end", 1, models.exported),
   ].filter(({ bytes }) => bytes > 0);

@@ -14,6 +14,7 @@ import { forecast, type Forecast, type Partition } from "./forecast.js";
 import type { ForecastFacts, Measured, SteppedEntry } from "./forecast-facts.js";
 import type { Link } from "./measure-link.js";
 import { lexicalCosts } from "./measure-search.js";
+import { lexicalSearches, minedEntries } from "./mined-entries.js";
 import { measureRun } from "./measure-run.js";
 import { withPlannedRun, type Opening } from "./open-plan.js";
 import { planEntries, type EntryPlan } from "./plan-entries.js";
@@ -66,7 +67,7 @@ function factsOf(run: OpenRun, plans: readonly EntryPlan[], measured: Measured |
   const start = startFolders(places.path);
   const [retriever, generator] = [folderBytes(start.retriever), folderBytes(start.generator)];
   const closedBook = run.closedBook === undefined ? 0 : generator;
-  const usesLexical = config.eval.rows.includes("bm25") || config.train.contrastive.mining.source !== "dense";
+  const usesLexical = config.eval.rows.includes("bm25") || lexicalSearches(config) > 0;
   const { factory } = config.index;
   return {
     config,
@@ -97,12 +98,13 @@ function steppedOf({ schedule }: OpenRun, { kind, planned }: EntryPlan): Stepped
 
 function workOf({ config }: OpenRun, plans: readonly EntryPlan[]): ScheduleWork {
   const { checkpoint, reader } = config.train;
-  const entries = plans.map(({ planned: { phase, validations, checkpoints }, kind }) => ({
+  const mined = minedEntries(config);
+  const entries = plans.map(({ planned: { entry, phase, validations, checkpoints }, kind }) => ({
     phase,
     trainsRetriever: kind !== undefined && isRetrievers(kind),
     validations: validations ?? 0,
     checkpoints: checkpoints ?? 1,
-    mines: phase === "mine" || (phase === "contrastive" && config.train.contrastive.hard_negatives > 0),
+    mines: mined.has(entry),
   }));
   return scheduleWork(entries, {
     keepLast: checkpoint.keep_last,
@@ -125,13 +127,13 @@ function folderBytes(folder: string): number {
 }
 
 function leftOut(run: OpenRun, measured: Measured | undefined): string[] {
-  const { config, schedule } = run;
+  const { config } = run;
   if (measured === undefined) return ["time and memory of the program and of activations: nothing was measured"];
   const { mining } = config.train.contrastive;
   const { drift, refresh } = config.train;
   const { sentences, tokens } = config.prompt.sentence_filter;
   const isFiltered = sentences !== null || tokens !== null;
-  const isMined = schedule.some(({ phase }) => phase === "mine" || phase === "contrastive") && config.train.contrastive.hard_negatives > 0;
+  const isMined = minedEntries(config).size > 0;
   return [
     "starting the processes, the log, the report's page, the penalties' probe, an MLflow server",
     ...(config.index.factory === null ? [] : ["FAISS: training its index, adding to it, searching it"]),

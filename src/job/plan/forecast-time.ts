@@ -5,6 +5,7 @@
 import { stepTraffic, type StepTraffic } from "./all-reduce.js";
 import { denseRows, type ForecastFacts, type Measured } from "./forecast-facts.js";
 import type { Link } from "./measure-link.js";
+import { lexicalSearches } from "./mined-entries.js";
 import { stepSeconds } from "./step-times.js";
 
 interface TimeRow {
@@ -101,9 +102,9 @@ function workRows(facts: ForecastFacts, measured: Measured, passages: number, to
   const dense = denseRows(config);
   const isExact = facts.faiss === null;
   const asked = work.searches * questions.learned + work.validations * questions.validated + dense * questions.tested;
-  const mines = lexical !== undefined && config.train.contrastive.mining.source !== "dense" ? questions.learned : 0;
+  const mines = lexicalSearches(config);
   const lexicalRow = config.eval.rows.includes("bm25") ? questions.tested : 0;
-  const builds = (mines > 0 ? 1 : 0) + (lexicalRow > 0 ? 1 : 0);
+  const builds = mines + (lexicalRow > 0 ? 1 : 0);
   const closed = 1 + (config.eval.rows.includes("closed-book") ? 1 : 0);
   const open = config.eval.rows.length + 1 - closed;
   const row = (what: string, count: number, each: number, by: TimeRow["by"]): TimeRow => ({ what, count, seconds: count * each, by });
@@ -112,7 +113,7 @@ function workRows(facts: ForecastFacts, measured: Measured, passages: number, to
     row("questions embedded", asked, question, "first"),
     row("questions searched", asked, isExact ? (comparison * passages) / total : 0, "all"),
     row("passages indexed by BM25", builds * passages, lexical?.build ?? 0, "first"),
-    row("questions searched by BM25", mines + lexicalRow, (lexical?.search ?? 0) * passages, "first"),
+    row("questions searched by BM25", mines * questions.learned + lexicalRow, (lexical?.search ?? 0) * passages, "first"),
     row("validation's answers", work.validations * questions.validated, answers.open, "first"),
     row("checkpoints", work.checkpoints, save, "first"),
     row("report's answers", open * questions.tested, answers.open, "first"),

@@ -2,10 +2,13 @@
  * What a config would run, before it runs: each entry of the schedule with its steps, epochs, rates, validations and checkpoints, and with an estimate of its time from a few real steps of each kind (`tandem config plan`). Memory, disk and
  * whole hours are forecast-run.ts's. The trap: a refresh is estimated by its embeddings alone.
  */
+import { contextsOfEntries } from "../../config/entry-contexts.js";
+import { configOfEntry } from "../../config/phase-settings.js";
 import type { TandemConfig } from "../../config/schema.js";
 import type { Report } from "../reporter.js";
 import type { OpenRun } from "../run/open-run.js";
 import { embeddingSeconds } from "./measure-embedding.js";
+import { minedEntries } from "./mined-entries.js";
 import { withPlannedRun } from "./open-plan.js";
 import { planEntries, type PlannedEntry } from "./plan-entries.js";
 import { StepTimes } from "./step-times.js";
@@ -57,7 +60,7 @@ async function planOf(run: OpenRun, isMeasured: boolean): Promise<RunPlan> {
 
 function leftOut(run: OpenRun, isMeasured: boolean): string[] {
   if (!isMeasured) return ["time: nothing was measured"];
-  const { config, sets, schedule } = run;
+  const { config, sets } = run;
   const answered = Math.min(sets.valid.length, config.train.validate.questions ?? Infinity);
   return [
     "preparing corpus, questions and first weights",
@@ -66,7 +69,7 @@ function leftOut(run: OpenRun, isMeasured: boolean): string[] {
     "writing checkpoints and the log",
     "building and searching the index of a refresh: its embeddings alone are counted",
     "the evaluation and the report",
-    ...(schedule.some(({ phase }) => phase === "mine") ? ["mining: searching by BM25, a teacher's scores, choosing negatives"] : []),
+    ...(minedEntries(config).size > 0 ? ["mining: searching by BM25, a teacher's scores, choosing negatives"] : []),
     ...uncertain(run),
     `chance: each kind of step was measured ${STEPS} times`,
   ];
@@ -78,6 +81,15 @@ export function uncertain({ config, schedule }: OpenRun): string[] {
     schedule.some(({ until, when }) => until !== undefined || when !== undefined) || config.train.early_stopping.metric !== null;
   return [
     ...(isConditional ? ["phases that a condition or early stopping ends or skips: each counts whole"] : []),
-    ...(config.train.generator.curriculum.share > 0 ? ["shorter contexts at the start: steps were measured with whole ones"] : []),
+    ...(hasCurriculum(config) ? ["shorter contexts at the start: steps were measured with whole ones"] : []),
   ];
+}
+
+/** Whether some phase begins with shorter contexts: of gold passages or copying, since what was retrieved is shown whole. */
+function hasCurriculum(config: TandemConfig): boolean {
+  const contexts = contextsOfEntries(config.train);
+  return config.train.schedule.some(
+    ({ phase }, entry) =>
+      phase === "generator" && contexts[entry] !== "retrieved" && configOfEntry(config, entry).train.generator.curriculum.share > 0,
+  );
 }

@@ -6,6 +6,7 @@
  * P passages, Q questions, D dimension.
  */
 import path from "node:path";
+import { configOfEntry } from "../../config/phase-settings.js";
 import { passageText } from "../../corpus/passage.js";
 import { noGrad } from "../../engine/grad-mode.js";
 import { scope } from "../../engine/scope.js";
@@ -48,8 +49,13 @@ export class DriftMeter {
     this.#heldOut = heldOut;
   }
 
-  /** The figures by their names in the log; none before there is an index. @throws UserError when the index's vectors are damaged */
-  async measure(state: RunState): Promise<Record<string, number>> {
+  /**
+   * The figures by their names in the log; none before there is an index.
+   *
+   * @param entry of the schedule, whose contexts regret is of
+   * @throws UserError when the index's vectors are damaged
+   */
+  async measure(state: RunState, entry: number): Promise<Record<string, number>> {
     const { index, retrieval } = state.progress.artefacts;
     if (index === undefined || retrieval === undefined) return {};
     const { config, encoder, store, artefacts } = this.#run;
@@ -69,7 +75,7 @@ export class DriftMeter {
     queries_QD.dispose();
     const overlap = meanOverlap(before, now);
     if (!drift.regret) return { [DRIFT_COSINE]: cosine, [DRIFT_OVERLAP]: overlap };
-    const shown = config.train.generator.passages ?? config.prompt.passages;
+    const shown = configOfEntry(config, entry).train.generator.passages ?? config.prompt.passages;
     const first = (found: readonly number[]): number[] => found.filter((row) => row >= 0).slice(0, shown);
     const read = this.#answerLoss(probe, (q) => first(rows.rowsOf(probe.questions[q] ?? 0)));
     const best = this.#answerLoss(probe, (q) => first(now[q] ?? []));

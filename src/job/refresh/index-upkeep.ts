@@ -10,7 +10,15 @@ import type { TandemConfig } from "../../config/schema.js";
 import { engineFacts } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
 import { restoreFolder } from "../../storage/atomic-write.js";
-import { DRIFT_AGE, isRefreshDue, swapStep, whyDue, type PendingRefresh, type RefreshPolicy } from "../../training/refresh-policy.js";
+import {
+  DRIFT_AGE,
+  isRefreshDue,
+  swapStep,
+  whyDue,
+  type PendingRefresh,
+  type RefreshPolicy,
+  type Upkeep,
+} from "../../training/refresh-policy.js";
 import type { CurrentArtefacts, RunState } from "../../training/run-state.js";
 import { readsIndex, totalSteps, type SchedulePosition } from "../../training/schedule.js";
 import {
@@ -30,7 +38,7 @@ import { encoderOverrides } from "../models/models.js";
 import type { OpenRun } from "../run/open-run.js";
 import { CLOSED_BOOK } from "../phases/phase-parts.js";
 
-/** Seconds that training waited for an index, in the line of the step after the swap. */
+/** Seconds that training waited for an index, in the line of the step after the swap, or after a validation that wanted it. */
 const WAIT_SECONDS = "refresh/wait_seconds";
 
 /** Folders of the retriever as it was when a refresh began. */
@@ -44,8 +52,6 @@ export class IndexUpkeep {
   readonly #save: (state: RunState) => void;
   readonly #meter: DriftMeter;
   #builder: IndexBuilder | undefined;
-  /** Figures for the next line of the log. */
-  #figures: Record<string, number> = {};
 
   /**
    * @param heldOut documents whose passages training never sees
@@ -72,13 +78,13 @@ export class IndexUpkeep {
   /** What a step's line has beside the step's own figures. Says in the state whether the index is due. */
   async stepped(step: number, position: SchedulePosition, state: RunState): Promise<Record<string, number>> {
     const { upkeep, artefacts } = state.progress;
-    const figures = this.#figures;
-    this.#figures = {};
+    const figures: Record<string, number> = upkeep.waited === undefined ? {} : { [WAIT_SECONDS]: upkeep.waited };
+    delete upkeep.waited;
     if (position.phase === CLOSED_BOOK || artefacts.retrieval === undefined) return figures;
     const { drift, refresh } = this.#run.config.train;
     const isMeasured = drift.every !== null && step % drift.every === 0 && concernsIndex(position, this.#run.config, artefacts);
     const measured: Record<string, number> = isMeasured
-      ? { ...(await this.#meter.measure(state)), [DRIFT_AGE]: step - upkeep.refreshedAt }
+      ? { ...(await this.#meter.measure(state, position.phaseIndex)), [DRIFT_AGE]: step - upkeep.refreshedAt }
       : {};
     const finite = Object.entries(measured).filter(([, value]) => Number.isFinite(value));
     upkeep.measured = { ...upkeep.measured, ...Object.fromEntries(finite) };
@@ -104,6 +110,7 @@ export class IndexUpkeep {
       await this.#swap(pending, state);
       return "changed";
     }
+    if (position?.stepInPhase === 0 && isRead) this.#ringByAge(state);
     if (!progress.upkeep.isDue) return "same";
     // A phase that doesn't read the index has no use for a new one, and a refresh of the schedule makes its own.
     if (position === undefined || !isRead) {
@@ -114,6 +121,13 @@ export class IndexUpkeep {
     return this.#begin(state, progress.step, isMine);
   }
 
+  /** Age rings after the steps of phases that read the index; in all others it grows old unheard, so it is looked at before the first step of one that reads it. What it says follows from the state: a resumed run hears the same. */
+  #ringByAge({ progress: { step, upkeep, artefacts } }: RunState): void {
+    const policy = policyOf(this.#run.config.train.refresh);
+    if (upkeep.isDue || artefacts.retrieval === undefined || !isRefreshDue(policy, upkeep, step, {})) return;
+    Object.assign(upkeep, { isDue: true, why: whyDue(policy, upkeep, step, {}) });
+  }
+
   /**
    * Waits for the index under way where a validation is about to make the same one. `skip`: there is nothing to validate after a refresh that has only begun; the pair is the one before it.
    */
@@ -121,7 +135,8 @@ export class IndexUpkeep {
     const { pending } = progress.upkeep;
     if (pending === undefined) return "validate";
     if (position.phase === "refresh") return "skip";
-    if (indexNameOf(this.#run.artefacts, this.#run.encoder) === pending.artefacts.index) await this.#builder?.finished();
+    if (indexNameOf(this.#run.artefacts, this.#run.encoder) === pending.artefacts.index)
+      await this.#waitFor(pending, progress.upkeep, ", which a validation wants");
     return "validate";
   }
 
@@ -182,23 +197,28 @@ export class IndexUpkeep {
 
   async #swap(pending: PendingRefresh, state: RunState): Promise<void> {
     const { progress } = state;
-    const { artefacts, report } = this.#run;
-    const start = performance.now();
-    const isLate = !areBuilt(artefacts, pending.artefacts);
-    if (isLate) {
-      this.#save(state);
-      if (this.#builder === undefined) this.#startBuilder(pending);
-      report({ type: "stage", name: "refresh", detail: `waiting for the index of step ${pending.startedAt}` });
-      await this.#builder?.finished();
-    }
+    if (!areBuilt(this.#run.artefacts, pending.artefacts)) this.#save(state);
+    await this.#waitFor(pending, progress.upkeep);
     this.close();
-    const seconds = isLate ? (performance.now() - start) / 1000 : 0;
-    this.#figures = { ...this.#figures, [WAIT_SECONDS]: seconds };
-    if (isLate) report({ type: "note", text: `training waited ${seconds.toFixed(1)} s for the index of step ${pending.startedAt}` });
     const { validated } = progress.artefacts;
     progress.artefacts = { ...renewed(progress.artefacts, pending.artefacts), ...(validated === undefined ? {} : { validated }) };
     Object.assign(progress.upkeep, { pending: undefined, refreshedAt: pending.startedAt });
     forgetDrift(progress);
+  }
+
+  /** Waits until an index under way stands, and tells for how long: in the log's next line, and as a note where it took any time. @param why behind the note */
+  async #waitFor(pending: PendingRefresh, upkeep: Upkeep, why = ""): Promise<void> {
+    const { artefacts, report } = this.#run;
+    const start = performance.now();
+    const isLate = !areBuilt(artefacts, pending.artefacts);
+    if (isLate) {
+      if (this.#builder === undefined) this.#startBuilder(pending);
+      report({ type: "stage", name: "refresh", detail: `waiting for the index of step ${pending.startedAt}` });
+      await this.#builder?.finished();
+    }
+    const seconds = isLate ? (performance.now() - start) / 1000 : 0;
+    upkeep.waited = (upkeep.waited ?? 0) + seconds;
+    if (isLate) report({ type: "note", text: `training waited ${seconds.toFixed(1)} s for the index of step ${pending.startedAt}${why}` });
   }
 
   /** A build that failed ends the run, with the state saved. @throws what the second process failed of */

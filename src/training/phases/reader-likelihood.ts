@@ -17,14 +17,14 @@ import { cutByBudget } from "../batches.js";
 import { hash32 } from "../counter-random.js";
 import { atLeastF32 } from "../losses/precision.js";
 import { plainly, type BackwardPass } from "./embed-in-parts.js";
-import { sharedTokens, withoutFirst, withSharedPrefix } from "./shared-prefix.js";
+import { SharedPrefix, sharedTokens, withoutFirst } from "./shared-prefix.js";
 
 export interface LikelihoodOptions {
   readonly model: Pick<Gpt2, "forward" | "logitsAt">;
   readonly seed: number;
   /** Whether the model's dropouts are on. */
   readonly dropout: boolean;
-  /** Most tokens of a forward pass, padding included; a longer prompt has one of its own. */
+  /** Most tokens of a forward pass, padding included; a longer prompt has one of its own. Behind a shared beginning, those that follow it. */
   readonly tokensAtOnce: number;
   /** Prompts that follow each other and belong to one question: what they begin with alike is computed once. Only without a graph and without dropout. Default 1. */
   readonly promptsOfQuestion?: number;
@@ -45,9 +45,16 @@ export function answerLikelihoods(options: LikelihoodOptions, prompts: readonly 
   const longest = longestAnswer(prompts);
   const { groups, alone } = groupsOf(options, prompts);
   const cut = partsOf(options, alone, prompts);
-  const parts = [...groups.map(({ members }) => members), ...cut];
+  const parts = [...groups.flatMap(({ passes }) => passes), ...cut];
   const rows = [
-    ...groups.map(({ members, shared }) => sharedLikelihoods(options, chosen(prompts, members), shared, longest)),
+    ...groups.flatMap(({ passes, shared }) =>
+      sharedLikelihoods(
+        options,
+        passes.map((part) => chosen(prompts, part)),
+        shared,
+        longest,
+      ),
+    ),
     ...cut.map((part) => likelihoodsOf(options, chosen(prompts, part), step, longest)),
   ];
   const back = new Int32Array(prompts.length);
@@ -88,28 +95,29 @@ export function promptTokens(
   const widthOf = (part: readonly number[]): number => Math.max(...part.map((index) => lengthOf(prompts[index])));
   const { groups, alone } = groupsOf(options, prompts);
   const widths = partsOf(options, alone, prompts).map((part) => part.length * widthOf(part));
-  const ofGroups = groups.map(({ members, shared }) => shared + members.length * (widthOf(members) - shared));
+  const ofGroups = groups.map(({ passes, shared }) => passes.reduce((sum, part) => sum + part.length * (widthOf(part) - shared), shared));
   return [...widths, ...ofGroups].reduce((sum, tokens) => sum + tokens, 0);
 }
 
-/** A question's prompts, by number, with the tokens that all of them begin with. */
+/** A question's prompts, by number, in the passes that they are computed in, with the tokens that all of them begin with. */
 interface Group {
-  readonly members: readonly number[];
+  readonly passes: readonly (readonly number[])[];
   readonly shared: number;
 }
 
 /** The questions whose prompts begin alike for long enough, and the prompts of all others. */
 function groupsOf(
-  { promptsOfQuestion: k = 1, tokensAtOnce }: Pick<LikelihoodOptions, "promptsOfQuestion" | "tokensAtOnce">,
+  options: Pick<LikelihoodOptions, "promptsOfQuestion" | "tokensAtOnce">,
   prompts: readonly ScoredPrompt[],
 ): { groups: Group[]; alone: number[] } {
+  const { promptsOfQuestion: k = 1, tokensAtOnce } = options;
   const groups: Group[] = [];
   const alone: number[] = [];
   for (let start = 0; start < prompts.length; start += k) {
     const members = Array.from({ length: Math.min(k, prompts.length - start) }, (_, i) => start + i);
     const shared = sharedTokens(chosen(prompts, members).map(({ prompt }) => prompt));
     const isLonger = members.some((index) => lengthOf(prompts[index]) > tokensAtOnce);
-    if (shared > 0 && !isLonger) groups.push({ members, shared });
+    if (shared > 0 && !isLonger) groups.push({ passes: partsOf(options, members, prompts, shared), shared });
     else alone.push(...members);
   }
   return { groups, alone };
@@ -119,14 +127,15 @@ function longestAnswer(prompts: readonly ScoredPrompt[]): number {
   return answerLengths(prompts).reduce((most, length) => Math.max(most, length), 1);
 }
 
-/** Numbers of some prompts in passes of like length. */
+/** Numbers of some prompts in passes of like length. @param shared first tokens that stand in no pass */
 function partsOf(
   { tokensAtOnce }: Pick<LikelihoodOptions, "tokensAtOnce">,
   members: readonly number[],
   prompts: readonly ScoredPrompt[],
+  shared = 0,
 ): number[][] {
   const byLength = members.toSorted((a, b) => lengthOf(prompts[a]) - lengthOf(prompts[b]));
-  return cutByBudget(byLength, (index) => lengthOf(prompts[index]), tokensAtOnce);
+  return cutByBudget(byLength, (index) => lengthOf(prompts[index]) - shared, tokensAtOnce);
 }
 
 function lengthOf(scored: ScoredPrompt | undefined): number {
@@ -155,28 +164,33 @@ function likelihoodsOf(options: LikelihoodOptions, scored: readonly ScoredPrompt
   });
 }
 
-/** One question's prompts behind what they share: (K,A). */
-function sharedLikelihoods(options: LikelihoodOptions, scored: readonly ScoredPrompt[], shared: number, longest: number): Tensor {
+/** One question's prompts behind what they share, (B,A) each pass. */
+function sharedLikelihoods(
+  options: LikelihoodOptions,
+  passes: readonly (readonly ScoredPrompt[])[],
+  shared: number,
+  longest: number,
+): Tensor[] {
   const { model, device = "cpu" } = options;
-  const [first] = scored;
+  const first = passes[0]?.[0];
   if (first === undefined) throw new Error("a question without prompts");
-  return scope(() => {
-    const positions = answerPositions(scored.map(({ prompt }) => withoutFirst(prompt, shared)));
-    const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
-    const rows_N = indices(positions.rows_N, undefined, device);
-    const place = { prompt: first.prompt, shared, copies: scored.length, rest: positions.width, device };
-    const logits_NV = autocast(
-      options.precision,
-      () =>
-        withSharedPrefix(
-          (input) => model.forward(input),
-          place,
-          (past) => model.logitsAt(model.forward({ ids_BT, past }), rows_N),
-        ),
-      deviceType(device),
-    );
-    return ofAnswers(logits_NV, positions, longest, device);
-  });
+  const inPrecision = <T>(compute: () => T): T => autocast(options.precision, compute, deviceType(device));
+  const read = (prefix: SharedPrefix, scored: readonly ScoredPrompt[]): Tensor =>
+    scope(() => {
+      const positions = answerPositions(scored.map(({ prompt }) => withoutFirst(prompt, shared)));
+      const ids_BT = indices(positions.ids_BT, [positions.prompts, positions.width], device);
+      const rows_N = indices(positions.rows_N, undefined, device);
+      const logits_NV = prefix.followedBy(scored.length, positions.width, (past) =>
+        inPrecision(() => model.logitsAt(model.forward({ ids_BT, past }), rows_N)),
+      );
+      return ofAnswers(logits_NV, positions, longest, device);
+    });
+  const prefix = inPrecision(() => new SharedPrefix((input) => model.forward(input), first.prompt.ids.subarray(0, shared), device));
+  try {
+    return passes.map((scored) => read(prefix, scored));
+  } finally {
+    prefix.dispose();
+  }
 }
 
 /** log p of the targets, each answer's tokens in a row of its own; what stays is 0. */

@@ -4,7 +4,8 @@
  *
  * Shape letters: K prompts of a question, P shared tokens, T tokens behind them.
  */
-import { indices } from "../../engine/tensor.js";
+import { scope } from "../../engine/scope.js";
+import { indices, type Tensor } from "../../engine/tensor.js";
 import type { TrainingPrompt } from "../../generation/prompt.js";
 import { KvCache } from "../../nn/kv-cache.js";
 
@@ -33,22 +34,35 @@ export function withoutFirst(prompt: TrainingPrompt, tokens: number): TrainingPr
   return { ...prompt, ids: prompt.ids.slice(tokens), answers: prompt.answers.map(moved), context: moved(prompt.context) };
 }
 
-/**
- * Calls `read` with a cache that holds the first `shared` tokens of one prompt, once for each of `copies` rows, and frees it.
- *
- * @param rest most tokens that follow
- */
-export function withSharedPrefix<T>(
-  forward: (input: { ids_BT: ReturnType<typeof indices>; past: KvCache }) => unknown,
-  { prompt, shared, copies, rest, device }: { prompt: TrainingPrompt; shared: number; copies: number; rest: number; device: string },
-  read: (past: KvCache) => T,
-): T {
-  const past = new KvCache(shared + rest);
-  try {
-    forward({ ids_BT: indices(prompt.ids.slice(0, shared), [1, shared], device), past });
-    past.selectRows(indices(new Int32Array(copies), undefined, device));
-    return read(past);
-  } finally {
-    past.dispose();
+/** The keys and values of a beginning, computed once. Its tensors belong to no scope; call `dispose`. */
+export class SharedPrefix {
+  readonly #cache: KvCache;
+
+  constructor(forward: (input: { ids_BT: Tensor; past: KvCache }) => unknown, ids: Int32Array, device: string) {
+    this.#cache = new KvCache(ids.length);
+    try {
+      scope(() => void forward({ ids_BT: indices(ids, [1, ids.length], device), past: this.#cache }));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Calls `read` with a cache of its own that holds the beginning once for each of `copies` rows, and frees it.
+   *
+   * @param rest most tokens that follow
+   */
+  followedBy<T>(copies: number, rest: number, read: (past: KvCache) => T): T {
+    const past = this.#cache.repeated(copies, this.#cache.length + rest);
+    try {
+      return read(past);
+    } finally {
+      past.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.#cache.dispose();
   }
 }
