@@ -1,5 +1,5 @@
 /**
- * Proves that GradCache's gradient is the whole batch's at a size that is used: 1,024 questions, with dropout, masks and hard negatives, in 32 parts. Small batches in any number of parts are phases.test.ts's.
+ * Proves that GradCache's gradient is the whole batch's at a size that is used: 1,024 questions, with dropout, masks and hard negatives, in 32 parts. Small batches in any number of parts are contrastive-phase.test.ts's.
  * Alone: npx vitest run test/training/grad-cache.test.ts
  */
 import { beforeAll, expect, it } from "vitest";
