@@ -58,65 +58,55 @@ function contrastivePlan(options: ContrastiveBatchOptions, epoch: number): Plan 
   const { seed, size, batch, topicOf, wordingOf, together } = options;
   const positiveOf = (example: number): number => options.positiveOf?.(example, epoch) ?? example;
   const wordings = (example: number): Key[] => (wordingOf === undefined ? [] : [wordingOf(example)]);
-  const distinctOf = (example: number): Key[] => (together === true ? wordings(example) : [positiveOf(example), ...wordings(example)]);
-  const keys: Keys = { positiveOf, distinctOf };
   const at = permutation(size, [seed, epoch, 0x636f6e]);
   const order = Array.from({ length: size }, (_, place) => at(place));
+  const mix = (batches: Plan): Plan => shuffled(batches, [seed, epoch, 0x746f70]);
   if (together === true) {
-    const grouped = (members: readonly number[]): number[][] => [...groupedBy(members, positiveOf).values()];
-    if (topicOf === undefined) return mergeSingletons(wholeGroups(grouped(order), batch, keys), keys);
-    const planned = [...groupedBy(order, topicOf).values()].map((members) => wholeGroups(grouped(members), batch, keys));
-    // A topic's last batch stands alone where it is more than half full; what is less is mixed.
-    const isFull = (members: readonly number[]): boolean => 2 * members.length > batch;
-    const full = planned.flatMap((own) => own.filter(isFull));
-    const rest = planned.flatMap((own) => own.filter((members) => !isFull(members)).flat());
-    const mixed = wholeGroups(grouped(rest), batch, keys);
-    return mergeSingletons(shuffled([...full, ...mixed], [seed, epoch, 0x746f70]), keys);
+    const planned = togetherBatches(order, batch, positiveOf, topicOf);
+    const merged = mergeSingletons(topicOf === undefined ? planned : mix(planned), { positiveOf, distinctOf: () => [] });
+    return apart(merged, { positiveOf, distinctOf: wordings }, batch);
   }
+  const keys: Keys = { positiveOf, distinctOf: (example) => [positiveOf(example), ...wordings(example)] };
   if (topicOf === undefined) return mergeSingletons(distinctBatches(order, batch, keys), keys, batch);
-  const planned = [...groupedBy(order, topicOf).values()].map((members) => distinctBatches(members, batch, keys, "full"));
-  const full = planned.flat();
+  const full = [...groupedBy(order, topicOf).values()].flatMap((members) => distinctBatches(members, batch, keys, "full"));
   const used = new Set(full.flat());
   const rest = order.filter((example) => !used.has(example));
-  return mergeSingletons(shuffled([...full, ...distinctBatches(rest, batch, keys)], [seed, epoch, 0x746f70]), keys, batch);
+  return mergeSingletons(mix([...full, ...distinctBatches(rest, batch, keys)]), keys, batch);
 }
 
-/**
- * Batches of whole groups, in their order, of at most `size` members. A group above half a batch is cut, and what is cut off comes after all others, so that a batch has at least two groups. A member whose wording the batch has comes
- * later too.
- */
-function wholeGroups(groups: readonly (readonly number[])[], size: number, { distinctOf }: Keys): number[][] {
+/** Batches in which the examples of one positive are together, and of one topic as far as topics fill batches. */
+function togetherBatches(
+  order: readonly number[],
+  batch: number,
+  positiveOf: (example: number) => number,
+  topicOf: ((example: number) => string) | undefined,
+): Plan {
+  const planOf = (members: readonly number[]): number[][] => wholeGroups([...groupedBy(members, positiveOf).values()], batch);
+  if (topicOf === undefined) return planOf(order);
+  const planned = [...groupedBy(order, topicOf).values()].flatMap(planOf);
+  // A topic's last batch stands alone where it is more than half full; what is less is mixed.
+  const isFull = (members: readonly number[]): boolean => 2 * members.length > batch;
+  return [...planned.filter(isFull), ...planOf(planned.filter((members) => !isFull(members)).flat())];
+}
+
+/** Batches of whole groups, in their order, of at most `size` members. A group above half a batch is cut, and what is cut off comes after all others, so that a batch has at least two groups. */
+function wholeGroups(groups: readonly (readonly number[])[], size: number): number[][] {
   const most = Math.max(1, Math.floor(size / 2));
   const batches: number[][] = [];
-  let current = new Batch(distinctOf);
-  let waiting = groups.map((group) => [...group]);
+  let current: number[] = [];
+  let waiting = [...groups];
   while (waiting.length > 0) {
-    const left: number[][] = [];
-    for (const group of waiting) {
-      const { taken, others } = distinctMembers(group, most, distinctOf);
-      if (current.members.length + taken.length > size) {
-        batches.push(current.members);
-        current = new Batch(distinctOf);
+    for (const members of waiting.map((group) => group.slice(0, most))) {
+      if (current.length + members.length > size) {
+        batches.push(current);
+        current = [];
       }
-      const repeats = taken.filter((example) => !current.offer(example));
-      if (repeats.length + others.length > 0) left.push([...repeats, ...others]);
+      current.push(...members);
     }
-    // What the batch has no place for by its wordings has one in the next.
-    if (left.length > 0 && left.length === waiting.length && left.every((group, i) => group.length === waiting[i]?.length)) {
-      batches.push(current.members);
-      current = new Batch(distinctOf);
-    }
-    waiting = left;
+    waiting = waiting.map((group) => group.slice(most)).filter((group) => group.length > 0);
   }
-  if (current.members.length > 0) batches.push(current.members);
+  if (current.length > 0) batches.push(current);
   return batches;
-}
-
-/** The first `most` of a group that don't share a key, and the others. */
-function distinctMembers(group: readonly number[], most: number, distinctOf: Keys["distinctOf"]): { taken: number[]; others: number[] } {
-  const batch = new Batch(distinctOf);
-  const others = group.filter((example) => batch.members.length >= most || !batch.offer(example));
-  return { taken: batch.members, others };
 }
 
 function groupedBy<Value>(examples: readonly number[], keyOf: (example: number) => Value): Map<Value, number[]> {
@@ -224,6 +214,22 @@ function mergeSingletons(batches: readonly (readonly number[])[], { positiveOf, 
   if (merged.length === 0) return homeless;
   house(homeless.flat(), merged, { positiveOf, distinctOf }, room);
   return merged.map(({ members }) => members);
+}
+
+/** The plan with what a batch holds twice in other batches, so that all others stay as they are. A batch that then has no two positives is given up. */
+function apart(plan: Plan, keys: Keys, room: number): Plan {
+  const repeats: number[] = [];
+  const batches = plan.map((members) => {
+    const batch = new Batch(keys.distinctOf);
+    repeats.push(...members.filter((example) => !batch.offer(example)));
+    return batch;
+  });
+  if (repeats.length === 0) return plan;
+  const teaches = ({ members }: Batch): boolean => new Set(members.map(keys.positiveOf)).size > 1;
+  const kept = batches.filter(teaches);
+  if (kept.length === 0) return [...batches.map(({ members }) => members), ...repeats.map((example) => [example])];
+  house([...batches.filter((batch) => !teaches(batch)).flatMap(({ members }) => members), ...repeats], kept, keys, room);
+  return kept.map(({ members }) => members);
 }
 
 /** Puts each example into the last batch that takes it; one that none takes stays outside. */
