@@ -210,7 +210,7 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep
       crew.requireSameWeights(state);
       noteStart(run, position, state);
       const made = crew.inTurn(() => run.phases.at(position, state));
-      for (const message of repeatsAtPhase(run, position, made)) run.report(message);
+      if (position.stepInPhase === 0) for (const message of repeatsAtPhase(run, position, made)) run.report(message);
       warnLeftOut(run, position, made);
       return made;
     },

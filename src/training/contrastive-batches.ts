@@ -1,7 +1,7 @@
 /**
  * Which examples are in each batch of in-batch contrastive learning: every epoch a new shuffle, cut so that no batch holds a positive or a wording twice (as sentence-transformers' NO_DUPLICATES sampler), or so that all questions of a
  * positive are together. batches.ts finds a step's place in its epoch; phases/contrastive.ts makes what a batch holds.
- * The traps: a repeat waits for a later batch, so at an epoch's end repeats are left that have smaller batches, or none, of their own. And a question with several gold passages has another positive each epoch: a plan must be told the epoch's.
+ * The traps: a repeat waits for a later batch, so at an epoch's end repeats are left that have smaller batches, or none, of their own. And a question with several gold passages has a positive drawn for each epoch: a plan must be told the epoch's.
  */
 import { fromPlans, requireExamples, requireWhole, type BatchSource, type Plan } from "./batches.js";
 import { permutation, shuffled } from "./counter-random.js";

@@ -39,6 +39,16 @@ const words = (...more: string[]): string[] => [
 ];
 
 describe("tandem config plan", () => {
+  it("counts an entry's own epochs, also behind one that only minutes end", async () => {
+    const schedule = "[{phase: generator, minutes: 0.01, with: {decay: constant}}, {phase: contrastive, epochs: 1}, {phase: refresh}]";
+    const { out } = await captured(config, words("--json", "--no-measure", `train.schedule=${schedule}`));
+    const { entries } = JSON.parse(out) as RunPlan;
+    expect(entries.slice(0, 2).map(({ phase, steps }) => [phase, steps])).toEqual([
+      ["generator", null],
+      ["contrastive", 5],
+    ]);
+  });
+
   it("says what will run, entry by entry, and estimates the time of each", async () => {
     const { out } = await captured(config, words("--json"));
     const { entries, seconds, measured, left_out: leftOut } = JSON.parse(out) as RunPlan;

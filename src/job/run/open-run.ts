@@ -171,9 +171,10 @@ export function knowsQuestions(config: TandemConfig, phases: PhaseMaker, entry: 
 
 /** An epoch of an entry, as a length in epochs is counted. @throws UserError where nobody can know yet which questions it uses */
 export function epochOf(config: TandemConfig, phases: PhaseMaker, entry: number): EpochSize {
-  const outline = outlineOf(config);
+  // An entry that only minutes end has no number of steps, and here each only has to have its place.
+  const outline = outlineOf(config).map((own) => (own.steps === Infinity ? { ...own, steps: 1 } : own));
   const position = positionAt(outline, plannedSteps(outline.slice(0, entry)));
-  if (position === undefined) throw new Error(`the schedule has no entry ${entry}`);
+  if (position?.phaseIndex !== entry) throw new Error(`the schedule has no entry ${entry}`);
   if (position.phase === "contrastive" && !knowsQuestions(config, phases, entry))
     throw new UserError({
       where: `train.schedule.${entry}.epochs`,
