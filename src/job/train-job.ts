@@ -210,8 +210,11 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep
       crew.requireSameWeights(state);
       noteStart(run, position, state);
       const made = crew.inTurn(() => run.phases.at(position, state));
-      if (position.stepInPhase === 0) for (const message of repeatsAtPhase(run, position, made)) run.report(message);
-      warnLeftOut(run, position, made);
+      // An epoch is planned to count it: once a phase, not each time that it is made.
+      if (position.stepInPhase === 0) {
+        for (const message of repeatsAtPhase(run, position, made)) run.report(message);
+        warnLeftOut(run, position, made);
+      }
       return made;
     },
     refresh: (state) => byFirst(state, () => upkeep.refresh(state)),
@@ -253,13 +256,9 @@ function noteStart({ schedule, report }: OpenRun, { phaseIndex, phase, stepInPha
 }
 
 /** Where the reader teaches, questions with fewer passages than it chooses among aren't trained on: said once, as the phase begins. */
-function warnLeftOut(
-  { config, sets, report }: OpenRun,
-  { phase: name, phaseIndex, stepInPhase }: SchedulePosition,
-  { phase }: TrainedPhase,
-): void {
-  const examples = phase.epoch?.().examples;
-  if (stepInPhase > 0 || !readsIndex(name) || examples === undefined || examples === sets.train.length) return;
+function warnLeftOut({ config, sets, report }: OpenRun, { phase: name, phaseIndex }: SchedulePosition, { phase }: TrainedPhase): void {
+  const examples = readsIndex(name) ? phase.epoch?.().examples : undefined;
+  if (examples === undefined || examples === sets.train.length) return;
   const { passages } = configOfEntry(config, phaseIndex).train.reader;
   const lacking = `${sets.train.length - examples} of ${sets.train.length} questions have fewer than ${passages} passages`;
   const text = `train.schedule.${phaseIndex}: ${lacking} (train.reader.passages) in what the index found; the phase leaves them out`;

@@ -244,7 +244,9 @@ function house(examples: readonly number[], batches: readonly Batch[], { positiv
       if (batch !== undefined && batch.members.length <= room && !batch.has(positive)) break;
     }
     below.set(positive, at);
-    const home = batches.slice(0, at).findLast((batch) => batch.members.length <= room && batch.fits(example));
-    home?.add(example);
+    const takes = (batch: Batch | undefined): boolean => batch !== undefined && batch.members.length <= room && batch.fits(example);
+    let home = at - 1;
+    while (home >= 0 && !takes(batches[home])) home -= 1;
+    batches[home]?.add(example);
   }
 }
