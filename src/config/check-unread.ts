@@ -123,6 +123,8 @@ function checkPhaseKey({ config, warn }: Check, { key, isRead, without, among }:
 /** What a switch would do that is off. */
 function checkSwitches({ config, warn }: Check): void {
   const { early_stopping: stopping, alarms, drift } = config.train;
+  if (!config.data.rename.enabled && !isDefault(config, "reader.rename"))
+    warn("train.reader.rename", "has no effect without data.rename.enabled");
   if (drift.every === null)
     for (const key of ["questions", "passages", "depth", "regret"])
       if (!isDefault(config, `drift.${key}`)) warn(`train.drift.${key}`, "has no effect without train.drift.every");

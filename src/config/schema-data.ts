@@ -114,7 +114,7 @@ const questions = section("The questions with their answers.", {
 
 const rename = section("Seeded renaming of invented names when a batch is made: the model must copy names, it can't learn them by heart.", {
   enabled: flag({
-    doc: "Rename in the training batches of generator, contrastive, reader-distillation and joint phases; in the last two for retriever and reader alike. Validation, test and contexts: copying are never renamed.",
+    doc: "Rename in the training batches of generator, contrastive, reader-distillation and joint phases; in the last two for retriever and reader alike, unless train.reader.rename is false. Validation, test and contexts: copying are never renamed.",
     default: false,
   }),
   entities: path({

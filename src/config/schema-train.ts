@@ -169,6 +169,10 @@ const reader = section(
     temperature: number({ doc: "Divides the similarities.", default: 0.05, minimum: 0, exclusiveMinimum: true }),
     reader_temperature: number({ doc: "pdist: divides the reader's log-likelihoods.", default: 1, minimum: 0, exclusiveMinimum: true }),
     normalise_length: flag({ doc: "pdist and emdr2: an answer's mean log-likelihood a token in place of its sum.", default: false }),
+    rename: flag({
+      doc: "Where data.rename is on: new names for the retriever and for the reader that teaches it. false: the corpus's own names there; a generator that learns by its own loss in a joint phase has new ones all the same.",
+      default: true,
+    }),
     train_passages: flag({ doc: "Gradients through the passages' embeddings too; false: only through the questions'.", default: true }),
     fixed_index: flag({
       doc: "Query-side-only training: passages stay as the untrained retriever embedded them, in training, evaluation and search alike, and the index is never refreshed. Needs train_passages: false.",

@@ -48,6 +48,12 @@ const CASES: readonly [setting: string, idle: string[], read: string[], without:
     ["eval.closed_book.steps=0"],
     "without a generator phase: a joint one has the course of train.reader",
   ]),
+  [
+    "train.reader.rename=false",
+    [READER],
+    [READER, "data.rename.enabled=true", "data.rename.entities=spans.jsonl"],
+    "without data.rename.enabled",
+  ],
   ["train.drift.regret=true", [], ["train.drift.every=5"], "without train.drift.every"],
   ["train.drift.depth=7", [], ["train.drift.every=5"], "without train.drift.every"],
   ["train.alarms.hubness.action=stop", ["train.alarms.hubness.above=null"], [], ": above is null, so the alarm is off"],

@@ -26,8 +26,18 @@ let config: TandemConfig;
 let places: string;
 let open: OpenRun;
 
-const opened = (prompt: Partial<TandemConfig["prompt"]> = {}): Promise<OpenRun> =>
-  openRun({ ...config, prompt: { ...config.prompt, ...prompt } }, places, () => undefined);
+interface Own {
+  readonly prompt?: Partial<TandemConfig["prompt"]>;
+  readonly reader?: Partial<TandemConfig["train"]["reader"]>;
+  /** data.rename.enabled */
+  readonly rename?: boolean;
+}
+
+const opened = ({ prompt = {}, reader = {}, rename = true }: Own = {}): Promise<OpenRun> => {
+  const train = { ...config.train, reader: { ...config.train.reader, ...reader } };
+  const data = { ...config.data, rename: { ...config.data.rename, enabled: rename } };
+  return openRun({ ...config, data, train, prompt: { ...config.prompt, ...prompt } }, places, () => undefined);
+};
 
 beforeAll(async () => {
   const schedule = "train.schedule=[{phase: refresh}, {phase: reader-distillation, steps: 1}]";
@@ -89,8 +99,23 @@ describe("what the reader's phases are made of", () => {
     expect(alone).toEqual(one.slice(2, 3));
   });
 
+  it("keeps the corpus's names where train.reader.rename is false, and the generator's own batches have new ones", async () => {
+    const [own, none] = [await opened({ reader: { rename: false } }), await opened({ rename: false })];
+    const batch = phaseOf(own).batch(3);
+    expect(batch).toEqual(phaseOf(none).batch(3));
+    expect(batch.members.map(({ asked }) => asked.question)).not.toEqual(
+      phaseOf(open)
+        .batch(3)
+        .members.map(({ asked }) => asked.question),
+    );
+    const generators = ({ phases }: OpenRun): unknown => phases.generator.reading(undefined, 10).batch(3);
+    expect(generators(own)).toEqual(generators(open));
+    expect(generators(own)).not.toEqual(generators(none));
+    for (const each of [own, none]) closeRun(each);
+  }, 120_000);
+
   it("is cut by the sentence filter for the reader alone", async () => {
-    const filtered = await opened({ sentence_filter: { sentences: 1, tokens: null } });
+    const filtered = await opened({ prompt: { sentence_filter: { sentences: 1, tokens: null } } });
     const [whole, cut] = [open, filtered].map((each) => {
       const phase = phaseOf(each);
       const batch = phase.batch(3);

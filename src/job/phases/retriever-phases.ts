@@ -143,7 +143,7 @@ export class RetrieverPhases {
       })),
       passage: (row) => store.get(row),
       textOf: this.#textOf,
-      ...(renaming === undefined ? {} : { transform: (texts, step) => renamedTexts(renaming, texts, step, template) }),
+      ...(renaming === undefined || !reader.rename ? {} : { transform: (texts, step) => renamedTexts(renaming, texts, step, template) }),
       ...(filter === undefined ? {} : { filter: (items) => filter.filter(items) }),
       seed: config.seed,
       batch: reader.batch,
