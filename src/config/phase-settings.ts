@@ -1,6 +1,6 @@
 /**
  * What an entry of the schedule sets for itself alone (`with`): keys of its phase's section, and of the penalties where its phase has them. Each key is checked by the schema's own leaf of the section. It makes the
- * config that the entry's phase is built from. The trap: what the optimiser was made with (betas, eps, weight_decay) belongs to the whole run, since its moments do.
+ * config that the entry's phase is built from. The trap: the optimiser's moments last the whole run, so an entry with other betas goes on from the moments of the entries before it.
  */
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
 import { didYouMean, nearestKeys, nearestNames } from "./nearest.js";
@@ -15,9 +15,6 @@ type Entry = TrainConfig["schedule"][number];
 const COURSE_KEYS = ["lr", "generator_lr", "warmup", "flat", "decay", "floor"];
 /** Keys that hold for a whole run, whatever the phase, and what is said of them. */
 const OF_THE_RUN: Readonly<Record<string, string>> = {
-  betas: "belongs to the optimiser, which lasts the whole run",
-  eps: "belongs to the optimiser, which lasts the whole run",
-  weight_decay: "belongs to the optimiser, which lasts the whole run",
   contexts: "is a key of the entry itself",
   unknown_answer: "is counted in the evaluation too, so it belongs to the whole run",
 };

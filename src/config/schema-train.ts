@@ -27,14 +27,13 @@ function course(lr: number) {
   } as const;
 }
 
+const BETA = number({ doc: "", default: 0.9, minimum: 0, maximum: 1, exclusiveMaximum: true });
+
 /** The keys of one optimiser; both models have their own values. */
 function optimiser(lr: number) {
   return {
     ...course(lr),
-    betas: pair(number({ doc: "", default: 0.9, minimum: 0, maximum: 1, exclusiveMaximum: true }), {
-      doc: "AdamW's two decay rates.",
-      default: [0.9, 0.999],
-    }),
+    betas: pair(BETA, { doc: "AdamW's two decay rates.", default: [0.9, 0.999] }),
     eps: number({ doc: "AdamW's epsilon.", default: 1e-8, minimum: 0, exclusiveMinimum: true }),
     weight_decay: number({ doc: "Decoupled decay; never on biases and norms.", default: 0.01, minimum: 0 }),
   } as const;
@@ -192,6 +191,23 @@ const reader = section(
       minimum: 0,
       exclusiveMinimum: true,
       maximum: 10,
+    }),
+    betas: list(BETA, {
+      doc: "AdamW's two decay rates for the retriever. null: train.contrastive.betas.",
+      default: null,
+      minimum: 2,
+      maximum: 2,
+    }),
+    eps: number({
+      doc: "AdamW's epsilon for the retriever. null: train.contrastive.eps.",
+      default: null,
+      minimum: 0,
+      exclusiveMinimum: true,
+    }),
+    weight_decay: number({
+      doc: "Decoupled decay of the retriever; never on biases and norms. null: train.contrastive.weight_decay.",
+      default: null,
+      minimum: 0,
     }),
   },
 );

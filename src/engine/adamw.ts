@@ -11,11 +11,19 @@ export interface ParameterGroup {
   readonly name: string;
   readonly parameters: ReadonlyMap<string, Tensor>;
   readonly weightDecay: number;
+  /** Not by a step's own weight decay either. */
+  readonly neverDecays?: true;
 }
 
 export interface AdamWOptions {
   readonly betas?: readonly [number, number];
   readonly eps?: number;
+}
+
+/** What a step has in place of what the optimiser was made with. */
+export interface StepOptions extends AdamWOptions {
+  /** Of every group that may decay. */
+  readonly weightDecay?: number;
 }
 
 interface Moments {
@@ -27,7 +35,7 @@ interface Moments {
 }
 
 export class AdamW {
-  readonly #groups: readonly { weightDecay: number; entries: ReadonlyMap<string, Moments> }[];
+  readonly #groups: readonly { weightDecay: number; neverDecays: boolean; entries: ReadonlyMap<string, Moments> }[];
   readonly #betas: readonly [number, number];
   readonly #eps: number;
 
@@ -48,15 +56,20 @@ export class AdamW {
           step: ops.zeros([], "f32", parameter.device).keep(),
         });
       }
-      return { weightDecay: group.weightDecay, entries };
+      return { weightDecay: group.weightDecay, neverDecays: group.neverDecays ?? false, entries };
     });
   }
 
-  /** One update at rate `lr`; betas are those of the constructor unless given. */
-  step(lr: number): void {
+  /**
+   * One update at rate `lr`. Other `betas` than in the steps before act as in PyTorch where they are changed between two steps: the moments go on, and are corrected as if these had held from the first step.
+   *
+   * @param own in place of what the constructor was given
+   */
+  step(lr: number, own: StepOptions = {}): void {
+    const { betas = this.#betas, eps = this.#eps } = own;
     scope(() =>
       noGrad(() => {
-        for (const { weightDecay, entries } of this.#groups) {
+        for (const { weightDecay, neverDecays, entries } of this.#groups) {
           const live = [...entries.values()].flatMap((entry) => {
             const gradient = entry.parameter.grad;
             return gradient === undefined ? [] : [{ ...entry, gradient }];
@@ -71,9 +84,9 @@ export class AdamW {
             live.map((entry) => entry.second),
             steps,
             lr,
-            ...this.#betas,
-            weightDecay,
-            this.#eps,
+            ...betas,
+            neverDecays ? weightDecay : (own.weightDecay ?? weightDecay),
+            eps,
           );
         }
       }),

@@ -3,7 +3,7 @@
  * the rate is a pure function of the step, so that a resumed run has the rate of the uninterrupted one.
  * The trap: biases and norms mustn't decay; they are the tensors of one dimension, whatever their names.
  */
-import type { ParameterGroup } from "../engine/adamw.js";
+import type { ParameterGroup, StepOptions } from "../engine/adamw.js";
 import type { Dtype } from "../engine/dtype.js";
 import type { Tensor } from "../engine/tensor.js";
 import { UserError } from "../errors.js";
@@ -20,8 +20,8 @@ export interface StatePart {
 
 /** What moves one model's parameters. */
 export interface Optimiser {
-  /** One update at rate `lr`. */
-  step(lr: number): void;
+  /** One update at rate `lr`. @param own in place of what the optimiser was made with */
+  step(lr: number, own?: StepOptions): void;
   /** Drops every gradient. */
   zeroGrad(): void;
   /** What this worker keeps between steps, live: copy before keeping it. */
@@ -45,13 +45,18 @@ export interface RateCourse {
 }
 
 /**
- * Two groups: matrices decay by `weightDecay` (decoupled), tensors of one dimension (biases, norms) don't. Groups without members are left out.
+ * Two groups: matrices decay by `weightDecay` (decoupled), tensors of one dimension (biases, norms) never do. Groups without members are left out.
  */
 export function parameterGroups(parameters: ReadonlyMap<string, Tensor>, weightDecay: number): ParameterGroup[] {
   const entries = [...parameters];
   const groups = [
     { name: "decay", parameters: new Map(entries.filter(([, tensor]) => tensor.shape.length > 1)), weightDecay },
-    { name: "no-decay", parameters: new Map(entries.filter(([, tensor]) => tensor.shape.length <= 1)), weightDecay: 0 },
+    {
+      name: "no-decay",
+      parameters: new Map(entries.filter(([, tensor]) => tensor.shape.length <= 1)),
+      weightDecay: 0,
+      neverDecays: true as const,
+    },
   ];
   return groups.filter((group) => group.parameters.size > 0);
 }

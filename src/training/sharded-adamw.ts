@@ -4,7 +4,7 @@
  * Memory: of 2·P elements of moments the worker with the largest share has about 2·P / workers (deal-tensors.ts says how far from it). Time: an update of P / workers, and a broadcast of P elements.
  * The trap: all parameters are sent in every step, also those without a gradient. Which have one is the same everywhere if all is well, and a worker that thought otherwise would leave the others waiting instead of being found out.
  */
-import { AdamW, type AdamWOptions, type ParameterGroup } from "../engine/adamw.js";
+import { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from "../engine/adamw.js";
 import { zeroGrads, type Tensor } from "../engine/tensor.js";
 import type { ProcessGroup } from "../distributed/process-group.js";
 import type { TensorDealer } from "./deal-tensors.js";
@@ -48,8 +48,8 @@ export class ShardedAdamW implements Optimiser {
   }
 
   /** One update at rate `lr`; all workers call it together, and have the same weights when it returns. */
-  step(lr: number): void {
-    this.#own.step(lr);
+  step(lr: number, own?: StepOptions): void {
+    this.#own.step(lr, own);
     for (const [rank, parameters] of this.#ofRank.entries()) if (parameters.length > 0) this.#group.copyFrom(rank, parameters);
   }
 

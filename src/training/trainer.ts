@@ -3,6 +3,7 @@
  * do the rest. The trap: it yields to the event loop after every step, so that signals and messages are served; whatever must not be interrupted stands between two yields.
  */
 import { setImmediate as yieldToEvents } from "node:timers/promises";
+import type { StepOptions } from "../engine/adamw.js";
 import { clipGradientNorm, gradientNorm } from "../engine/clip.js";
 import { profiledStep, span } from "../engine/profiler.js";
 import { scope } from "../engine/scope.js";
@@ -29,6 +30,8 @@ interface Update {
   readonly rate: (courseStep: number, courseSteps: number) => number;
   /** Longest gradient norm; undefined: no clipping. */
   readonly clip: number | undefined;
+  /** The phase's own settings of the optimiser. */
+  readonly optimiser?: StepOptions;
 }
 
 /** What was measured of one model's update. */
@@ -211,7 +214,8 @@ function trainStep(
     });
     // All of them before the first is moved: a step that isn't a number leaves every model as it was.
     requireFinite(step, phase.name, loss, measured, terms, notANumber);
-    for (const [i, { target }] of targets.entries()) span("optimiser", () => target.optimiser.step(measured[i]?.rate ?? 0));
+    for (const [i, { update, target }] of targets.entries())
+      span("optimiser", () => target.optimiser.step(measured[i]?.rate ?? 0, update.optimiser));
     const seconds = (performance.now() - start) / 1000;
     return {
       step,

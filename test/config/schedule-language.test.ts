@@ -184,6 +184,7 @@ describe("settings of one phase", () => {
     expect(hasOwnCourse(own("{generator: {lr: 1e-4}}", "joint").train.schedule[0]!)).toBe(true);
     expect(hasOwnCourse(own("{generator: {batch: 8}}", "joint").train.schedule[0]!)).toBe(false);
     expect(hasOwnCourse(own("{batch: 8}").train.schedule[0]!)).toBe(false);
+    expect(hasOwnCourse(own("{betas: [0.5, 0.9], eps: 1e-6, weight_decay: 0}").train.schedule[0]!)).toBe(false);
   });
 
   it.each([
@@ -200,7 +201,8 @@ describe("settings of one phase", () => {
       /'train.schedule.0.with.temperature' is 0, expected a number > 0; see train.contrastive.temperature/,
     ],
     ["contrastive", "{lr: fast}", /is "fast", expected a number/],
-    ["generator", "{weight_decay: 0}", /belongs to the optimiser, which lasts the whole run; set train.generator.weight_decay/],
+    ["generator", "{betas: [0.9]}", /'train.schedule.0.with.betas' is \[0.9\], expected a list of 2 elements; see train.generator.betas/],
+    ["joint", "{weight_decay: -1}", /weight_decay' is -1, expected a number ≥ 0 or null; see train.reader.weight_decay/],
     ["contrastive", "{mining: {teacher: {path: x}}}", /teacher.path' belongs to the whole run; set train.contrastive.mining.teacher.path/],
     ["generator", "{contexts: gold}", /is a key of the entry itself/],
     [

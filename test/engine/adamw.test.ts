@@ -1,5 +1,5 @@
 /**
- * Proves that AdamW is the paper's formula in float64 over many steps (decoupled decay, bias correction), that a parameter without a gradient is left alone, that a saved state continues bit for bit,
+ * Proves that AdamW is the paper's formula in float64 over many steps (decoupled decay, bias correction), with a step's own settings too, that a parameter without a gradient is left alone, that a saved state continues bit for bit,
  * and that states and groups that don't fit are refused.
  * Alone: npx vitest run test/engine/adamw.test.ts
  */
@@ -13,18 +13,31 @@ import { normals } from "../training/central-differences.js";
 
 const OPTIONS = { betas: [0.8, 0.95], eps: 1e-6 } as const;
 
-/** The formula of the paper's algorithm 2, element by element, with the rate of each step. */
-function closedForm(start: Float64Array, grads: Float64Array[], rates: number[], decay: number): Float64Array {
-  const [beta1, beta2] = OPTIONS.betas;
+interface Settings {
+  readonly betas?: readonly [number, number];
+  readonly eps?: number;
+  readonly weightDecay?: number;
+}
+
+/** The formula of the paper's algorithm 2, element by element, with the rate and the settings of each step. */
+function closedForm(
+  start: Float64Array,
+  grads: Float64Array[],
+  rates: number[],
+  decay: number,
+  own: (step: number) => Settings = () => ({}),
+): Float64Array {
   const weight = start.slice();
   const [first, second] = [new Float64Array(start.length), new Float64Array(start.length)];
   grads.forEach((grad, t) => {
     const rate = rates[t]!;
+    const { betas = OPTIONS.betas, eps = OPTIONS.eps, weightDecay = decay } = own(t);
+    const [beta1, beta2] = betas;
     for (let i = 0; i < weight.length; i++) {
       first[i] = beta1 * first[i]! + (1 - beta1) * grad[i]!;
       second[i] = beta2 * second[i]! + (1 - beta2) * grad[i]! ** 2;
       const [m, v] = [first[i]! / (1 - beta1 ** (t + 1)), second[i]! / (1 - beta2 ** (t + 1))];
-      weight[i] = weight[i]! * (1 - rate * decay) - (rate * m) / (Math.sqrt(v) + OPTIONS.eps);
+      weight[i] = weight[i]! * (1 - rate * weightDecay) - (rate * m) / (Math.sqrt(v) + eps);
     }
   });
   return weight;
@@ -54,6 +67,21 @@ describe("AdamW", () => {
       });
       expect(largest(toFloat64Array(weight), closedForm(start, grads, rates, decay))).toBeLessThan(tolerance);
       expect(optimiser.state().get("w.step")?.item()).toBe(20);
+      optimiser.dispose();
+    });
+  });
+
+  it("takes a step's own settings in place of its own, and goes on from the same moments", () => {
+    const settings: Settings[] = [{}, { betas: [0.5, 0.7] }, { eps: 1e-2 }, { weightDecay: 0.3 }];
+    const own = (step: number): Settings => settings[Math.floor(step / 5)] ?? {};
+    scope(() => {
+      const weight = leaf(start);
+      const optimiser = new AdamW([{ name: "all", parameters: new Map([["w", weight]]), weightDecay: 0.1 }], OPTIONS);
+      grads.forEach((grad, t) => {
+        weight.setGrad(tensor(grad));
+        optimiser.step(rates[t]!, own(t));
+      });
+      expect(largest(toFloat64Array(weight), closedForm(start, grads, rates, 0.1, own))).toBeLessThan(1e-13);
       optimiser.dispose();
     });
   });

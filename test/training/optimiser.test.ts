@@ -82,6 +82,21 @@ describe("parameter groups", () => {
     });
   });
 
+  it("keep biases and norms from a step's own weight decay, and matrices that hadn't any don't escape it", () => {
+    scope(() => {
+      const parameters = new Map([
+        ["w", ops.ones([2, 2], "f64").setRequiresGrad()],
+        ["b", ops.ones([2], "f64").setRequiresGrad()],
+      ]);
+      const optimiser = new AdamW(parameterGroups(parameters, 0));
+      for (const parameter of parameters.values()) parameter.setGrad(ops.zerosLike(parameter));
+      optimiser.step(0.1, { weightDecay: 0.5 });
+      expect(parameters.get("w")!.sum().item()).toBeCloseTo(4 * 0.95, 12);
+      expect(parameters.get("b")!.sum().item()).toBe(2);
+      optimiser.dispose();
+    });
+  });
+
   it("leave an empty group out", () => {
     scope(() => {
       expect(parameterGroups(new Map([["b", ops.ones([2], "f32")]]), 0.1).map((group) => group.name)).toEqual(["no-decay"]);

@@ -61,10 +61,12 @@ export class PhaseMaker {
     const { generator, contrastive, reader } = this.#parts.config.train;
     const { artefacts } = state.progress;
     if (position.phase === "reader-distillation")
-      return trained(this.retriever.reader(this.#retrieved(artefacts), false), "retriever", reader);
+      return trained(this.retriever.reader(this.#retrieved(artefacts), false), "retriever", this.#readersCourse());
     if (position.phase === "joint") {
-      const { updates, phase } = trained(this.#joint(this.#retrieved(artefacts), position.stepsOfKind), "retriever", reader);
-      const own = trained(phase, "generator", { ...reader, lr: reader.generator_lr ?? generator.lr, clip: generator.clip });
+      const { updates, phase } = trained(this.#joint(this.#retrieved(artefacts), position.stepsOfKind), "retriever", this.#readersCourse());
+      const { betas, eps, weight_decay } = generator;
+      const lr = reader.generator_lr ?? generator.lr;
+      const own = trained(phase, "generator", { ...reader, lr, clip: generator.clip, betas, eps, weight_decay });
       return { phase, updates: [...updates, ...own.updates] };
     }
     if (position.phase === "contrastive") {
@@ -169,6 +171,17 @@ export class PhaseMaker {
     return jointPhase(this.retriever.reader(retrieved, false), generator);
   }
 
+  /** The retriever's course where the reader teaches it, with the optimiser's settings. */
+  #readersCourse(): CourseConfig {
+    const { reader, contrastive } = this.#parts.config.train;
+    return {
+      ...reader,
+      betas: reader.betas ?? contrastive.betas,
+      eps: reader.eps ?? contrastive.eps,
+      weight_decay: reader.weight_decay ?? contrastive.weight_decay,
+    };
+  }
+
   #named(artefacts: CurrentArtefacts): { name: string; rows: RetrievedRows } | undefined {
     return artefacts.retrieval === undefined ? undefined : { name: artefacts.retrieval, rows: this.#retrieved(artefacts) };
   }
@@ -184,9 +197,12 @@ function searchedOf({ mining }: CurrentArtefacts): Pick<MiningArtefacts, "lexica
   return mining?.lexical === undefined ? {} : { lexical: mining.lexical };
 }
 
-type CourseConfig = Pick<TandemConfig["train"]["generator"], "lr" | "warmup" | "flat" | "decay" | "floor" | "clip">;
+type OptimiserConfig = Pick<TandemConfig["train"]["generator"], "eps" | "weight_decay"> & { readonly betas: readonly number[] };
+type CourseConfig = Pick<TandemConfig["train"]["generator"], "lr" | "warmup" | "flat" | "decay" | "floor" | "clip"> & OptimiserConfig;
 
 function trained(phase: Phase, model: string, options: CourseConfig): TrainedPhase {
   const course = { peak: options.lr, warmup: options.warmup, flat: options.flat, decay: options.decay, floor: options.floor };
-  return { phase, updates: [{ model, rate: (step, total) => rateAt(course, step, total), clip: options.clip ?? undefined }] };
+  const [beta1 = 0, beta2 = 0] = options.betas;
+  const optimiser = { betas: [beta1, beta2], eps: options.eps, weightDecay: options.weight_decay } as const;
+  return { phase, updates: [{ model, rate: (step, total) => rateAt(course, step, total), clip: options.clip ?? undefined, optimiser }] };
 }
