@@ -15,7 +15,7 @@ import { packed } from "./packed-tensors.js";
 /** Milliseconds for which a sum between graphics cards may wait for a member. Those that wait for what the first does alone wait on the processor, so all reach it about together. */
 const NCCL_PATIENCE = 30 * 60_000;
 /** Bytes of gradients that are sent together: as PyTorch's DistributedDataParallel. */
-const BUCKET_BYTES = 25 * 2 ** 20;
+export const BUCKET_BYTES = 25 * 2 ** 20;
 
 /**
  * Adds up one model's gradients over all members: those of the backward pass that follows {@link prepare}, with what earlier passes of the step left in them. Parameters that no member reached keep none, but for the first one where a member had {@link nothing} to add: it has 0. See {@link backwardSummed}.

@@ -3,10 +3,8 @@
  * order beats in bytes (Patarasuk & Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations"). A ring gathers in half of that. It measures nothing.
  * The trap: how much of the sum is hidden behind the backward pass is an assumption, so both ends are given.
  */
+import { BUCKET_BYTES } from "../../distributed/process-group.js";
 import type { Link } from "./measure-link.js";
-
-/** Bytes of gradients that are sent together (process-group.ts). */
-const BUCKET_BYTES = 25 * 2 ** 20;
 
 /** Share of a step's arithmetic behind which gradients are summed: the backward pass is two of three parts (Kaplan et al. 2020, arXiv 2001.08361, §2.1), and its first bucket is ready late. */
 export const BACKWARD_SHARE = 2 / 3;
