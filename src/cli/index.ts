@@ -1,13 +1,11 @@
 /**
  * `tandem index`: builds, verifies or rebuilds the index of a run's retriever, or of any retriever folder over any passage store. It embeds and writes; searching is `tandem search`. The trap: an
- * index that belongs to another retriever or corpus is never overwritten unless `--rebuild` says so. One process of several is index-in-team.ts.
+ * index that belongs to another retriever or corpus is never overwritten unless `--rebuild` says so. One process of several has index-worker.ts do its part.
  */
 import type { CommandModule } from "yargs";
-import { requireOneProcess } from "../config/launch-environment.js";
-import { launchPlace } from "../distributed/launch-environment.js";
-import { tellTorchrun } from "../distributed/torchrun-error-file.js";
 import { EXIT } from "../job/exit-codes.js";
-import { chosen, type IndexArguments } from "./index-folders.js";
+import { aloneOrInTeam } from "./alone-or-in-team.js";
+import { chosen, wantedIndex, type IndexArguments } from "./index-folders.js";
 import { madeText, STOPPED } from "./index-text.js";
 import { jobDisplay } from "./job-display.js";
 import { withOverrides } from "./overrides.js";
@@ -41,27 +39,21 @@ export const command: CommandModule<object, IndexArguments> = {
       .epilogue(
         "An index holds vectors.npy, provenance.json and FAISS's flat.faiss, or index.faiss with index.factory. Verifying compares hashes and embeds some passages again.",
       ),
-  handler: async (given) => {
-    try {
-      process.exitCode = await made(given);
-    } catch (error) {
-      tellTorchrun(process.env, error instanceof Error ? error.message : String(error));
-      throw error;
-    }
-  },
+  handler: (given) =>
+    aloneOrInTeam(
+      () => makeAlone(given),
+      async ({ rank }) => ({
+        name: "index",
+        order: { given },
+        asked: await wantedIndex(given, rank !== 0),
+        goOn: "run the same command again: what is embedded is kept",
+        stopped: STOPPED,
+        quiet: given.quiet,
+      }),
+    ),
 };
 
 /** The exit code. */
-async function made(given: IndexArguments): Promise<number> {
-  const place = launchPlace(process.env);
-  if (place !== undefined && place.size > 1) {
-    const { indexInTeam } = await import("./index-in-team.js");
-    return await indexInTeam(given, place);
-  }
-  requireOneProcess(process.env);
-  return await makeAlone(given);
-}
-
 async function makeAlone(given: IndexArguments): Promise<number> {
   const display = jobDisplay({ quiet: given.quiet });
   const { IndexStopped, makeIndex } = await import("../job/index/make-index.js");
