@@ -9,11 +9,11 @@ import { noGrad } from "../engine/grad-mode.js";
 import { scope } from "../engine/scope.js";
 import { fromBytes, toFloat32Array, toInt32Array, type Tensor } from "../engine/tensor.js";
 import type { Gpt2 } from "../nn/gpt2.js";
-import { DecodingBatch, inBatches, longest } from "./decoding-batch.js";
+import { DecodingBatch, inBatches, longest, type BatchOptions } from "./decoding-batch.js";
 import { LogitsProcessors } from "./logits-processors.js";
 import { requireNewTokens, type EndOptions } from "./token-by-token.js";
 
-export interface BeamOptions extends EndOptions {
+export interface BeamOptions extends EndOptions, BatchOptions {
   readonly beams: number;
   /** The best so many of the beams. Default 1. */
   readonly answers?: number;
@@ -26,7 +26,6 @@ export interface BeamOptions extends EndOptions {
   readonly earlyStopping?: boolean | "never";
   /** Rows decoded at once, beams counted. Default 64. */
   readonly batch?: number;
-  readonly progress?: (done: number, total: number) => void;
 }
 
 /** Below every sum of log probabilities: what may not be chosen. */
@@ -74,7 +73,7 @@ export async function decodeBeams(model: Gpt2, prompts: readonly Int32Array[], o
       search(model, chosen, options).map(({ finished }) =>
         finished.slice(0, answers).map(({ tokens }) => Int32Array.from(tokens.at(-1) === options.eosId ? tokens.slice(0, -1) : tokens)),
       ),
-    options.progress,
+    options,
   );
 }
 

@@ -71,8 +71,16 @@ export function longest(prompts: readonly Int32Array[]): number {
   return Math.max(0, ...prompts.map(({ length }) => length));
 }
 
+/** Which batches are worked through, and who hears of it. */
+export interface BatchOptions {
+  /** Told after each of these batches. */
+  readonly progress?: ((done: number, total: number) => void) | undefined;
+  /** Whether a batch, by its number, is this process's; the others' results stay empty. Default: all are. */
+  readonly isOwn?: (batch: number) => boolean;
+}
+
 /**
- * Works through prompts in batches of like length and gives the results in the prompts' order. Between two batches the event loop runs.
+ * Works through prompts in batches of like length and gives the results in the prompts' order. Between two batches the event loop runs. Which prompts share a batch doesn't depend on whose it is.
  *
  * @param size prompts of one batch
  * @throws RangeError when the size is no positive whole number
@@ -81,20 +89,24 @@ export async function inBatches<Result>(
   prompts: readonly Int32Array[],
   size: number,
   work: (batch: readonly Int32Array[], places: readonly number[]) => readonly Result[],
-  progress?: (done: number, total: number) => void,
+  { progress, isOwn = () => true }: BatchOptions = {},
 ): Promise<Result[]> {
   if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`decoding: batch must be a positive whole number, got ${size}`);
   const results: Result[] = [];
   const lengthOf = (place: number): number => prompts[place]?.length ?? 0;
   const order = prompts.map((_, place) => place).sort((a, b) => lengthOf(a) - lengthOf(b) || a - b);
-  for (let start = 0; start < order.length; start += size) {
-    const places = order.slice(start, start + size);
+  const all = Array.from({ length: Math.ceil(order.length / size) }, (_, batch) => order.slice(batch * size, (batch + 1) * size));
+  const own = all.filter((_, batch) => isOwn(batch));
+  const total = own.reduce((sum, { length }) => sum + length, 0);
+  let count = 0;
+  for (const places of own) {
     const done = work(
       places.map((place) => prompts[place] ?? new Int32Array()),
       places,
     );
     done.forEach((result, row) => (results[places[row] ?? 0] = result));
-    progress?.(Math.min(start + size, order.length), order.length);
+    count += places.length;
+    progress?.(count, total);
     await yieldToEvents();
   }
   return results;

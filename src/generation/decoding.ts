@@ -5,6 +5,7 @@
 import { UserError } from "../errors.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import { decodeBeams } from "./beam-search.js";
+import type { BatchOptions } from "./decoding-batch.js";
 import { decodeGreedy } from "./greedy.js";
 import { decodeSampled } from "./sampling.js";
 import type { EndOptions } from "./token-by-token.js";
@@ -44,12 +45,11 @@ export type Decoding = GreedyDecoding | SampleDecoding | BeamDecoding;
 
 export const GREEDY: Decoding = { strategy: "greedy" };
 
-export interface DecodeOptions extends Pick<EndOptions, "maxNewTokens" | "eosId" | "ends"> {
+export interface DecodeOptions extends Pick<EndOptions, "maxNewTokens" | "eosId" | "ends">, BatchOptions {
   /** Rows decoded at once, beams and answers counted. Default 64. */
   readonly batch?: number;
   /** What a prompt's draws depend on, one key a prompt; for sampling. Default: its tokens. */
   readonly keys?: readonly string[];
-  readonly progress?: (done: number, total: number) => void;
 }
 
 /**

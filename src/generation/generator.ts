@@ -10,6 +10,7 @@ import { loadCausalModel } from "../nn/registry.js";
 import type { Gpt2 } from "../nn/gpt2.js";
 import { Tokenizer } from "../text/tokenizer.js";
 import { decode, GREEDY, type Decoding } from "./decoding.js";
+import type { BatchOptions } from "./decoding-batch.js";
 import { buildPrompts, type PromptFormat } from "./prompt.js";
 import { cutAtStop, endsAtStop } from "./stop-strings.js";
 
@@ -37,8 +38,23 @@ export interface AnswerOptions {
   readonly progress?: (done: number, total: number) => void;
 }
 
+/** What is to be decoded: plain data, the same for whoever does it. */
+export interface DecodeOrder extends Pick<AnswerOptions, "maxNewTokens" | "batch"> {
+  readonly prompts: readonly Int32Array[];
+  readonly decoding: Decoding;
+  /** What a prompt's draws depend on. */
+  readonly keys: readonly string[];
+}
+
+export type DecodeProgress = NonNullable<BatchOptions["progress"]>;
+
+/** New tokens of each prompt's answers, `[prompt][answer]`. */
+type DecodePrompts = (order: DecodeOrder, progress: DecodeProgress | undefined) => Promise<Int32Array[][]>;
+
 export class Generator {
   readonly #eosId: number;
+  /** How prompts are decoded: by this process, unless others do it with it. */
+  readonly #decode: DecodePrompts;
 
   /** @param maxTokens prompt and answer together; at most the model's positions. */
   constructor(
@@ -46,11 +62,13 @@ export class Generator {
     readonly tokenizer: Tokenizer,
     readonly format: GeneratorFormat,
     readonly maxTokens: number = model.config.nPositions,
+    decodePrompts?: DecodePrompts,
   ) {
     const eosId = model.config.eosTokenId ?? tokenizer.eosId;
     if (eosId === undefined)
       throw new UserError({ where: "generator", what: "has no end-of-text token", remedy: "give eos_token_id in its config.json" });
     this.#eosId = eosId;
+    this.#decode = decodePrompts ?? ((order, progress) => this.decodeHere(order, { progress }));
   }
 
   /** From a Hugging Face folder. @throws UserError as the loaders of model and tokenizer */
@@ -62,6 +80,23 @@ export class Generator {
 
   get eosId(): number {
     return this.#eosId;
+  }
+
+  /** This generator, over the same model, whose prompts are decoded in another way. */
+  decodedBy(decodePrompts: DecodePrompts): Generator {
+    return new Generator(this.model, this.tokenizer, this.format, this.maxTokens, decodePrompts);
+  }
+
+  /** Decodes in this process: everything, or its own batches. */
+  async decodeHere({ prompts, maxNewTokens, decoding, keys, batch }: DecodeOrder, options: BatchOptions): Promise<Int32Array[][]> {
+    return decode(this.model, prompts, decoding, {
+      ...options,
+      maxNewTokens,
+      eosId: this.#eosId,
+      ends: endsAtStop(this.tokenizer, decoding.stop ?? []),
+      keys,
+      ...(batch === undefined ? {} : { batch }),
+    });
   }
 
   /** The first of each item's {@link answers}. */
@@ -92,16 +127,15 @@ export class Generator {
       places.forEach((place, i) => (prompts[place] = built[i]?.ids ?? new Int32Array()));
     }
     const { maxNewTokens, decoding = GREEDY, batch, progress } = options;
-    const stop = decoding.stop ?? [];
-    const decodeOptions = {
+    const order = {
+      prompts,
       maxNewTokens,
-      eosId: this.#eosId,
-      ends: endsAtStop(this.tokenizer, stop),
+      decoding,
       keys: items.map(({ question }) => question.trim()),
       ...(batch === undefined ? {} : { batch }),
-      ...(progress === undefined ? {} : { progress }),
     };
-    const ids = await span("generate", () => decode(this.model, prompts, decoding, decodeOptions));
+    const ids = await span("generate", () => this.#decode(order, progress));
+    const stop = decoding.stop ?? [];
     return ids.map((own) => this.tokenizer.decodeBatch(own).map((text) => cutAtStop(text, stop).trim()));
   }
 }

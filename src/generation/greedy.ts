@@ -6,13 +6,12 @@
  */
 import { toInt32Array } from "../engine/tensor.js";
 import type { Gpt2 } from "../nn/gpt2.js";
-import { inBatches } from "./decoding-batch.js";
+import { inBatches, type BatchOptions } from "./decoding-batch.js";
 import { decodeTokenByToken, requireNewTokens, type EndOptions } from "./token-by-token.js";
 
-export interface GreedyOptions extends EndOptions {
+export interface GreedyOptions extends EndOptions, BatchOptions {
   /** Prompts decoded at once. Default 64. */
   readonly batch?: number;
-  readonly progress?: (done: number, total: number) => void;
 }
 
 /**
@@ -29,6 +28,6 @@ export async function decodeGreedy(model: Gpt2, prompts: readonly Int32Array[], 
       decodeTokenByToken(model, batch, 1, options, (logits_BV) => toInt32Array(logits_BV.argmax(1))).map(([tokens = []]) =>
         Int32Array.from(tokens),
       ),
-    options.progress,
+    options,
   );
 }

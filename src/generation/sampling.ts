@@ -8,11 +8,11 @@
 import { seededRandom } from "../corpus/seeded-random.js";
 import { fromBytes, toInt32Array, type Tensor } from "../engine/tensor.js";
 import type { Gpt2 } from "../nn/gpt2.js";
-import { inBatches } from "./decoding-batch.js";
+import { inBatches, type BatchOptions } from "./decoding-batch.js";
 import { warpLogits, type WarperOptions } from "./logits-warpers.js";
 import { decodeTokenByToken, requireNewTokens, type EndOptions } from "./token-by-token.js";
 
-export interface SamplingOptions extends EndOptions, WarperOptions {
+export interface SamplingOptions extends EndOptions, WarperOptions, BatchOptions {
   readonly seed: number;
   /** Answers to each prompt. Default 1. */
   readonly answers?: number;
@@ -20,7 +20,6 @@ export interface SamplingOptions extends EndOptions, WarperOptions {
   readonly keys?: readonly string[];
   /** Rows decoded at once, answers counted. Default 64. */
   readonly batch?: number;
-  readonly progress?: (done: number, total: number) => void;
 }
 
 /**
@@ -46,7 +45,7 @@ export async function decodeSampled(model: Gpt2, prompts: readonly Int32Array[],
         return drawTokens(warpLogits(logits_BV, options), draws);
       }).map((own) => own.map((tokens) => Int32Array.from(tokens)));
     },
-    options.progress,
+    options,
   );
 }
 
