@@ -4,19 +4,11 @@
  */
 import path from "node:path";
 import type { CommandModule } from "yargs";
-import { requireOneProcess } from "../config/launch-environment.js";
+import { EXIT } from "../job/exit-codes.js";
+import { aloneOrInTeam } from "./alone-or-in-team.js";
+import { evaluationText, OPEN_KEYS, outputOf, scoredRun, type EvalArguments } from "./eval-run.js";
 import { jobDisplay } from "./job-display.js";
-
-interface EvalArguments {
-  run: string;
-  overrides: string[];
-  output: string | undefined;
-  json: boolean;
-  quiet: boolean;
-}
-
-/** What may be set: how is scored, not what was trained. */
-const OPEN_KEYS = ["eval", "generation", "prompt.passages", "index", "device", "threads", "seed"];
+import type { TeamProgram } from "./program-in-team.js";
 
 export const command: CommandModule<object, EvalArguments> = {
   command: "eval <run> [overrides..]",
@@ -44,21 +36,38 @@ export const command: CommandModule<object, EvalArguments> = {
       .epilogue(
         "Questions are JSON lines {id, question, answers, passage_ids}, or question<TAB>answer lines, which have no gold passages and so no recall.",
       ),
-  handler: async (given) => {
-    requireOneProcess(process.env);
-    const { findTrainedRun } = await import("../job/run/find-run.js");
-    const { refuseSettledKeys } = await import("../job/run/settled-keys.js");
-    const run = findTrainedRun(given.run, given.overrides);
-    refuseSettledKeys(run.sources, OPEN_KEYS);
-    const display = jobDisplay({ quiet: given.quiet });
-    try {
-      const { evaluateTrained } = await import("../job/report/evaluate-trained.js");
-      const output = given.output === undefined ? {} : { output: path.normalize(given.output) };
-      const { made, text, folder } = await evaluateTrained(run, { ...output, report: display.report });
-      display.finish();
-      process.stdout.write(given.json ? `${JSON.stringify(made.report, null, 2)}\n` : `${text}\nwritten to ${folder}\n`);
-    } finally {
-      display.finish();
-    }
-  },
+  handler: (given) =>
+    aloneOrInTeam(
+      () => evaluateAlone(given),
+      () => evaluationInTeam(given),
+    ),
 };
+
+/** The exit code. */
+async function evaluateAlone(given: EvalArguments): Promise<number> {
+  const run = await scoredRun(given);
+  const display = jobDisplay({ quiet: given.quiet });
+  try {
+    const { evaluateTrained } = await import("../job/report/evaluate-trained.js");
+    const evaluation = await evaluateTrained(run, { ...outputOf(given), report: display.report });
+    display.finish();
+    process.stdout.write(evaluationText(evaluation, given));
+    return EXIT.finished;
+  } finally {
+    display.finish();
+  }
+}
+
+async function evaluationInTeam(given: EvalArguments): Promise<TeamProgram> {
+  const { places, config } = await scoredRun(given);
+  const { renderYaml } = await import("../config/render.js");
+  return {
+    name: "eval",
+    // What is the latest now may not be when the worker looks.
+    order: { given: { ...given, run: places.path } },
+    asked: { run: path.resolve(places.path), config: renderYaml(config), output: given.output ?? null },
+    goOn: "run the same command again",
+    stopped: "stopped; nothing was scored\n",
+    quiet: given.quiet,
+  };
+}

@@ -28,7 +28,7 @@ export const command: CommandModule<object, LaunchArguments> = {
   builder: (yargs) =>
     yargs
       .parserConfiguration({ "parse-positional-numbers": false, "dot-notation": false, "populate--": true })
-      .positional("verb", { type: "string", demandOption: true, describe: `the command: ${LAUNCHED.join(" or ")}` })
+      .positional("verb", { type: "string", demandOption: true, describe: `the command: ${LAUNCHED.join(", ")}` })
       .positional("words", { type: "string", array: true, describe: "its own options and key=value words" })
       .option("workers", { type: "string", requiresArg: true, describe: "how many processes" })
       .example(
@@ -40,6 +40,7 @@ export const command: CommandModule<object, LaunchArguments> = {
         "$0 launch --workers 4 index --retriever models/all-MiniLM-L6-v2 --corpus stores/wiki --output indexes/wiki",
         "any retriever",
       )
+      .example("$0 launch --workers 4 eval latest", "the answers in four parts")
       .epilogue(
         "The processes share this machine's cores. The first has the terminal; what the others print is tagged by their rank. SIGTERM, SIGUSR2 and Ctrl-C are passed on; the third Ctrl-C kills. On several machines: torchrun, or srun (docs/hpc.md).",
       ),
@@ -90,7 +91,7 @@ function requireLaunched(verb: string): void {
   throw new UserError({
     where: "command line",
     what: `'${verb}' isn't done by several processes together`,
-    expected: names.join(" or "),
+    expected: names.join(", "),
     remedy: didYouMean(nearestNames(verb, names), "start it by itself; tandem --help lists the commands"),
   });
 }

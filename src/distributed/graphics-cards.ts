@@ -23,17 +23,26 @@ export interface CardUse {
   readonly warnings: readonly string[];
 }
 
-/** Undefined: all compute on processors. @throws UserError where some do and others don't: their results differ by more than rounding allows */
+/** @param devices of the members, by rank @throws UserError where some compute on graphics cards and others don't: their results differ by more than rounding allows */
+export function requireOneKind(devices: readonly string[]): void {
+  const hasCard = devices.map(isCard);
+  if (!hasCard.includes(true) || !hasCard.includes(false)) return;
+  throw new UserError({
+    where: "device",
+    what: `workers ${ranksOf(hasCard, false)} compute on a processor and workers ${ranksOf(hasCard, true)} on graphics cards`,
+    expected: "one kind of device for all",
+    remedy: "set device=cpu, or start where each worker sees a card",
+  });
+}
+
+function isCard(device: string): boolean {
+  return device.startsWith("cuda");
+}
+
+/** Undefined: all compute on processors. @throws UserError as {@link requireOneKind} */
 export function cardUse(members: readonly MemberDevice[]): CardUse | undefined {
-  const hasCard = members.map(({ device }) => device.startsWith("cuda"));
-  if (!hasCard.includes(true)) return undefined;
-  if (hasCard.includes(false))
-    throw new UserError({
-      where: "device",
-      what: `workers ${ranksOf(hasCard, false)} compute on a processor and workers ${ranksOf(hasCard, true)} on graphics cards`,
-      expected: "one kind of device for all",
-      remedy: "set device=cpu, or start where each worker sees a card",
-    });
+  requireOneKind(members.map(({ device }) => device));
+  if (!members.some(({ device }) => isCard(device))) return undefined;
   const devices = [...new Set(members.map(({ device }) => device))].sort();
   const shared = sharedCards(members);
   if (shared.length > 0) return { backend: "gloo", devices, warnings: shared };

@@ -22,6 +22,7 @@ import { checkMetrics, checkTraining } from "./training/check-training.js";
 import { heldOutDocuments } from "./data/data.js";
 import { runDevice } from "./hardware.js";
 import { evaluateRun } from "./report/evaluate-run.js";
+import { shareAnswers } from "../generation/shared-answers.js";
 import { shareIndex } from "./index/index-sharing.js";
 import { IndexUpkeep } from "./refresh/index-upkeep.js";
 import { loadBest } from "./training/load-best.js";
@@ -92,10 +93,14 @@ async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stop
   }
 }
 
-/** The run with its index's work shared out among the workers. */
+/** The run with its index's work and the answering of validation questions shared out among the workers. */
 function withSharing(run: OpenRun, { led }: Crew): OpenRun {
   if (led === undefined) return run;
-  return { ...run, artefacts: { ...run.artefacts, sharing: shareIndex(led, run.artefacts, run.encoder) } };
+  return {
+    ...run,
+    generator: shareAnswers(led, "answers", run.generator),
+    artefacts: { ...run.artefacts, sharing: shareIndex(led, run.artefacts, run.encoder) },
+  };
 }
 
 async function workOn(run: OpenRun, options: TrainJobOptions): Promise<"finished" | "stopped"> {

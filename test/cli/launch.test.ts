@@ -195,7 +195,7 @@ describe("what is refused before anything is started:", () => {
       "no such command",
       ["--workers", "2", "trian"],
       {},
-      /'trian' isn't done by several processes together; expected train or .*; did you mean train\?/,
+      /'trian' isn't done by several processes together; expected train, index, eval; did you mean train\?/,
     ],
     [
       "a command of one process",
@@ -267,13 +267,14 @@ describe("the words of tandem launch", () => {
   it.each([
     [
       ["launch", ""],
-      ["train", "index"],
+      ["train", "index", "eval"],
     ],
     [["launch", "--workers", "2", "tr"], ["train"]],
     [["launch", "--w"], ["--workers"]],
     [["launch", "--workers", "2", "train", "--res"], ["--resume"]],
     [["launch", "--workers", "2", "train", "train.generator.lr"], ["train.generator.lr="]],
     [["launch", "--workers", "2", "index", "--reb"], ["--rebuild"]],
+    [["launch", "--workers", "2", "eval", "runs/one", "--js"], ["--json"]],
   ])("are completed: %j", async (typed, offered) => {
     const found = await completeWords(typed, { names: commands, help: (before) => helpOf(before, 300) });
     expect(found.map(({ value }) => value)).toEqual(offered);

@@ -1,6 +1,6 @@
 /**
  * Proves that a command which several processes were started of refuses to run, before anything is made, instead of training in each alone; and that a batch script, which is one process whatever was asked for, runs.
- * Training and an index are made by several processes, where they have ranks: test/job/team.test.ts, index-team.test.ts; a sweep isn't. Alone: npx vitest run test/config/launch-environment.test.ts
+ * Training, an index and an evaluation are several processes' work, where they have ranks: test/job/team.test.ts, index-team.test.ts, eval-team.test.ts; a sweep isn't. Alone: npx vitest run test/config/launch-environment.test.ts
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync } from "node:fs";
@@ -33,7 +33,7 @@ describe("one of several processes", () => {
     expect(() => requireOneProcess(environment)).not.toThrow();
   });
 
-  it.each(["train --multirun experiment=tiny seed=1,2", "corpus experiment=tiny --output s", "eval latest"])(
+  it.each(["train --multirun experiment=tiny seed=1,2", "corpus experiment=tiny --output s", "mine --run latest --output n.jsonl"])(
     "doesn't begin tandem %s",
     (words) => {
       const folder = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));
@@ -45,14 +45,17 @@ describe("one of several processes", () => {
     },
   );
 
-  it.each(["train experiment=tiny", "index --run latest"])("doesn't begin tandem %s whose processes have no ranks", (words) => {
-    const folder = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));
-    const env = { ...process.env, WORLD_SIZE: "2" };
-    const { status, stderr } = spawnSync(path.join(root, "bin/tandem"), words.split(" "), { cwd: folder, encoding: "utf8", env });
-    expect(status).toBe(2);
-    expect(stderr).toMatch(/^tandem (train|index): RANK: isn't set, but WORLD_SIZE is 2/);
-    expect(readdirSync(folder)).toEqual([]);
-  });
+  it.each(["train experiment=tiny", "index --run latest", "eval latest"])(
+    "doesn't begin tandem %s whose processes have no ranks",
+    (words) => {
+      const folder = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));
+      const env = { ...process.env, WORLD_SIZE: "2" };
+      const { status, stderr } = spawnSync(path.join(root, "bin/tandem"), words.split(" "), { cwd: folder, encoding: "utf8", env });
+      expect(status).toBe(2);
+      expect(stderr).toMatch(/^tandem (train|index|eval): RANK: isn't set, but WORLD_SIZE is 2/);
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
 
   it("leaves no run directory", () => {
     const runs = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));

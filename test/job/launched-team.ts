@@ -73,12 +73,12 @@ export function withoutLauncher(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(SLURM|TORCHELASTIC|OMPI|PMI)_/.test(name)));
 }
 
-/** The worker process of a task, while it has one. */
+/** The worker process of a task, whatever its command is, while it has one. */
 export function workerPid({ pid }: ChildProcess): number | undefined {
   const children = spawnSync("pgrep", ["-P", String(pid)], { encoding: "utf8" })
     .stdout.split("\n")
     .filter((line) => line !== "");
-  return children.map(Number).find((child) => commandOf(child).includes("job/worker."));
+  return children.map(Number).find((child) => /[/-]worker\.[jt]s\0/.test(commandOf(child)));
 }
 
 /** The worker of this rank that trains a run, whoever started it. */

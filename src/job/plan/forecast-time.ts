@@ -107,6 +107,7 @@ function workRows(facts: ForecastFacts, measured: Measured, passages: number, to
   const builds = mines + (lexicalRow > 0 ? 1 : 0);
   const closed = 1 + (config.eval.rows.includes("closed-book") ? 1 : 0);
   const open = config.eval.rows.length + 1 - closed;
+  const validationShare = slowestShare(questions.validated, config.eval.batch, total);
   const row = (what: string, count: number, each: number, by: TimeRow["by"]): TimeRow => ({ what, count, seconds: count * each, by });
   return [
     row("passages embedded", work.indexes * passages, passage / total, "all"),
@@ -114,10 +115,16 @@ function workRows(facts: ForecastFacts, measured: Measured, passages: number, to
     row("questions searched", asked, isExact ? (comparison * passages) / total : 0, "all"),
     row("passages indexed by BM25", builds * passages, lexical?.build ?? 0, "first"),
     row("questions searched by BM25", mines * questions.learned + lexicalRow, (lexical?.search ?? 0) * passages, "first"),
-    row("validation's answers", work.validations * questions.validated, answers.open, "first"),
+    row("validation's answers", work.validations * questions.validated, answers.open * validationShare, "all"),
     row("checkpoints", work.checkpoints, save, "first"),
     row("report's answers", open * questions.tested, answers.open, "first"),
     row("report's answers without passages", closed * questions.tested, answers.closed, "first"),
     row("report's comparisons", (open + closed - 1) * questions.tested, answers.compared, "first"),
   ];
+}
+
+/** Of what whole batches are shared out of, the part of the worker that has most: few questions are one worker's. */
+export function slowestShare(questions: number, batch: number, workers: number): number {
+  const batches = Math.ceil(questions / batch);
+  return questions === 0 ? 0 : Math.min(1, (Math.ceil(batches / workers) * batch) / questions);
 }

@@ -21,6 +21,7 @@ import { passageText } from "../../corpus/passage.js";
 import type { Question } from "../../corpus/questions.js";
 import { answersJsonLines, answersMarkdown, answersText } from "../../report/validation-answers.js";
 import { reportText, type RunReport } from "../../report/report-text.js";
+import type { Gpt2 } from "../../nn/gpt2.js";
 import { Bm25 } from "../../retrieval/bm25.js";
 import { Encoder } from "../../retrieval/encoder.js";
 import type { Hit, Retriever } from "../../retrieval/retriever.js";
@@ -38,12 +39,14 @@ import { reportPage, type PageRun } from "./report-page.js";
 const ANSWERS_SHOWN = 8;
 
 /** What the rows of a report are made of. */
-export type ReportParts = Pick<OpenRun, "config" | "encoder" | "generator" | "closedBook" | "store" | "artefacts" | "report"> & {
+export type ReportParts = Pick<OpenRun, "config" | "encoder" | "generator" | "store" | "artefacts" | "report"> & {
   /** The run directory, for the base retriever. */
   readonly folder: string;
   readonly questions: readonly Question[];
   readonly name: string;
   readonly split: string;
+  /** The generator that was trained without contexts. */
+  readonly closedBook: Generator | undefined;
 };
 
 /** Evaluates a run on its own questions and writes the report. @param pair which of the run's pairs it is, in words, if it isn't the last one */
@@ -58,7 +61,8 @@ export async function evaluateRun(run: OpenRun, pair?: string): Promise<RunRepor
       remedy: "choose eval.split=valid, or give data.questions.test",
     });
   report({ type: "stage", name: "evaluation", detail: `${chosen.length} ${split} questions, ${config.eval.rows.length} rows` });
-  const scored = await makeReport({ ...run, folder: places.path, questions: chosen, name: config.name, split });
+  const closedBook = run.closedBook === undefined ? undefined : ofClosedBook(run.closedBook, run.generator);
+  const scored = await makeReport({ ...run, closedBook, folder: places.path, questions: chosen, name: config.name, split });
   const made = pair === undefined ? scored : { ...scored, report: { ...scored.report, pair } };
   const { transitions, step } = state.progress;
   await writeReport(
@@ -185,7 +189,7 @@ async function evidenceOf(name: RowName, parts: ReportParts, depth: number): Pro
   const base = { name, meaning: ROW_MEANINGS[name], generator };
   switch (name) {
     case "closed-book":
-      return { ...base, ...closedBook(parts), hits: [], isSearch: false };
+      return { ...base, ...closedBookOf(parts), hits: [], isSearch: false };
     case "random-passage":
       return { ...base, hits: randomHits(questions, store, config.prompt.passages, config.seed), isSearch: false };
     case "gold-passage":
@@ -230,12 +234,15 @@ function gold({ questions, store }: ReportParts): { hits: Hit[][]; meaning: stri
 }
 
 /** The generator that was trained without contexts; without one, the trained generator with none, and the row says so. */
-function closedBook({ closedBook: model, generator }: ReportParts): { generator: Generator; meaning: string } {
-  if (model === undefined) return { generator, meaning: "the trained generator, asked without any passage (eval.closed_book.steps is 0)" };
-  return {
-    generator: new Generator(model, generator.tokenizer, generator.format, generator.maxTokens),
-    meaning: ROW_MEANINGS["closed-book"],
-  };
+function closedBookOf({ closedBook, generator }: ReportParts): { generator: Generator; meaning: string } {
+  if (closedBook === undefined)
+    return { generator, meaning: "the trained generator, asked without any passage (eval.closed_book.steps is 0)" };
+  return { generator: closedBook, meaning: ROW_MEANINGS["closed-book"] };
+}
+
+/** The generator that was trained without contexts: another model for the same words. */
+export function ofClosedBook(model: Gpt2, { tokenizer, format, maxTokens }: Generator): Generator {
+  return new Generator(model, tokenizer, format, maxTokens);
 }
 
 async function searchHits(artefacts: ArtefactParts, encoder: Encoder, questions: readonly Question[], depth: number): Promise<Hit[][]> {

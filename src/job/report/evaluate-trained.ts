@@ -15,7 +15,10 @@ import type { Question } from "../../corpus/question.js";
 import type { QuestionSet } from "../../corpus/question-set.js";
 import { setThreads } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
+import { requireOneKind } from "../../distributed/graphics-cards.js";
+import type { LedGroup } from "../../distributed/led-group.js";
 import { Generator } from "../../generation/generator.js";
+import { shareAnswers } from "../../generation/shared-answers.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
 import { loadCausalModel } from "../../nn/registry.js";
 import { reportText } from "../../report/report-text.js";
@@ -23,8 +26,9 @@ import { Encoder } from "../../retrieval/encoder.js";
 import { hashJson } from "../../storage/content-hash.js";
 import type { RunDirectory } from "../../tracking/run-directory.js";
 import { describeCorpus, prepareQuestions, readReported } from "../data/data.js";
-import { makeReport, writeReport, type MadeReport, type ReportParts } from "./evaluate-run.js";
+import { makeReport, ofClosedBook, writeReport, type MadeReport, type ReportParts } from "./evaluate-run.js";
 import type { TrainedRun } from "../run/find-run.js";
+import { requireSameModels } from "../run/weight-hash.js";
 import { runDevice } from "../hardware.js";
 import { lostHistory } from "../data/lost-history.js";
 import { generatorFormat } from "../models/models.js";
@@ -36,6 +40,14 @@ export interface EvaluateTrainedOptions {
   /** Where report.json, report.txt, report.html and the answers go. Default: `<run>/eval-<hash of what was scored>`. */
   readonly output?: string;
   readonly report: Report;
+  /** This process's place among several that answer together: the first leads, {@link helpEvaluate} is the others' part. Default: it is alone. */
+  readonly place?: EvaluationPlace | undefined;
+}
+
+export interface EvaluationPlace {
+  readonly led: LedGroup;
+  /** Its number among those on this machine, which its graphics card goes by. */
+  readonly localRank: number;
 }
 
 export interface TrainedEvaluation {
@@ -48,35 +60,73 @@ export interface TrainedEvaluation {
 /** Scores and writes. @throws UserError for whatever is wrong with the run, the questions or the passages */
 export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
   if (run.config.threads !== null) setThreads(run.config.threads);
-  const device = runDevice(run.config.device);
+  const device = runDevice(run.config.device, options.place);
   const encoder = Encoder.load(run.places.retriever, { device, dropout: 0 });
   const passages = run.config.train.reader.fixed_index ? Encoder.load(run.places.passageRetriever, { device, dropout: 0 }) : undefined;
-  let models: (Gpt2 | undefined)[] = [];
+  let answering: Answering | undefined;
   try {
     const store = await searchedStore(run, encoder, options.report);
     const questions = await scoredQuestions(run.config, store, options.report);
     const config = withPossibleRows(run.config, questions, options.report);
     for (const text of lostHistory(config.prompt, questions)) options.report({ type: "warning", text });
-    const generator = openGenerator(run, device);
-    const closedBook = openClosedBook(run, device);
-    models = [generator.model, closedBook];
-    return await score(run, { config, encoder, passages, generator, closedBook, store, questions, device }, options);
+    answering = openAnswering(run, device, options.place);
+    return await score(run, { config, encoder, passages, ...answering, store, questions, device }, options);
   } finally {
     encoder.dispose();
     passages?.dispose();
-    for (const model of models) for (const weight of model?.parameters.values() ?? []) weight.dispose();
+    disposeModels(answering);
   }
 }
 
-type Scored = Pick<ReportParts, "config" | "encoder" | "generator" | "closedBook" | "store" | "questions"> & {
-  readonly device: string;
-  readonly passages: Encoder | undefined;
-};
+/** {@link evaluateTrained} by another member of the group: answers what the leader asks for, until it has no more to ask. @throws UserError where this member's models aren't the leader's */
+export async function helpEvaluate(run: TrainedRun, place: EvaluationPlace): Promise<void> {
+  if (run.config.threads !== null) setThreads(run.config.threads);
+  const answering = openAnswering(run, runDevice(run.config.device, place), place);
+  try {
+    await place.led.follow();
+  } finally {
+    disposeModels(answering);
+  }
+}
 
-async function score(run: TrainedRun, scored: Scored, { report, output }: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
+type Answering = Pick<ReportParts, "generator" | "closedBook">;
+
+/** The run's generators, which answer together with the group's other members where there are any. */
+function openAnswering(run: TrainedRun, device: string, place: EvaluationPlace | undefined): Answering {
+  const generator = openGenerator(run, device);
+  const model = openClosedBook(run, device);
+  const closedBook = model === undefined ? undefined : ofClosedBook(model, generator);
+  if (place === undefined) return { generator, closedBook };
+  const { led } = place;
+  requireOneKind(led.group.gatherValues("device", device));
+  const models = new Map(
+    Object.entries({ generator, "closed-book generator": closedBook }).flatMap(([name, own]) =>
+      own === undefined ? [] : [[name, own.model.parameters.values()]],
+    ),
+  );
+  requireSameModels(led.group, models, { where: run.places.path, remedy: "give a run directory that all nodes share" });
+  return {
+    generator: shareAnswers(led, "answers", generator),
+    closedBook: closedBook === undefined ? undefined : shareAnswers(led, "closed-book answers", closedBook),
+  };
+}
+
+function disposeModels(answering: Answering | undefined): void {
+  for (const own of [answering?.generator, answering?.closedBook])
+    for (const weight of own?.model.parameters.values() ?? []) weight.dispose();
+}
+
+type Scored = Answering &
+  Pick<ReportParts, "config" | "encoder" | "store" | "questions"> & {
+    readonly device: string;
+    readonly passages: Encoder | undefined;
+  };
+
+async function score(run: TrainedRun, scored: Scored, { report, output, place }: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
   const { places } = run;
   const { config, encoder, store, questions, device } = scored;
-  report({ type: "stage", name: "evaluation", detail: `${questions.length} questions, ${config.eval.rows.length} rows` });
+  const shared = place === undefined ? "" : `, answered by ${place.led.group.size} processes`;
+  report({ type: "stage", name: "evaluation", detail: `${questions.length} questions, ${config.eval.rows.length} rows${shared}` });
   const made = await makeReport({
     ...scored,
     artefacts: {

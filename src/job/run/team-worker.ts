@@ -34,22 +34,33 @@ function leave(message: JobMessage, code: number): void {
   else process.exit(code);
 }
 
-/** Does the work and ends the process. @param work false: it was stopped before its end */
-export function workInTeam(place: WorkerPlace, work: (team: TeamWork) => Promise<boolean>): void {
+/**
+ * Does the work and ends the process.
+ *
+ * @param work false: it was stopped before its end
+ * @param keeps whether it has something to save; else a signal ends the process as any other, amid whatever it computes
+ */
+export function workInTeam(
+  place: WorkerPlace,
+  work: (team: TeamWork) => Promise<boolean>,
+  { keeps = true }: { readonly keeps?: boolean } = {},
+): void {
   const isFirst = place.rank === 0;
   const stop = new AbortController();
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
   const ask = (): void => {
     stop.abort();
-    setTimeout(() => process.exit(EXIT.requeue), STOP_PATIENCE).unref();
+    setTimeout(() => process.exit(EXIT.requeue), keeps ? STOP_PATIENCE : 0).unref();
   };
-  for (const signal of ["SIGTERM", "SIGUSR2", "SIGINT"] as const) process.on(signal, ask);
   // Nobody is left who could show, name or end anything.
   process.on("disconnect", ask);
   const storePort = new Promise<number>((resolve) => {
     if (!isFirst) process.on("message", (message) => resolve((message as ToWorker).port));
   });
-  send({ type: "listening" });
+  if (keeps) {
+    for (const signal of ["SIGTERM", "SIGUSR2", "SIGINT"] as const) process.on(signal, ask);
+    send({ type: "listening" });
+  }
   const end = (isDone: boolean): void =>
     leave({ type: "end", outcome: isDone ? "finished" : "stopped" }, isDone ? EXIT.finished : EXIT.requeue);
   const all = async (): Promise<boolean> => {

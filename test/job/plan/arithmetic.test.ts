@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { allReduceSeconds, stepTraffic } from "../../../src/job/plan/all-reduce.js";
+import { slowestShare } from "../../../src/job/plan/forecast-time.js";
 import { firstOfGrowing, limitForecast, nearestLimit } from "../../../src/job/plan/limits.js";
 import { linkOf } from "../../../src/job/plan/measure-link.js";
 import { scheduleWork, type WorkedEntry } from "../../../src/job/plan/schedule-work.js";
@@ -90,6 +91,18 @@ const entry = (phase: string, change: Partial<WorkedEntry> = {}): WorkedEntry =>
   ...change,
 });
 const RUN = { keepLast: 2, keepsBest: true, hasBaseRow: true, hasTrainedRow: true, isFixed: false };
+
+it.each([
+  [100, 10, 1, 1],
+  [100, 10, 4, 0.3],
+  [95, 10, 4, 30 / 95],
+  // What fits into one batch is one worker's.
+  [64, 64, 8, 1],
+  [5, 64, 2, 1],
+  [0, 64, 2, 0],
+])("of %i questions in batches of %i, the slowest of %i workers answers %d", (questions, batch, workers, share) => {
+  expect(slowestShare(questions, batch, workers)).toBeCloseTo(share, 12);
+});
 
 describe("the work of a schedule", () => {
   it("is the quickstart's: an index for each retriever, though each is looked at more than once", () => {
