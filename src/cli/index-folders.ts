@@ -6,6 +6,7 @@ import path from "node:path";
 import { modelPlace } from "../config/model-name.js";
 import { UserError } from "../errors.js";
 import type { SearchFolders } from "../job/index/open-search.js";
+import type { DeviceChoice } from "../job/hardware.js";
 import { ownThreads } from "../job/own-threads.js";
 import type { Report } from "../job/reporter.js";
 import { configOf, type OverrideArguments } from "./overrides.js";
@@ -27,7 +28,7 @@ export interface IndexArguments extends OverrideArguments {
 export async function chosen(
   given: IndexArguments,
   report: Report,
-  place: Parameters<typeof ownThreads>[0] & { readonly isQuiet?: boolean } = { localWorkers: 1 },
+  place: Parameters<typeof ownThreads>[0] & Pick<DeviceChoice, "localRank"> & { readonly isQuiet?: boolean } = { localWorkers: 1 },
 ): Promise<{ folders: SearchFolders; faiss: boolean }> {
   const { run: name, retriever, corpus, output } = given;
   const { runDevice } = await import("../job/hardware.js");
@@ -38,7 +39,7 @@ export async function chosen(
     const run = findTrainedRun(name, given.overrides);
     refuseSettledKeys(run.sources, ["index", "device", "threads"]);
     const freed = await divideThreads(run.config.threads, place);
-    return { folders: searchFolders(run, runDevice(run.config.device), freed), faiss: run.config.index.faiss };
+    return { folders: searchFolders(run, runDevice(run.config.device, place), freed), faiss: run.config.index.faiss };
   }
   if (retriever === undefined || corpus === undefined || output === undefined) throw nothingChosen();
   const { config } = configOf(given, NEEDED, place.isQuiet);
@@ -53,7 +54,7 @@ export async function chosen(
       index: { folder: path.normalize(output) },
       metric,
       approximate: faissSettings(config.index, freed) ?? null,
-      device: runDevice(config.device),
+      device: runDevice(config.device, place),
       command: `tandem index --retriever ${quoted(retriever)} --corpus ${quoted(corpus)} --output ${quoted(output)}${words}`,
     },
     faiss,

@@ -13,7 +13,7 @@ const { given, place } = JSON.parse(process.argv[2] ?? "") as { readonly given: 
 workInTeam(place, async ({ crew, report, stopRequested }) => {
   const { led } = crew;
   if (led === undefined) throw new Error("one of several processes is alone");
-  const among = { localWorkers: place.localSize, cores: place.cores, isQuiet: true };
+  const among = { localRank: place.localRank, localWorkers: place.localSize, cores: place.cores, isQuiet: true };
   const { folders, faiss } = await crew.inTurnLater(() => chosen(given, report, among));
   const options = { ...folders, faiss, rebuild: given.rebuild, report, stopRequested, led };
   try {
