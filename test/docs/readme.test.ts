@@ -127,7 +127,8 @@ describe("the commands", () => {
     expect(error).not.toMatch(/tandem [a-z]+: /);
     expect(status).toBe(0);
     if (words[0] !== "corpus") expect(out.length).toBeGreaterThan(20);
-  });
+    // Some train whole runs, and other work may be beside them.
+  }, 240_000);
 
   it("have the options that the README speaks of", () => {
     for (const [verb, option] of [
