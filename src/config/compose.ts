@@ -40,12 +40,13 @@ export function compose(options: ComposeOptions): Composition {
   const overrides = parseOverrides(options.overrides);
   const forGroups = overrides.filter((override) => namesGroup(options.folders, override));
   const { layers, choices } = resolveDefaults(options.folders, options.configName, forGroups);
-  let tree = options.defaults;
-  for (const layer of layers) tree = merge(tree, inPackage(layer.package, layer.body));
+  let ofFiles = options.defaults;
+  for (const layer of layers) ofFiles = merge(ofFiles, inPackage(layer.package, layer.body));
+  let tree = ofFiles;
   for (const override of overrides) {
     if (!forGroups.includes(override)) tree = apply(tree, override, options);
   }
-  return { tree, choices, files: layers.map((layer) => layer.file), warnings: overshadowed(forGroups, layers, tree) };
+  return { tree, choices, files: layers.map((layer) => layer.file), warnings: overshadowed(forGroups, layers, ofFiles, tree) };
 }
 
 /** Overrides over one complete file, such as a run's resolved configuration. It has no defaults list; a group's choice takes the place of its whole section. */

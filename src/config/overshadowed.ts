@@ -6,8 +6,13 @@ import type { Layer } from "./defaults-list.js";
 import type { Override } from "./overrides.js";
 import { type ConfigNode, nodeAt, plainValue } from "./tree.js";
 
-/** @param groups the overrides that choose files @returns warnings, one line a file */
-export function overshadowed(groups: readonly Override[], layers: readonly Layer[], tree: ConfigNode): string[] {
+/**
+ * @param groups the overrides that choose files
+ * @param files what the files say together, before the other overrides
+ * @param tree the same with them
+ * @returns warnings, one line a file
+ */
+export function overshadowed(groups: readonly Override[], layers: readonly Layer[], files: ConfigNode, tree: ConfigNode): string[] {
   return groups.flatMap(({ key, value }) => {
     if (value?.kind !== "scalar") return [];
     const layer = layers.find(({ file }) => file.endsWith(`/${key}/${String(value.value)}.yaml`));
@@ -15,7 +20,9 @@ export function overshadowed(groups: readonly Override[], layers: readonly Layer
     const at = layer.package === "" ? [] : layer.package.split(".");
     const lost = leavesOf(layer.body, at).flatMap(([path, own]) => {
       const final = nodeAt(tree, path);
-      const isKept = final === undefined || final === own || final.source.startsWith("override ");
+      // A list that an override changed in one place is another node, but still the file's.
+      const isOwn = nodeAt(files, path) === own || final === own;
+      const isKept = final === undefined || isOwn || final.source.startsWith("override ");
       if (isKept || JSON.stringify(plainValue(final)) === JSON.stringify(plainValue(own))) return [];
       return [`'${path.join(".")}' is what ${final.source} says`];
     });

@@ -21,3 +21,14 @@ it("says nothing of what an override sets, of groups that stand, or of the same 
   expect(told("experiment=quickstart")).toEqual([]);
   expect(told("experiment=quickstart", "data=quickstart")).toEqual([]);
 });
+
+it("says nothing of a chosen file's list that an override changed in one place", () => {
+  const one = ["data=quickstart", "model=small"];
+  expect(told(...one, "train=alternation", "train.schedule.0.repeat=4")).toEqual([]);
+  expect(told(...one, "train=atlas", "train.schedule.1.repeat=1")).toEqual([]);
+  expect(told(...one, "train=dpr", "train.schedule.1.steps=7")).toEqual([]);
+  expect(told(...one, "train=replug", "train.schedule.1.phases.0.steps=7")).toEqual([]);
+  expect(told("experiment=quickstart", "train.schedule.0.steps=8")).toEqual([]);
+  // Here the list that was changed is the experiment's.
+  expect(told("experiment=quickstart", "train=atlas", "train.schedule.0.steps=8")).toHaveLength(1);
+});
