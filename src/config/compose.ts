@@ -6,7 +6,7 @@
 import { UserError } from "../errors.js";
 import { resolveDefaults } from "./defaults-list.js";
 import { didYouMean, nearestKeys } from "./nearest.js";
-import { overshadowed } from "./overshadowed.js";
+import { type Files, overshadowed, saidInVain } from "./overshadowed.js";
 import { type Override, parseOverrides } from "./overrides.js";
 import { isGroup, type SearchPath } from "./search-path.js";
 import { type ConfigNode, type KeyPath, mapNode, merge, nodeAt, plainValue, withNodeAt, withoutNodeAt } from "./tree.js";
@@ -42,11 +42,12 @@ export function compose(options: ComposeOptions): Composition {
   const { layers, choices } = resolveDefaults(options.folders, options.configName, forGroups);
   let ofFiles = options.defaults;
   for (const layer of layers) ofFiles = merge(ofFiles, inPackage(layer.package, layer.body));
+  const files: Files = { groups: forGroups, layers, tree: ofFiles };
   let tree = ofFiles;
   for (const override of overrides) {
-    if (!forGroups.includes(override)) tree = apply(tree, override, options);
+    if (!forGroups.includes(override)) tree = apply(tree, override, { ...options, files });
   }
-  return { tree, choices, files: layers.map((layer) => layer.file), warnings: overshadowed(forGroups, layers, ofFiles, tree) };
+  return { tree, choices, files: layers.map((layer) => layer.file), warnings: overshadowed(files, tree) };
 }
 
 /** Overrides over one complete file, such as a run's resolved configuration. It has no defaults list; a group's choice takes the place of its whole section. */
@@ -77,7 +78,10 @@ function inPackage(name: string, body: ConfigNode): ConfigNode {
   return name === "" ? body : (withNodeAt(undefined, name.split("."), body) ?? mapNode([], body.source));
 }
 
-type Known = Pick<ComposeOptions, "defaults" | "knownKeys">;
+interface Known extends Pick<ComposeOptions, "defaults" | "knownKeys"> {
+  /** Where the tree is composed of several. */
+  readonly files?: Files;
+}
 
 function apply(tree: ConfigNode, override: Override, known: Known): ConfigNode {
   const path = override.key.split(".");
@@ -112,7 +116,7 @@ function isRecordKey(tree: ConfigNode, path: KeyPath): boolean {
   );
 }
 
-/** A key that is deleted has the schema's default again. */
+/** A key that is deleted has what the file says that the command line chose, where a later file hid it; else the schema's default again. */
 function remove(tree: ConfigNode, path: KeyPath, override: Override, known: Known): ConfigNode {
   const { key, source, value } = override;
   const old = nodeAt(tree, path);
@@ -121,7 +125,7 @@ function remove(tree: ConfigNode, path: KeyPath, override: Override, known: Know
   if (value !== undefined && JSON.stringify(plainValue(value)) !== JSON.stringify(plainValue(old))) {
     throw new UserError({ where: source, what: `'${key}' has another value (${old.source})`, got: JSON.stringify(plainValue(old)) });
   }
-  const fallback = nodeAt(known.defaults, path);
+  const fallback = (known.files === undefined ? undefined : saidInVain(known.files, path)) ?? nodeAt(known.defaults, path);
   const without = withoutNodeAt(tree, path);
   return fallback === undefined ? without : (withNodeAt(without, path, fallback) ?? without);
 }

@@ -16,6 +16,9 @@ export interface Layer {
   readonly body: MapNode;
   readonly package: string;
   readonly file: string;
+  /** The group that it is a choice of, and its name there; `""` for the file that everything starts from. */
+  readonly group: string;
+  readonly name: string;
 }
 
 export interface DefaultsResult {
@@ -111,7 +114,8 @@ function visitFile(walk: Walk, place: FilePlace): void {
     if (entry.kind === "override") registerOverride(walk, entry, place.group);
   }
   for (const entry of [...entries].reverse()) {
-    if (entry.kind === "self") walk.layers.push({ body: yaml.body, package: toPackage, file: yaml.shown });
+    if (entry.kind === "self")
+      walk.layers.push({ body: yaml.body, package: toPackage, file: yaml.shown, group: place.group, name: place.name });
     else if (entry.kind === "config") visitEntry(walk, entry, place.group, toPackage);
   }
   walk.open.pop();
