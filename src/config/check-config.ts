@@ -9,6 +9,7 @@ import { type Fault, UserError } from "../errors.js";
 import type { Check } from "./check-context.js";
 import { withMore } from "./check-tree.js";
 import { checkEvidence } from "./check-evidence.js";
+import { checkPrerequisites } from "./check-prerequisites.js";
 import { checkPenalties } from "./check-penalties.js";
 import { schemaDefault } from "./compose.js";
 import { checkLookups, checkMining } from "./check-mining.js";
@@ -22,22 +23,24 @@ import { checkUnread } from "./check-unread.js";
 export type Sources = Readonly<Record<string, string>>;
 
 /**
+ * @param missing keys that are still to be given
  * @returns warnings, one line each
  * @throws UserError for the first contradiction, saying how many more there are
  */
-export function crossCheck(config: TandemConfig, sources: Sources): string[] {
-  const { warnings, faults } = crossFaults(config, sources);
+export function crossCheck(config: TandemConfig, sources: Sources, missing: readonly string[]): string[] {
+  const { warnings, faults } = crossFaults(config, sources, missing);
   const [first, ...more] = faults;
   if (first === undefined) return warnings;
   throw new UserError(withMore(first, more.length));
 }
 
 /** Warnings, and every contradiction. */
-export function crossFaults(config: TandemConfig, sources: Sources): { warnings: string[]; faults: Fault[] } {
+export function crossFaults(config: TandemConfig, sources: Sources, missing: readonly string[]): { warnings: string[]; faults: Fault[] } {
   const warnings: string[] = [];
   const faults: Fault[] = [];
   const check: Check = {
     config,
+    missing,
     refuse: (key, what, remedy) => faults.push({ where: sourceOf(key, sources), what: `'${key}' ${what}`, remedy }),
     warn: (key, what) => warnings.push(`'${key}' ${what} (${sourceOf(key, sources)})`),
   };
@@ -62,6 +65,7 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkLengths,
   checkData,
   (check) => checkSchedule(check, CHECKS_OF_PHASES),
+  checkPrerequisites,
   ...CHECKS_OF_PHASES,
   checkDrift,
   checkRefresh,

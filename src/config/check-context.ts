@@ -6,4 +6,6 @@ export interface Check {
   /** Notes a contradiction; the check goes on. */
   readonly refuse: (key: string, what: string, remedy: string) => void;
   readonly warn: (key: string, what: string) => void;
+  /** Keys that are still to be given; the configuration has the schema's default there. */
+  readonly missing?: readonly string[];
 }

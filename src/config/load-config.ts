@@ -72,7 +72,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     files,
     overrides,
     missing,
-    warnings: [...doubts, ...warnings, ...crossCheck(config, sources)],
+    warnings: [...doubts, ...warnings, ...crossCheck(config, sources, missing)],
   };
 }
 
@@ -89,7 +89,7 @@ export function findFaults(options: LoadOptions = {}): { readonly faults: readon
     if (!isWhole) return { faults, warnings: ["contradictions between keys are looked for once the values are right"] };
     const absolute = absolutePaths(schema, throughConvict(plain)) as TandemConfig;
     const templates = templatesOf(absolute, sources);
-    const crossed = crossFaults(absolute, sources);
+    const crossed = crossFaults(absolute, sources, missing);
     const gone = missingFiles(absolute, sources).map(({ what, where }) => `${what} (${where})`);
     return {
       faults: [...faults, ...templates.faults, ...crossed.faults],

@@ -122,6 +122,6 @@ describe("tandem config plan", () => {
   it("refuses what training would refuse", async () => {
     expect(await faultOf(() => captured(config, words("--no-measure", "train.generator.warmup=500")))).toMatch(/warmup/);
     const wrong = [...tinyWords(folder), "train.schedule=[{phase: generator, steps: 2, contexts: retrieved}]", "--quiet"];
-    expect(await faultOf(() => captured(config, ["config", "plan", ...wrong]))).toMatch(/no index was built before/);
+    expect(await faultOf(() => captured(config, ["config", "plan", ...wrong]))).toMatch(/no refresh stands before it/);
   }, 60_000);
 });

@@ -114,7 +114,7 @@ describe("the schedule", () => {
   it.each(["generator", "contrastive"])("with fewer %s steps than their warm-up is refused, before any data is read", (kind) => {
     const words = [`train.schedule=[{phase: ${kind}, steps: 4}, {phase: ${kind}, steps: 5}]`, `train.${kind}.warmup=10`];
     expect(refusal(...words)).toContain(`override 2 '${words[1] ?? ""}': 'train.${kind}.warmup' is 10 of the schedule's 9 ${kind} steps`);
-    expect(load(words[0] ?? "", `train.${kind}.warmup=9`).config.train.schedule).toHaveLength(2);
+    expect(load(words[0] ?? "", `train.${kind}.warmup=9`, "train.generator.contexts=gold").config.train.schedule).toHaveLength(2);
   });
 });
 

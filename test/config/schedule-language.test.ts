@@ -162,8 +162,9 @@ describe("a condition in a schedule", () => {
 });
 
 describe("settings of one phase", () => {
-  const own = (settings: string, phase = "generator") =>
-    load("", `train.schedule=[{phase: ${phase}, steps: 50, with: ${settings}}]`).config;
+  const own = (settings: string) => load("", `train.schedule=[{phase: generator, steps: 50, with: ${settings}}]`).config;
+  const ownJoint = (settings: string) =>
+    load("", `train.schedule=[{phase: refresh}, {phase: joint, steps: 50, with: ${settings}}]`).config.train.schedule[1]!;
 
   it("reach the config that the phase is made from, and no other", () => {
     const config = own("{lr: 1e-4, copy_weight: 0.5, penalties: {short_answer: {weight: 0.1}}}");
@@ -181,8 +182,8 @@ describe("settings of one phase", () => {
   it("have a course of their own exactly where they change the rate's", () => {
     expect(hasOwnCourse(own("{lr: 1e-4}").train.schedule[0]!)).toBe(true);
     expect(hasOwnCourse(own("{decay: cosine}").train.schedule[0]!)).toBe(true);
-    expect(hasOwnCourse(own("{generator: {lr: 1e-4}}", "joint").train.schedule[0]!)).toBe(true);
-    expect(hasOwnCourse(own("{generator: {batch: 8}}", "joint").train.schedule[0]!)).toBe(false);
+    expect(hasOwnCourse(ownJoint("{generator: {lr: 1e-4}}"))).toBe(true);
+    expect(hasOwnCourse(ownJoint("{generator: {batch: 8}}"))).toBe(false);
     expect(hasOwnCourse(own("{batch: 8}").train.schedule[0]!)).toBe(false);
     expect(hasOwnCourse(own("{betas: [0.5, 0.9], eps: 1e-6, weight_decay: 0}").train.schedule[0]!)).toBe(false);
   });

@@ -14,6 +14,7 @@ const warnings = (...overrides: string[]): string[] =>
 const READER = "train.schedule=[{phase: refresh}, {phase: reader-distillation, steps: 1}]";
 const JOINT = "train.schedule=[{phase: refresh}, {phase: joint, steps: 1}]";
 const GOLD = "train.schedule=[{phase: generator, steps: 1, contexts: gold}, {phase: generator, steps: 1, contexts: copying}]";
+const FOUND = "train.schedule=[{phase: refresh}, {phase: generator, steps: 1, contexts: retrieved}]";
 const COPYING = "train.schedule=[{phase: generator, steps: 1, contexts: copying}]";
 const CONTRASTIVE = "train.schedule=[{phase: contrastive, steps: 1}]";
 const TEACHER = "train.reader.reader_temperature=2";
@@ -27,7 +28,7 @@ const CASES: readonly [setting: string, idle: string[], read: string[], without:
     const [setting, without] = [`train.generator.${key}=0.5`, "without a phase whose generator learns from retrieved contexts"];
     return [
       [setting, [GOLD], [], without],
-      [setting, ["train.generator.contexts=gold"], ["train.generator.contexts=retrieved"], without],
+      [setting, ["train.generator.contexts=gold"], [FOUND], without],
       [setting, [JOINT, "train.reader.loss=rag_sequence"], [JOINT], without],
     ];
   }),
@@ -40,7 +41,7 @@ const CASES: readonly [setting: string, idle: string[], read: string[], without:
     ];
   }),
   ["train.generator.other_questions=passage", [], ["train.generator.questions_per_context=2"], "questions_per_context above 1"],
-  ["train.generator.curriculum.share=0.5", ["train.generator.contexts=retrieved"], [GOLD], "without a generator phase that reads gold"],
+  ["train.generator.curriculum.share=0.5", [FOUND], [GOLD], "without a generator phase that reads gold"],
   ["train.generator.curriculum.share=0.5", [JOINT], [COPYING], "without a generator phase that reads gold"],
   ...["warmup=3", "flat=0.5", "decay=constant", "floor=0.5"].map((key): [string, string[], string[], string] => [
     `train.generator.${key}`,
