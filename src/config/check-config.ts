@@ -76,9 +76,9 @@ const CHECKS: readonly ((check: Check) => void)[] = [
   checkGeneration,
 ];
 
-/** Who set a key; a key of a record that has its default there is owed to whoever wrote the record. */
+/** Who set a key; a key of a record that has its default there is owed to whoever wrote the record, and an entry of the schedule to whoever wrote its phase. */
 function sourceOf(key: string, sources: Sources): string {
-  const own = sources[key];
+  const own = sources[key] ?? sources[`${key}.phase`];
   const parent = key.slice(0, Math.max(0, key.lastIndexOf(".")));
   if (own !== undefined && (own !== schemaDefault || !/\.\d+\./.test(key))) return own;
   return parent === "" ? key : sourceOf(parent, sources);
@@ -202,7 +202,7 @@ const PHASES_OF: Readonly<Record<"generator" | "contrastive" | "reader", readonl
 
 function checkBatches({ config, refuse }: Check): void {
   const { batch, batch_tokens: tokens, accumulate, curriculum } = config.train.generator;
-  if (batch === null && tokens === null) refuse("train.generator.batch", "and batch_tokens are both null", "set one");
+  if (batch === null && tokens === null) refuse("train.generator.batch", "is null, and so is batch_tokens", "set one");
   if (batch !== null && tokens !== null) {
     refuse("train.generator.batch_tokens", `is set beside train.generator.batch (${batch})`, "set train.generator.batch=null");
   }

@@ -17,7 +17,10 @@ export function checkPenalties(check: Check): void {
     config.train.schedule.some(({ phase }) => phase === "joint") &&
     penaltiesOf(check).some(({ weight }) => weight > 0)
   )
-    warn("train.reader.loss", `${loss} trains the generator of a joint phase by itself: the penalties have no part in that phase`);
+    warn(
+      "train.reader.loss",
+      `is ${loss}, which trains the generator of a joint phase by itself: the penalties have no part in that phase`,
+    );
 }
 
 function penaltiesOf({ config }: Check): readonly { readonly weight: number }[] {

@@ -48,7 +48,7 @@ function checkStanding({ refuse }: Check, entry: Entry, index: number): void {
 function checkLength({ config, refuse }: Check, { phase, steps, epochs, minutes }: Entry, index: number): void {
   const key = `train.schedule.${index}`;
   if (steps === 0 && epochs === null && minutes === null)
-    refuse(`${key}.steps`, `is 0: the ${phase} phase does nothing`, "give it steps, epochs or minutes, or take the phase out");
+    refuse(key, `has no length: the ${phase} phase needs steps, epochs or minutes`, "give it one of them, or take the phase out");
   if (steps > 0 && epochs !== null) refuse(`${key}.epochs`, `is set beside steps (${steps})`, "take one of them out");
   if (steps > 0 || epochs !== null || minutes === null) return;
   const section = COURSES.find(([kind]) => kind === phase)?.[1] ?? "generator";

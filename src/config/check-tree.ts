@@ -4,6 +4,7 @@
  * wrong value, since the wrong value is often a default that the misspelt key meant to replace.
  */
 import { type Fault, UserError } from "../errors.js";
+import { GrammarError } from "./grammar-error.js";
 import { isLeaf, type Leaf, type Section } from "./leaf.js";
 import { didYouMean, nearestKeys, nearestNames } from "./nearest.js";
 import { scalarOfWord } from "./override-value.js";
@@ -123,7 +124,7 @@ function checkLeaf(given: ConfigNode, leaf: Leaf<unknown>, place: string, findin
   try {
     leaf.format(value);
   } catch (error) {
-    findings.wrong.push(wrongValue(place, node, leaf, (error as Error).message));
+    findings.wrong.push(wrongValue(place, node, leaf, error as Error));
   }
   return value;
 }
@@ -160,16 +161,17 @@ function isNeeded(place: string, needed: readonly string[] | undefined): boolean
   return needed === undefined || needed.some((prefix) => place === prefix || place.startsWith(`${prefix}.`));
 }
 
-function wrongValue(place: string, node: ConfigNode, leaf: Leaf<unknown>, message: string): Fault {
+function wrongValue(place: string, node: ConfigNode, leaf: Leaf<unknown>, error: Error): Fault {
   const near =
     leaf.choices !== undefined && node.kind === "scalar" && typeof node.value === "string" ? nearestNames(node.value, leaf.choices) : [];
+  const remedy = error instanceof GrammarError ? error.remedy : near.length === 0 ? undefined : didYouMean(near, "");
   const unit = leaf.unit === undefined ? "" : ` (${leaf.unit})`;
   return {
     where: sourceOf(node),
     what: `'${place}' has a wrong value`,
-    expected: `${message.replace(/^expected /, "")}${unit}`,
+    expected: `${error.message.replace(/^expected /, "")}${unit}`,
     got: shown(node),
-    ...(near.length === 0 ? {} : { remedy: didYouMean(near, "") }),
+    ...(remedy === undefined ? {} : { remedy }),
   };
 }
 

@@ -2,6 +2,7 @@
  * The grammar of `until` and `when`: comparisons of named metrics with numbers, joined by `and`, which binds tighter, and `or`. `loss < 0.5 and em >= 0.2 or recall@1 > 0.9`. It only reads; what a metric's
  * value is, is the training's. The trap: there are no brackets, no `not` and no arithmetic, and none may creep in: the text comes from a config, which others hand on.
  */
+import { GrammarError } from "./grammar-error.js";
 import { didYouMean, nearestNames } from "./nearest.js";
 
 type Relation = "<" | "<=" | ">" | ">=";
@@ -56,10 +57,10 @@ export function isStepMetric(name: string): boolean {
 /**
  * Reads a condition.
  *
- * @throws Error whose message reads `expected …`
+ * @throws GrammarError whose message reads `expected …`
  */
 export function parseCondition(text: string): ConditionTerms {
-  if (text.length > LONGEST) throw new Error(`expected a condition of at most ${LONGEST} characters`);
+  if (text.length > LONGEST) throw new GrammarError(`expected a condition of at most ${LONGEST} characters`);
   const words = tokens(text);
   const any: Comparison[][] = [];
   let all: Comparison[] = [];
@@ -71,7 +72,7 @@ export function parseCondition(text: string): ConditionTerms {
       all = [];
     }
     if (joint === undefined) return any;
-    if (joint !== "and" && joint !== "or") throw new Error(`expected 'and' or 'or' where '${joint}' stands`);
+    if (joint !== "and" && joint !== "or") throw new GrammarError(`expected 'and' or 'or' where '${joint}' stands`);
   }
 }
 
@@ -93,27 +94,36 @@ function tokens(text: string): string[] {
   for (let at = 0; at < end; at = TOKEN.lastIndex) {
     TOKEN.lastIndex = at;
     const match = TOKEN.exec(text);
-    if (match === null) throw new Error(`expected a metric, <, <=, >, >= or a number at column ${at + 1}`);
+    if (match === null) throw strange(text, at);
     found.push(match[0].trim());
   }
   return found;
 }
 
-function comparison([metric = "", relation = "", bound = ""]: readonly string[]): Comparison {
-  if (!/^[A-Za-z_]/.test(metric) || metric === "and" || metric === "or")
-    throw new Error(`expected a comparison such as 'loss < 0.5'${metric === "" ? "" : ` where '${metric}' stands`}`);
-  if (!METRICS.some(({ pattern }) => pattern.test(metric))) {
-    const names = METRICS.map(({ shown }) => shown);
-    throw new Error(`expected a metric (${names.join(", ")}), not '${metric}'${nearTo(metric, names)}`);
-  }
-  if (relation !== "<" && relation !== "<=" && relation !== ">" && relation !== ">=")
-    throw new Error(`expected <, <=, > or >= after '${metric}'`);
-  const number = Number(bound);
-  if (bound === "" || !Number.isFinite(number)) throw new Error(`expected a number after '${metric} ${relation}'`);
-  return { metric, relation, bound: number };
+/** What stands where no word of the grammar begins: `&&` and brackets are what other languages have. */
+function strange(text: string, from: number): GrammarError {
+  const at = from + text.slice(from).search(/\S/);
+  const where = `at column ${at + 1}`;
+  const foreign = /^(?:&+|\|+|[()[\]{}]|!(?!=))/.exec(text.slice(at))?.[0];
+  return foreign === undefined
+    ? new GrammarError(`expected a metric, <, <=, >, >=, a number, 'and' or 'or' ${where}`)
+    : new GrammarError(`expected comparisons joined by 'and', which binds tighter, and 'or', without brackets, not '${foreign}' ${where}`);
 }
 
-function nearTo(metric: string, names: readonly string[]): string {
-  const near = nearestNames(metric, names);
-  return near.length === 0 ? "" : `: ${didYouMean(near, "")}`;
+function comparison([metric = "", relation = "", bound = ""]: readonly string[]): Comparison {
+  if (!/^[A-Za-z_]/.test(metric) || metric === "and" || metric === "or")
+    throw new GrammarError(`expected a comparison such as 'loss < 0.5'${metric === "" ? "" : ` where '${metric}' stands`}`);
+  if (!METRICS.some(({ pattern }) => pattern.test(metric))) {
+    const names = METRICS.map(({ shown }) => shown);
+    const near = nearestNames(metric, names);
+    throw new GrammarError(
+      `expected a metric (${names.join(", ")}), not '${metric}'`,
+      near.length === 0 ? undefined : didYouMean(near, ""),
+    );
+  }
+  if (relation !== "<" && relation !== "<=" && relation !== ">" && relation !== ">=")
+    throw new GrammarError(`expected <, <=, > or >= after '${metric}'`);
+  const number = Number(bound);
+  if (bound === "" || !Number.isFinite(number)) throw new GrammarError(`expected a number after '${metric} ${relation}'`);
+  return { metric, relation, bound: number };
 }

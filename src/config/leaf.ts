@@ -5,6 +5,8 @@
  * format here is a function, which convict never coerces for.
  */
 
+import { GrammarError } from "./grammar-error.js";
+
 /** What a value is; the word is shown by `tandem config schema`. */
 type LeafKind = "integer" | "number" | "boolean" | "string" | "choice" | "path" | "model" | "list" | "records" | "map";
 
@@ -99,7 +101,7 @@ export function flag<const Options extends LeafOptions & { readonly default: boo
   });
 }
 
-/** Text. `pattern` narrows it, `wanted` says how in words; `grammar` throws an Error reading `expected …`. */
+/** Text. `pattern` narrows it, `wanted` says how in words; `grammar` throws a GrammarError. */
 export function text<
   const Options extends LeafOptions & {
     readonly default: string | null;
@@ -212,7 +214,7 @@ function leaf<Value>(
     try {
       format(value);
     } catch (error) {
-      throw nullable ? new Error(`${(error as Error).message} or null`) : error;
+      throw nullable && !(error instanceof GrammarError) ? new Error(`${(error as Error).message} or null`) : error;
     }
   };
   const unit = options.unit === undefined ? {} : { unit: options.unit };

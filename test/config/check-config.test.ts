@@ -101,7 +101,10 @@ describe("the schedule", () => {
   it.each([
     ["train.schedule=[]", "'train.schedule' trains nothing"],
     ["train.schedule=[{phase: refresh}]", "'train.schedule' trains nothing"],
-    ["train.schedule=[{phase: generator}]", "'train.schedule.0.steps' is 0: the generator phase does nothing"],
+    [
+      "train.schedule=[{phase: generator}]",
+      "'train.schedule.0' has no length: the generator phase needs steps, epochs or minutes; give it one",
+    ],
     [
       "train.schedule=[{phase: generator, steps: 1}, {phase: refresh, steps: 2}]",
       "'train.schedule.1.steps' is set, but a refresh takes no steps",
@@ -122,7 +125,7 @@ describe("other contradictions", () => {
   it.each([
     ["retriever.initialise.width=130", "is 130, not a multiple of retriever.initialise.heads (4); set it to 132"],
     ["generator.initialise.heads=3", "is 128, not a multiple of generator.initialise.heads (3)"],
-    ["train.generator.batch=null", "and batch_tokens are both null"],
+    ["train.generator.batch=null", "is null, and so is batch_tokens"],
     ["train.generator.batch_tokens=2048", "is set beside train.generator.batch (4); set train.generator.batch=null"],
     ["train.generator.accumulate=5", "is more than the batch of 4"],
     ["train.contrastive.accumulate=65", "is more than the batch of 64"],

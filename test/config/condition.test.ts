@@ -45,17 +45,22 @@ describe("a condition", () => {
     ["loss <", /expected a number after 'loss <'/],
     ["loss < x", /expected a number after 'loss <'/],
     ["loss < 1e999", /expected a number/],
-    ["loss < 0x10", /column 7/],
+    ["loss < 0x10", /column 8/],
     ["loss < 1 2", /expected 'and' or 'or' where '2' stands/],
     ["loss < 1 and", /^expected a comparison/],
     ["loss < 1 or or em > 1", /where 'or' stands/],
-    ["loss = 1", /at column 5/],
-    ["loss < 1 && em > 1", /at column 9/],
-    ["(loss < 1)", /at column 1/],
+    ["loss = 1", /at column 6/],
+    [
+      "loss < 1 && em > 1",
+      /^expected comparisons joined by 'and', which binds tighter, and 'or', without brackets, not '&&' at column 10$/,
+    ],
+    ["loss < 1 || em > 1", /joined by .* not '\|\|' at column 10/],
+    ["not(em > 1)", /without brackets, not '\(' at column 4/],
+    ["(loss < 1)", /joined by .* without brackets, not '\(' at column 1$/],
     ["not loss < 1", /expected a metric/],
     ["0.5 > loss", /where '0.5' stands/],
-    ["recal@1 < 0.9", /did you mean recall@K/],
-    ["los < 1", /not 'los': did you mean loss\?/],
+    ["recal@1 < 0.9", /expected a metric \(.*\), not 'recal@1'$/],
+    ["los < 1", /not 'los'$/],
     ["__proto__ < 1", /expected a metric/],
     ["constructor > 0", /expected a metric/],
     ["loss/../x < 1", /expected/],
@@ -65,6 +70,14 @@ describe("a condition", () => {
     ["em > １", /expected/],
   ])("%j is refused", (text, message) => {
     expect(() => parseCondition(text)).toThrow(message);
+  });
+
+  it.each([
+    ["los < 1", "did you mean loss?"],
+    ["recal@1 < 0.9", "did you mean recall@K?"],
+    ["zzzzzz < 1", undefined],
+  ])("%j says what may have been meant apart from what was expected", (text, remedy) => {
+    expect(() => parseCondition(text)).toThrow(expect.objectContaining({ name: "GrammarError", remedy }));
   });
 
   it("of any other text is refused quickly with what was expected, or read", () => {

@@ -97,7 +97,8 @@ describe("a length", () => {
   });
 
   it.each([
-    [`{${G}}`, /'train.schedule.0.steps' is 0: the generator phase does nothing; give it steps, epochs or minutes/],
+    [`{${G}}`, /'train.schedule.0' has no length: the generator phase needs steps, epochs or minutes; give it one of them/],
+    [`{${G}, steps: 0}`, /'train.schedule.0' has no length/],
     [`{${G}, steps: 5, epochs: 1}`, /'train.schedule.0.epochs' is set beside steps \(5\)/],
     [`{${G}, epochs: 0}`, /expected a number in \(0, 1000000\]/],
     [`{${G}, minutes: -1}`, /'train.schedule.0.minutes' has a wrong value/],
@@ -107,6 +108,11 @@ describe("a length", () => {
     [`{${G}, steps: 1}, {phase: refresh, with: {lr: 1}}`, /'train.schedule.1.with' is set, but a refresh/],
   ])("%s is refused", (entries, message) => {
     expect(refused(entries)).toMatch(message);
+  });
+
+  it("that isn't there is owed to the entry's own line", () => {
+    const wrong = `train:\n  schedule:\n    - { ${G}, steps: 1 }\n    - { ${G} }\n`;
+    expect(userErrorOf(() => load(wrong))).toMatch(/config\.yaml:4: 'train\.schedule\.1' has no length/);
   });
 
   it("of minutes alone needs a constant rate, the run's or its own, and no curriculum", () => {
@@ -124,7 +130,7 @@ describe("a condition in a schedule", () => {
   it.each([
     [
       [`{${G}, steps: 50, until: 'los < 1'}`],
-      /'train.schedule.0.until' has a wrong value; expected a metric.*not 'los': did you mean loss\?/,
+      /'train.schedule.0.until' has a wrong value; expected a metric \([^)]*\), not 'los', got "los < 1"; did you mean loss\?$/,
     ],
     [
       [`{${G}, steps: 50, until: 'em > 0.5'}`],
@@ -246,6 +252,16 @@ describe("settings of one phase", () => {
     expect(configOfEntry(config, 1).train.penalties.unlikelihood.weight).toBe(2);
     const copying = load("", `train.schedule=[{${G}, steps: 5, contexts: copying, with: {questions_per_context: 3, lr: 1e-4}}]`).config;
     expect(configOfEntry(copying, 0).train.generator.questions_per_context).toBe(3);
+  });
+
+  it("that make a doubtful key of the run are told in a sentence", () => {
+    const joint = "{phase: refresh}, {phase: joint, steps: 5, with: {loss: rag_token}}, {phase: generator, steps: 5}, {phase: refresh}";
+    const { warnings } = load("", `train.schedule=[${joint}]`, "train.penalties.ngram_repeat.weight=0.1");
+    expect(warnings).toContainEqual(
+      expect.stringMatching(
+        /^'train\.schedule\.1\.with' makes 'train\.reader\.loss' one that is rag_token, which trains the generator of a/,
+      ),
+    );
   });
 
   it("are told apart from the run's own faults", () => {
