@@ -5,7 +5,7 @@
  */
 import { UserError } from "../errors.js";
 import { resolveDefaults } from "./defaults-list.js";
-import { didYouMean, nearestKeys } from "./nearest.js";
+import { noSuchEntry, noSuchKey } from "./no-such-key.js";
 import { type Files, overshadowed, saidInVain } from "./overshadowed.js";
 import { type Override, parseOverrides } from "./overrides.js";
 import { isGroup, type SearchPath } from "./search-path.js";
@@ -78,7 +78,7 @@ function inPackage(name: string, body: ConfigNode): ConfigNode {
   return name === "" ? body : (withNodeAt(undefined, name.split("."), body) ?? mapNode([], body.source));
 }
 
-interface Known extends Pick<ComposeOptions, "defaults" | "knownKeys"> {
+interface Known extends Pick<ComposeOptions, "defaults" | "knownKeys" | "folders"> {
   /** Where the tree is composed of several. */
   readonly files?: Files;
 }
@@ -93,7 +93,7 @@ function put(tree: ConfigNode, path: KeyPath, override: Override, known: Known):
   if (value === undefined) throw new UserError({ where: source, what: "no value", expected: "key=value" });
   const old = nodeAt(tree, path);
   if (kind === "set" && old === undefined && nodeAt(tree, path.slice(0, -1))?.kind !== "list" && !isRecordKey(tree, path)) {
-    throw noSuchKey(key, source, known.knownKeys);
+    throw noSuchKey(tree, override, known.knownKeys, known.files === undefined ? undefined : known.folders);
   }
   if (kind === "add" && old !== undefined && isSetByFile(old)) {
     throw new UserError({
@@ -103,6 +103,7 @@ function put(tree: ConfigNode, path: KeyPath, override: Override, known: Known):
     });
   }
   const fresh = withNodeAt(tree, path, merge(old, value));
+  if (fresh === undefined && noSuchEntry(tree, key) !== undefined) throw noSuchKey(tree, override, known.knownKeys);
   if (fresh === undefined)
     throw new UserError({ where: source, what: `'${key}' leads through a value that has no keys`, remedy: "mend the key" });
   return fresh;
@@ -120,7 +121,7 @@ function isRecordKey(tree: ConfigNode, path: KeyPath): boolean {
 function remove(tree: ConfigNode, path: KeyPath, override: Override, known: Known): ConfigNode {
   const { key, source, value } = override;
   const old = nodeAt(tree, path);
-  if (old === undefined) throw noSuchKey(key, source, known.knownKeys);
+  if (old === undefined) throw noSuchKey(tree, override, known.knownKeys, known.files === undefined ? undefined : known.folders);
   if (!isSetByFile(old)) throw new UserError({ where: source, what: `'${key}' isn't set by any file`, remedy: `leave ~${key} out` });
   if (value !== undefined && JSON.stringify(plainValue(value)) !== JSON.stringify(plainValue(old))) {
     throw new UserError({ where: source, what: `'${key}' has another value (${old.source})`, got: JSON.stringify(plainValue(old)) });
@@ -135,9 +136,4 @@ function isSetByFile(node: ConfigNode): boolean {
   if (node.kind === "map")
     return [...node.entries.values()].some(isSetByFile) || (node.entries.size === 0 && node.source !== schemaDefault);
   return node.source !== schemaDefault;
-}
-
-/** The error for a key that neither the files nor the schema have. */
-function noSuchKey(key: string, where: string, knownKeys: readonly string[]): UserError {
-  return new UserError({ where, what: `no key '${key}'`, remedy: didYouMean(nearestKeys(key, knownKeys), "see tandem config schema") });
 }

@@ -45,7 +45,7 @@ function withinEdits(wrong: string, names: readonly string[], reach: number): st
 
 /**
  * The nearest right keys to a dotted one: a sibling with a similar last part; else the same or a similar last part in the same top section, then
- * anywhere; else the whole key's nearest.
+ * anywhere; else the whole key's nearest. The one that is nearest as a whole comes first.
  */
 export function nearestKeys(wrong: string, keys: readonly string[]): string[] {
   const last = lastPart(wrong);
@@ -59,9 +59,18 @@ export function nearestKeys(wrong: string, keys: readonly string[]): string[] {
   for (const pool of pools) {
     const near = new Set(nearestNames(last, [...new Set(pool.map(lastPart))]));
     const found = pool.filter((key) => near.has(lastPart(key)));
-    if (found.length > 0) return found.slice(0, 3);
+    if (found.length > 0) return closestFirst(wrong, found).slice(0, 3);
   }
   return withinEdits(wrong, keys, Math.floor(wrong.length / 5));
+}
+
+/** Only keys as deep as the wrong one can be told apart by their sections; the others keep their order. */
+function closestFirst(wrong: string, keys: readonly string[]): string[] {
+  const depth = (key: string): number => key.split(".").length;
+  return keys
+    .map((key) => ({ key, distance: depth(key) === depth(wrong) ? editDistance(wrong, key) : Number.MAX_SAFE_INTEGER }))
+    .sort((left, right) => left.distance - right.distance)
+    .map(({ key }) => key);
 }
 
 function lastPart(key: string): string {

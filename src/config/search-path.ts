@@ -44,6 +44,14 @@ export function isGroup(folders: SearchPath, key: string): boolean {
   return !key.includes(".") && folders.some((folder) => isFolder(path.join(folder, key)));
 }
 
+/** The groups at the folders' top, sorted. */
+export function groupsOf(folders: SearchPath): string[] {
+  const names = folders.flatMap((folder) =>
+    readdirSync(folder).filter((name) => isFolder(path.join(folder, name)) && optionsOf([folder], name).length > 0),
+  );
+  return [...new Set(names)].sort();
+}
+
 /** The options of a group, sorted. */
 export function optionsOf(folders: SearchPath, group: string): string[] {
   const files = folders

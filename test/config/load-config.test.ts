@@ -142,6 +142,29 @@ describe("who set a key", () => {
   });
 });
 
+describe("a key that isn't there", () => {
+  it("is refused by the entries that its list has, as they were written", () => {
+    const has = "train.schedule has entries 0 to 5; name one of them";
+    expect(refusal("", ["train.schedule.9.steps=4"])).toBe(
+      `override 1 'train.schedule.9.steps=4': no key 'train.schedule.9.steps': ${has}`,
+    );
+    expect(refusal("", ["train.schedule.9={phase: refresh}"])).toContain(has);
+    expect(refusal("", ["+train.schedule.9.steps=4"])).toContain(has);
+    expect(refusal("", ["~train.schedule.9.steps"])).toContain(has);
+    expect(refusal("", ["train.schedule.steps=4"])).toContain(has);
+    expect(refusal("defaults: [{train: alternation}]\n", ["train.schedule.1.steps=4"])).toBe(
+      "override 1 'train.schedule.1.steps=4': no key 'train.schedule.1.steps': train.schedule has one entry, 0; 0 is a repeat, whose phases are train.schedule.0.phases.0 and so on; name one of them",
+    );
+    expect(refusal("", ["eval.rows.9=bm25"])).toContain("eval.rows has entries 0 to 5");
+  });
+
+  it("is a misspelt group first, and its nearest key", () => {
+    expect(refusal("", ["experment=tiny"])).toContain("no key 'experment'; did you mean experiment or tracking.experiment?");
+    expect(refusal("", ["modle=small"])).toMatch(/did you mean model[ ?]/);
+    expect(refusal("", ["train.contrastiv.lr=1"])).toMatch(/did you mean train\.contrastive\.lr/);
+  });
+});
+
 describe("a deleted key", () => {
   it("has the schema's default again", () => {
     expect(load("seed: 3\n", ["~seed"]).config.seed).toBe(0);

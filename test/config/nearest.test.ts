@@ -51,6 +51,11 @@ describe("the nearest", () => {
     else expect(near).toEqual(expect.arrayContaining(right));
   });
 
+  it("comes first where several keys end alike", () => {
+    expect(nearestKeys("train.contrastiv.lr", keys)[0]).toBe("train.contrastive.lr");
+    expect(nearestKeys("train.readr.lr", keys)[0]).toBe("train.reader.lr");
+  });
+
   it("finds every key with one letter lost in its last part", () => {
     fc.assert(
       fc.property(fc.constantFrom(...keys.filter((key) => (key.split(".").at(-1)?.length ?? 0) > 3)), fc.nat(), (key, place) => {
