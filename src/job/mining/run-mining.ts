@@ -9,7 +9,7 @@ import { hashJson } from "../../storage/content-hash.js";
 import type { MinedNegatives, MinedQuestion } from "../../training/hard-negatives.js";
 import type { MiningArtefacts } from "../../training/run-state.js";
 import { openRetrieved, writeRetrieved, type RetrievedRows } from "../index/artefacts.js";
-import type { Report } from "../reporter.js";
+import type { JobMessage, Report } from "../reporter.js";
 import { chooseBySearch, chooseByTeacher, miningDepth, rowsToJudge, type ChoiceParts, type MiningConfig } from "./choose-negatives.js";
 import { lexicalArtefact } from "./lexical-rows.js";
 import { teacherArtefact, teacherHash } from "./teacher.js";
@@ -82,7 +82,7 @@ export function runMining(parts: RunMiningParts): RunNegatives | undefined {
     const rows = open(judged);
     const chosen = rows === undefined ? chooseBySearch(choice) : chooseByTeacher(choice, rows);
     writeMined(path.join(folder, name), chosen);
-    parts.report({ type: "note", text: minedNote(chosen, questions.length) });
+    parts.report(minedMessage(chosen, questions.length));
   }
   const rows = openRetrieved(parts, name, questions.length);
   return {
@@ -111,8 +111,20 @@ function writeMined(folder: string, { rows, scores, report }: MinedNegatives): v
   });
 }
 
-function minedNote({ report }: MinedNegatives, questions: number): string {
-  const dropped = Object.entries(report).filter(([key, count]) => key.startsWith("dropped") && count > 0);
+/** Keys of `train.contrastive.mining` that loosen a rule; gold passages, their copies and what holds the answer are dropped whatever is set. */
+const KEY_OF_RULE: Readonly<Record<string, string>> = {
+  droppedNear: "near_positive",
+  droppedAbsoluteMargin: "absolute_margin",
+  droppedRelativeMargin: "relative_margin",
+  droppedMaxScore: "max_score",
+  droppedMinScore: "min_score",
+};
+
+/** A warning where nothing is left at all: the phase then learns from its batches alone, and its losses don't show it. */
+function minedMessage({ report }: MinedNegatives, questions: number): JobMessage {
+  const dropped = Object.entries<number>({ ...report })
+    .filter(([key, count]) => key.startsWith("dropped") && count > 0)
+    .sort(([, one], [, other]) => other - one);
   const rules = dropped.map(
     ([key, count]) =>
       `${key
@@ -121,5 +133,12 @@ function minedNote({ report }: MinedNegatives, questions: number): string {
         .toLowerCase()} ${count}`,
   );
   const left = rules.length === 0 ? "" : `; dropped by rule: ${rules.join(", ")}`;
-  return `hard negatives: ${report.kept} for ${questions} questions, ${report.questionsWithout} without any${left}`;
+  const text = `hard negatives: ${report.kept} for ${questions} questions, ${report.questionsWithout} without any${left}`;
+  if (report.kept > 0 || questions === 0) return { type: "note", text };
+  const [most] = dropped.flatMap(([rule, count]) => (KEY_OF_RULE[rule] === undefined ? [] : [{ key: KEY_OF_RULE[rule], count }]));
+  const remedy =
+    most === undefined
+      ? "widen train.contrastive.mining.from and to, or take another source"
+      : `loosen train.contrastive.mining.${most.key}, which dropped ${most.count}`;
+  return { type: "warning", text: `${text}; no question trains on a hard negative; ${remedy}` };
 }

@@ -1,6 +1,6 @@
 /**
  * Proves where a run's hard negatives come from: the index's results, BM25's words, or both, never a gold passage, one that holds the answer or a held-out document; that margins read the scores they should; that
- * what was searched, judged and chosen is made once and found again; and that damaged artefacts are refused.
+ * what was searched, judged and chosen is made once and found again; that rules which leave nothing are warned of; and that damaged artefacts are refused.
  * Alone: npx vitest run test/job/mining/run-mining.test.ts
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
@@ -113,6 +113,26 @@ describe("margins", () => {
     expect(rowsOf({ absolute_margin: 0.3, from: 2, to: 2, ranks: "kept" }, scored)).toEqual([]);
     expect(rowsOf({ absolute_margin: 0.3, from: 1, to: 2, ranks: "kept" }, scored)).toEqual([1]);
     expect(rowsOf({ absolute_margin: 0.3, from: 2, to: 4, ranks: "kept" }, scored)).toEqual([2, 3]);
+  });
+
+  it("that leave nothing are a warning that names the rule which dropped most; what is left is a note", () => {
+    const said = (change: Partial<Settings>, more: Partial<RunMiningParts> = scored): JobMessage | undefined => {
+      rowsOf(change, more);
+      return messages.at(-1);
+    };
+    expect(said({ absolute_margin: 0.3 })).toEqual({
+      type: "note",
+      text: "hard negatives: 3 for 1 questions, 0 without any; dropped by rule: gold 1, absolute margin 1",
+    });
+    expect(said({ max_score: 0.2, min_score: 0.2 })).toEqual({
+      type: "warning",
+      text: "hard negatives: 0 for 1 questions, 1 without any; dropped by rule: max score 3, gold 1, min score 1; no question trains on a hard negative; loosen train.contrastive.mining.max_score, which dropped 3",
+    });
+    // No rule that is set dropped anything: only more ranks help.
+    expect(said({ to: 1 })).toEqual({
+      type: "warning",
+      text: "hard negatives: 0 for 1 questions, 1 without any; dropped by rule: gold 1; no question trains on a hard negative; widen train.contrastive.mining.from and to, or take another source",
+    });
   });
 
   it("are refused for results that an older version kept without scores", () => {
