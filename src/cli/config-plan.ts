@@ -28,7 +28,7 @@ export const plan: CommandModule<object, PlanArguments> = {
       })
       .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .example("$0 config plan experiment=quickstart", "the quickstart's phases")
-      .example("$0 config plan train=atlas --no-measure", "without the time")
+      .example("$0 config plan data=quickstart train=atlas --no-measure", "another schedule, without the time")
       .epilogue("Corpus and first weights are made in a temporary folder, as training would make them, and removed."),
   handler: async (given) => {
     const { config } = configOf(given);

@@ -6,6 +6,7 @@ import type { Argv, CommandModule } from "yargs";
 import type { LoadedConfig } from "../config/load-config.js";
 import { jsonSchema, renderSchema, renderWithSources, renderYaml } from "../config/render.js";
 import { schema } from "../config/schema.js";
+import { schemaBelow } from "../config/schema-keys.js";
 import { check } from "./config-check.js";
 import { migrate } from "./config-migrate.js";
 import { plan } from "./config-plan.js";
@@ -40,17 +41,19 @@ const show: CommandModule<object, ShowArguments> = {
   },
 };
 
-const schemaCommand: CommandModule<object, { json: boolean }> = {
-  command: "schema",
+const schemaCommand: CommandModule<object, { key: string | undefined; json: boolean }> = {
+  command: "schema [key]",
   describe: "every key: type, default, range and what it does",
   builder: (yargs) =>
     yargs
+      .positional("key", { type: "string", describe: "a key or a section: only what stands below it" })
       .option("json", { type: "boolean", default: false, describe: "print a JSON Schema, for editors" })
       .example("$0 config schema", "all keys")
-      .example("$0 config schema | grep -A1 penalties", "the penalties")
+      .example("$0 config schema train.penalties", "the penalties")
       .example("$0 config schema --json > tandem.schema.json", "for an editor's YAML support"),
-  handler: ({ json }) => {
-    process.stdout.write(json ? `${JSON.stringify(jsonSchema(schema), null, 2)}\n` : `${renderSchema(schema)}\n`);
+  handler: ({ key, json }) => {
+    const shown = key === undefined ? schema : schemaBelow(schema, key);
+    process.stdout.write(json ? `${JSON.stringify(jsonSchema(shown), null, 2)}\n` : `${renderSchema(shown)}\n`);
   },
 };
 

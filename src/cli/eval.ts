@@ -31,7 +31,7 @@ export const command: CommandModule<object, EvalArguments> = {
         "$0 eval latest eval.questions=my.jsonl eval.passages=passages.jsonl",
         "other passages too: {id, title, text} a line, indexed once",
       )
-      .example("$0 eval latest eval.split=valid 'eval.rows=[trained-pair]' --json | jq .rows[0].em", "one figure")
+      .example("$0 eval latest eval.split=valid 'eval.rows=[trained-pair]' --json | jq '.rows[0].em'", "one figure")
       .example("$0 eval latest generation.strategy=beam generation.beams=4", "beam search instead of the run's own decoding")
       .epilogue(
         "Questions are JSON lines {id, question, answers, passage_ids}, or question<TAB>answer lines, which have no gold passages and so no recall.",

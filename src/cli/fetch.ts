@@ -29,7 +29,7 @@ export const command: CommandModule<object, FetchArguments> = {
       .option("json", { type: "boolean", default: false, describe: "print [{folder, name, revision, commit, from, fetched}]" })
       .option("quiet", { type: "boolean", default: false, describe: "no progress" })
       .example("$0 fetch sentence-transformers/all-MiniLM-L6-v2 distilgpt2", "on the login node, before the job")
-      .example("$0 fetch distilgpt2@main --json | jq -r .[0].commit", "the commit that was fetched")
+      .example("$0 fetch distilgpt2@main --json | jq -r '.[0].commit'", "the commit that was fetched")
       .epilogue(
         "Only what Tandem reads is fetched: config, tokenizer, safetensors, sentence-transformers' settings. Files go where Python's huggingface_hub keeps them (HF_HOME, HF_HUB_CACHE); HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean the same. A download that was cut goes on where it stopped.",
       ),

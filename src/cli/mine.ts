@@ -77,7 +77,7 @@ export const command: CommandModule<object, MineArguments> = {
         "judged by a cross-encoder",
       )
       .epilogue(
-        "The rules are the keys of train.contrastive.mining: tandem config schema train.contrastive.mining. The report goes to standard output.",
+        "The rules are the keys of train.contrastive.mining; `tandem config schema train.contrastive.mining` lists them. The report goes to standard output.",
       ) as unknown as Argv<MineArguments>,
   handler: async (given) => {
     requireOneProcess(process.env);

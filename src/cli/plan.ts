@@ -49,9 +49,9 @@ export const command: CommandModule<object, PlanArguments> = {
       .option("json", { type: "boolean", default: false, describe: "print JSON" })
       .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .example("$0 plan experiment=quickstart", "the quickstart on this machine")
-      .example("$0 plan experiment=squad train.workers=4 --memory 64G --time 24:00:00", "on a node of a partition")
+      .example("$0 plan experiment=squad data.root=data/squad train.workers=4 --memory 64G --time 24:00:00", "on a node of a partition")
       .example(
-        "$0 plan data.corpus.limit=2000 --passages 21000000 --link 3 --latency 20",
+        "$0 plan experiment=squad data.root=data/squad data.corpus.limit=2000 --passages 21000000 --link 3 --latency 20",
         "a large corpus from a part of it, over a network of 3 GB/s",
       )
       .epilogue("Corpus and first weights are made in a temporary folder, as training would make them, and removed.");

@@ -27,7 +27,7 @@ export const command: CommandModule<object, SearchArguments> = {
       `how many passages; ${DEFAULT_K} unless said otherwise`,
     )
       .example('$0 search runs/<run> "Who designed Hirpum?"', "score, title, id and text of the best passages")
-      .example('$0 search latest "Who designed Hirpum?" -k 20 --json | jq .hits[].title', "titles only")
+      .example('$0 search latest "Who designed Hirpum?" -k 20 --json | jq ".hits[].title"', "titles only")
       .example("$0 search latest --questions questions.tsv --json > found.jsonl", "many questions, searched together")
       .example("cut -f1 qa.tsv | $0 search latest -", "questions from standard input")
       .epilogue(

@@ -96,4 +96,21 @@ describe("tandem config schema", () => {
     const schema = JSON.parse(shown(["schema", "--json"])) as { properties: Record<string, unknown> };
     expect(Object.keys(schema.properties)).toEqual(expect.arrayContaining(["seed", "data", "train", "eval"]));
   });
+
+  it("explains one key, or what stands below a section, and names the nearest to one that isn't there", () => {
+    const keysIn = (text: string): string[] => text.split("\n").flatMap((line) => /^([\w.]+): /.exec(line)?.[1] ?? []);
+    const below = keysIn(shown(["schema", "train.contrastive.mining"]));
+    expect(below).toEqual(keysIn(shown(["schema"])).filter((key) => key.startsWith("train.contrastive.mining.")));
+    expect(below).toContain("train.contrastive.mining.teacher.kind");
+    expect(keysIn(shown(["schema", "seed"]))).toEqual(["seed"]);
+    const json = JSON.parse(shown(["schema", "train.workers", "--json"])) as { properties: Record<string, { properties: object }> };
+    expect([Object.keys(json.properties), Object.keys(json.properties["train"]!.properties)]).toEqual([["train"], ["workers"]]);
+    for (const [wrong, remedy] of [
+      ["train.contrastive.minig", "did you mean train.contrastive.mining?"],
+      ["seed.x", "see tandem config schema"],
+    ] as const) {
+      const { status, out, error } = compiled.run(["config", "schema", wrong]);
+      expect([status, out, error.trimEnd().split("\n")]).toEqual([2, "", [`tandem config: ${wrong}: no such key or section; ${remedy}`]]);
+    }
+  });
 });

@@ -1,12 +1,14 @@
 /**
  * Proves that the surface is frozen: docs/config.md and docs/commands.md are what this program says, word for word, so a key, command or option that appears, goes or changes fails here until its page is
- * written anew and read in review. And that each has its place on a page. Alone: npx vitest run test/docs/reference.test.ts
+ * written anew and read in review. And that each has its place on a page, and that the settings in examples are whole.
+ * Alone: npx vitest run test/docs/reference.test.ts
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { commands, helpOf } from "../../src/cli/main.js";
+import { loadConfig } from "../../src/config/load-config.js";
 import { schema } from "../../src/config/schema.js";
 import { schemaKeys, schemaLeaves } from "../../src/config/schema-keys.js";
 import { temporaryFolder } from "../storage/bad-input.js";
@@ -49,4 +51,24 @@ describe("the reference pages", () => {
     for (const below of names) expect(text).toContain(`\n### tandem ${below}\n`);
     expect(text).toContain(`\n## tandem ${name}\n\n\`\`\`text\n${help.trim()}\n\`\`\`\n`);
   });
+
+  it.each(["train", "plan", "audit", "config show", "config check", "config plan"])(
+    "give examples of tandem %s whose settings make a whole config",
+    async (name) => {
+      const help = await helpOf(name.split(" "), 500);
+      const [, block = ""] = /^Examples:\n((?: .*\n)+)/m.exec(help) ?? [];
+      const examples = [...block.matchAll(new RegExp(`^ +tandem ${name} (.*?) {2,}`, "gm"))].map(([, words = ""]) => words);
+      expect(examples).not.toEqual([]);
+      for (const example of examples) {
+        // Files of the reader's own and a sweep are no settings of one config.
+        if (/--config-dir|--multirun|\.yaml/.test(example)) continue;
+        const [settings = ""] = example.split(/ [|>] /);
+        const overrides = settings
+          .split(" ")
+          .map((word) => word.replaceAll("'", ""))
+          .filter((word) => /^[+~]?[a-z_.]+=|^~/.test(word));
+        expect(() => loadConfig({ overrides }), example).not.toThrow();
+      }
+    },
+  );
 });
