@@ -61,12 +61,14 @@ compile_typescript() {
 }
 
 put_on_path() {
-  local link=/usr/local/bin/tandem
+  local link=/usr/local/bin/tandem was
   if [ "$(command -v tandem || true)" != "" ] && [ "$(readlink -f "$(command -v tandem)")" = "$root/bin/tandem" ]; then
     done_already "tandem on the PATH"
   elif [ "$(id -u)" -eq 0 ] && { [ ! -e "$link" ] || [ -L "$link" ]; }; then
+    was=$(readlink "$link" || true)
     ln -sfn "$root/bin/tandem" "$link"
     printf '==> tandem is on the PATH: %s\n' "$link"
+    [ -z "$was" ] || [ "$was" = "$root/bin/tandem" ] || note "it was $was, now $root/bin/tandem"
   else
     # shellcheck disable=SC2016  # $PATH is for the reader's shell
     printf '==> to have tandem on the PATH:  export PATH="%s/bin:$PATH"   (or call it as npx --no tandem)\n' "$root"

@@ -31,6 +31,19 @@ describe("setup.sh", () => {
     expect(machine.calls("ln")).toEqual([`ln -sfn ${machine.repo}/bin/tandem /usr/local/bin/tandem`]);
   });
 
+  it("says whose the command on the PATH was, when it was another checkout's", () => {
+    const linked = (to: string): string => {
+      machine.program("readlink", `[ "$1" = /usr/local/bin/tandem ] || exec /usr/bin/readlink "$@"; ${to}`);
+      const { status, out } = machine.run("scripts/setup.sh");
+      expect(status).toBe(0);
+      expect(machine.calls("ln").at(-1)).toBe(`ln -sfn ${machine.repo}/bin/tandem /usr/local/bin/tandem`);
+      return out;
+    };
+    expect(linked("echo /opt/other/bin/tandem")).toContain(`    it was /opt/other/bin/tandem, now ${machine.repo}/bin/tandem\n`);
+    expect(linked(`echo "$repo/bin/tandem"`)).not.toContain("it was");
+    expect(linked("exit 1")).not.toContain("it was");
+  });
+
   it("does nothing the second time", () => {
     machine.run("scripts/setup.sh");
     machine.forgetCalls();
