@@ -32,6 +32,9 @@ export type WantedRun =
 /** The one key that may be set for a run that goes on. */
 const WORKERS = "train.workers";
 
+/** Keys that no step so far depended on: a run that goes on takes them as its own config.yaml has them then. */
+const EDITED = ["train.alarms", "train.shard_optimiser", "tracking"];
+
 /**
  * Reads what the command asks for. Nothing is made.
  *
@@ -59,8 +62,17 @@ function named(folder: string, overrides: readonly string[]): WantedRun {
     what: "a run goes on with its own config",
     expected: `nothing but ${WORKERS}`,
     got: others.join(" "),
-    remedy: "leave the overrides out, or start a new run",
+    remedy: remedyFor(folder, others),
   });
+}
+
+function remedyFor(folder: string, others: readonly string[]): string {
+  const keys = others.map((word) => word.replace(/^[+~]+/, "").split("=")[0] ?? "");
+  const edited = keys.filter((key) => EDITED.some((name) => key === name || key.startsWith(`${name}.`)));
+  const file = path.join(folder, "config.yaml");
+  if (edited.length === 0) return "leave the overrides out, or start a new run";
+  if (edited.length === keys.length) return `change ${edited.join(", ")} in ${file}, and leave the overrides out`;
+  return `leave the overrides out, or start a new run; ${edited.join(", ")} may be changed in ${file}`;
 }
 
 /** The number of workers on one machine that the command itself asks for, and where it does; of a run that is named its own config doesn't count. */

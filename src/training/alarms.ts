@@ -35,7 +35,16 @@ export function ringing(rules: Readonly<Record<string, AlarmRule>>, figures: Rea
 
 /** `alarm: hubness is 0.93, above 0.8`. */
 export function alarmLine({ name, value, side, bound }: Alarm): string {
-  return `alarm: ${name} is ${Number(value.toPrecision(4))}, ${side} ${bound} (train.alarms.${name}.${side})`;
+  return `alarm: ${name} is ${shownBeyond(value, side, bound)}, ${side} ${bound} (train.alarms.${name}.${side})`;
+}
+
+/** Four digits, or as many as it takes not to be rounded onto the bound. */
+function shownBeyond(value: number, side: Alarm["side"], bound: number): number {
+  for (let digits = 4; digits <= 16; digits++) {
+    const shown = Number(value.toPrecision(digits));
+    if (side === "above" ? shown > bound : shown < bound) return shown;
+  }
+  return value;
 }
 
 /** Ends the training: for good, or to go on from the best checkpoint. */
@@ -67,7 +76,8 @@ export function alarmError(step: number, phase: string, alarms: readonly Alarm[]
     {
       where: `step ${step}, phase ${phase}`,
       what: acting.map(alarmLine).join(", "),
-      remedy: "look at validation/ and metrics.jsonl; a lower learning rate or another seed may help, train.alarms sets the bounds",
+      remedy:
+        "look at validation/ and metrics.jsonl; a lower learning rate or another seed may help; to go on with other bounds, set train.alarms in the run's config.yaml and resume the run",
     },
   );
 }

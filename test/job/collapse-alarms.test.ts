@@ -162,7 +162,7 @@ describe("an alarm", () => {
 });
 
 describe("what an alarm does", () => {
-  it("stop: ends with exit code 2 and one line, and rings again when resumed", async () => {
+  it("stop: ends with exit code 2 and one line, rings again when resumed, and goes on with what config.yaml says by then", async () => {
     const { code, stderr, run } = await trained(tiny(COLLAPSE, "train.alarms.rank.action=stop"));
     expect(code).toBe(2);
     const line = stderr.trimEnd().split("\n").at(-1) ?? "";
@@ -170,8 +170,22 @@ describe("what an alarm does", () => {
     expect(step, line).toBeDefined();
     expect(stderr).not.toContain("    at ");
     expect(listCheckpoints(path.join(run, "checkpoints")).at(-1)?.step).toBe(Number(step));
+    expect(line).toContain("set train.alarms in the run's config.yaml and resume the run");
     expect((await trainFully(["--resume", run, "--quiet"])).code).toBe(2);
-  }, 120_000);
+    const file = path.join(run, "config.yaml");
+    const refused = await trainFully(["--resume", run, "train.alarms.rank.action=warn"]);
+    expect([refused.code, refused.stderr.trimEnd().split("; ").at(-1)]).toEqual([
+      2,
+      `change train.alarms.rank.action in ${file}, and leave the overrides out`,
+    ]);
+    const text = readFileSync(file, "utf8");
+    expect(text).toContain("action: stop");
+    writeFileSync(file, text.replace(/(\n    rank:\n(?: {6}.*\n)*? {6}action: )stop/, "$1warn"));
+    const resumed = await trainFully(["--resume", run, "--quiet"]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(resumed.stderr).toContain("alarm: rank is");
+    expect(existsSync(path.join(run, "report.json"))).toBe(true);
+  }, 180_000);
 
   it("roll_back: goes on from the best checkpoint with lower rates, also after SIGKILL in the middle of it and later", async () => {
     const words = tiny(
@@ -204,7 +218,12 @@ describe("what an alarm does", () => {
       tiny(...EXPLODE, "train.alarms.not_a_number.action=roll_back", "train.validate.after_each_phase=false", "train.validate.every=1000"),
     );
     expect(unvalidated.code).toBe(2);
-    expect(unvalidated.stderr).toContain("no checkpoint was validated yet");
+    expect(unvalidated.stderr).toMatch(/no checkpoint was validated yet; .*validate earlier/);
+    const first = await trained(tiny("train.alarms.entropy.above=0.02", "train.alarms.entropy.action=roll_back"));
+    expect(first.code).toBe(2);
+    expect(first.stderr).toMatch(
+      /it rang at the first validation, and there is no earlier state to go back to; loosen the alarm's bound or set its action to warn/,
+    );
     const again = await trained(tiny(...EXPLODE, "train.alarms.not_a_number.action=roll_back", "train.alarms.roll_back.factor=0.9"));
     expect(again.code).toBe(2);
     expect(again.stderr).toContain("it was rolled back 2 times already");

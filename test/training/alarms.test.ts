@@ -31,6 +31,23 @@ describe("alarms", () => {
     expect(ringing(rules, { hubness: 0.93333 }).map(alarmLine)).toEqual([
       "alarm: hubness is 0.9333, above 0.8 (train.alarms.hubness.above)",
     ]);
+    expect(alarmError(3, "joint", ringing(rules, { rank: 1 }))?.message).toContain("set train.alarms in the run's config.yaml and resume");
+  });
+
+  it("show as many digits as tell the figure from its bound", () => {
+    const line = (name: string, side: "above" | "below", bound: number, value: number): string =>
+      alarmLine(ringing({ [name]: { [side]: bound, action: "warn" } }, { [name]: value })[0]!);
+    expect(line("entropy", "above", 0.9999, 0.99990012)).toContain("entropy is 0.9999001, above 0.9999 ");
+    expect(line("rank", "below", 1.5, 1.49999)).toContain("rank is 1.49999, below 1.5 ");
+    expect(line("rank", "below", 1.5, 1.2345678)).toContain("rank is 1.235, below 1.5 ");
+    expect(line("rank", "below", 1.5, NaN)).toContain("rank is NaN, below 1.5 ");
+    fc.assert(
+      fc.property(fc.double({ noNaN: true, min: -1e6, max: 1e6 }), fc.double({ noNaN: true, min: -1e6, max: 1e6 }), (bound, value) => {
+        fc.pre(value > bound);
+        const [, shown] = / is (\S+), above/.exec(line("hubness", "above", bound, value))!;
+        expect(Number(shown)).toBeGreaterThan(bound);
+      }),
+    );
   });
 
   it("act by the strongest action, and not at all if all of them warn", () => {

@@ -18,11 +18,17 @@ export function rollBack({ config, places, state, report }: OpenRun, alarm: Alar
   const { best, rollBacks } = state.progress;
   const target = best === undefined ? undefined : listCheckpoints(places.checkpoints).find(({ step }) => step === best.step);
   if (best === undefined)
-    throw stopped(
-      alarm,
-      "it was to be rolled back, but no checkpoint was validated yet",
-      "validate earlier, or set the alarm's action to warn",
-    );
+    throw isOfStep(alarm)
+      ? stopped(
+          alarm,
+          "it was to be rolled back, but no checkpoint was validated yet",
+          "validate earlier, or set the alarm's action to warn",
+        )
+      : stopped(
+          alarm,
+          "it was to be rolled back, but it rang at the first validation, and there is no earlier state to go back to",
+          "loosen the alarm's bound or set its action to warn: in the run's config.yaml, and resume it",
+        );
   if (target === undefined)
     throw stopped(
       alarm,
@@ -47,6 +53,11 @@ export function rollBack({ config, places, state, report }: OpenRun, alarm: Alar
     type: "warning",
     text: `rolled back from step ${made.at} to step ${made.to} (${best.metric} ${best.value.toFixed(3)}) because of ${alarm.alarms.join(", ")}; learning rates are multiplied by ${rateScale(state.progress)} from here on`,
   });
+}
+
+/** Rung by a step's loss or gradient, not by what a validation found. */
+function isOfStep({ alarms }: AlarmError): boolean {
+  return alarms.some((name) => name === "loss_spike" || name === "not_a_number");
 }
 
 function stopped(alarm: AlarmError, why: string, remedy: string): AlarmError {
