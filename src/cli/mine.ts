@@ -2,6 +2,7 @@
  * `tandem mine`: hard negatives for questions, as a file: by a run's retriever over its corpus, by folders of one's own, or by BM25 alone, under the rules of `train.contrastive.mining`. It trains nothing;
  * training mines for itself. The trap: what validation and test ask about mustn't become a negative either, so a run's own questions are mined as in training, and other files may name what is held out.
  */
+import { existsSync } from "node:fs";
 import type { Argv, CommandModule } from "yargs";
 import { requireOneProcess } from "../config/launch-environment.js";
 import type { TandemConfig } from "../config/schema.js";
@@ -83,6 +84,7 @@ export const command: CommandModule<object, MineArguments> = {
     requireOneProcess(process.env);
     if (!(Number.isSafeInteger(given.negatives) && given.negatives > 0))
       throw new UserError({ where: "--negatives", what: "is no number of negatives", expected: "1 or more", got: String(given.negatives) });
+    requirePaths(given);
     const { isTabSeparated } = await import("../job/mining/mined-file.js");
     isTabSeparated(given.output, given.format);
     const display = jobDisplay({ quiet: given.quiet });
@@ -119,6 +121,14 @@ export const command: CommandModule<object, MineArguments> = {
   },
 };
 
+/** Before the configuration is read, which has less to do with such a mistake. */
+function requirePaths({ retriever, corpus, index, questions, holdOut }: MineArguments): void {
+  const named = Object.entries({ retriever, corpus, index, questions }).concat(holdOut.map((file) => ["hold-out", file]));
+  for (const [option, place] of named)
+    if (place !== undefined && !existsSync(place))
+      throw new UserError({ where: `--${option} ${place}`, what: "no such file or folder", remedy: "check the path" });
+}
+
 type Folders = Pick<SearchFolders, "corpus" | "template" | "device"> & { readonly search: SearchFolders | undefined };
 
 /** The configuration and the folders. */
@@ -135,7 +145,9 @@ async function sourcesOf(given: MineArguments): Promise<{ config: TandemConfig; 
     const search = searchFolders(run, runDevice(run.config.device));
     return { config: run.config, folders: { ...search, search } };
   }
-  const { config } = configOf({ ...given, overrides }, { needed: [...OPEN, "data.questions.gold_passages"] });
+  const { config, warnings } = configOf({ ...given, overrides }, { needed: [...OPEN, "data.questions.gold_passages"] }, true);
+  // The default schedule is nobody's here: nothing is trained.
+  for (const warning of warnings) if (!warning.includes(" of the schedule")) process.stderr.write(`warning: ${warning}\n`);
   const { retriever, corpus, index } = given;
   const isLexical = config.train.contrastive.mining.source === "bm25";
   if (corpus === undefined || given.questions === undefined || (!isLexical && (retriever === undefined || index === undefined)))

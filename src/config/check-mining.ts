@@ -17,13 +17,14 @@ export function readsScores(mining: Readonly<Record<(typeof THRESHOLDS)[number],
 export function checkMining({ config, refuse }: Check): void {
   const { hard_negatives: wanted, mining } = config.train.contrastive;
   const offered = mining.to - mining.from + 1;
+  // One sentence for every command, whether it trains or not; what is wanted of the window can't be said before it is one.
+  if (offered < 1) {
+    refuse(`${SECTION}.from`, `is ${mining.from}, above to (${mining.to}): no rank is left`, `set it to ${mining.to} or less, or raise to`);
+    return;
+  }
   const isOwn = config.train.schedule.some((_, entry) => minesAsItBegins(config, entry));
   if (wanted > 0 && offered < wanted && isOwn) {
-    refuse(
-      `${SECTION}.to`,
-      `leaves ${Math.max(0, offered)} ranks for ${wanted} hard negatives`,
-      `raise it to at least ${mining.from + wanted - 1}`,
-    );
+    refuse(`${SECTION}.to`, `leaves ${offered} ranks for ${wanted} hard negatives`, `raise it to at least ${mining.from + wanted - 1}`);
   }
   const set = THRESHOLDS.filter((key) => mining[key] !== null);
   const { min_score: least, max_score: most, teacher, source } = mining;
@@ -119,7 +120,7 @@ function checkMine({ config, refuse, warn }: Check, index: number): void {
   );
   const most = Math.max(...wanted);
   if (most === 0) warn(key, "is mine, but no contrastive phase with train.contrastive.hard_negatives above 0 has what it chooses");
-  else if (mining.to - mining.from + 1 < most)
+  else if (mining.from <= mining.to && mining.to - mining.from + 1 < most)
     refuse(
       key,
       `is mine among ranks ${mining.from} to ${mining.to}, but the phase ${wanted.indexOf(most)} wants ${most} hard negatives`,

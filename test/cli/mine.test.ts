@@ -160,6 +160,16 @@ describe("tandem mine", () => {
   it.each<[string, () => string[], RegExp]>([
     ["no source", () => ["--output", "x.jsonl"], /doesn't say whose negatives.*see tandem mine --help/],
     ["no output", () => ["--run", world.run], /output/],
+    [
+      "an ending that isn't written",
+      () => ["--run", world.run, "--output", "x.csv"],
+      /x\.csv: the name doesn't say which kind.*\.jsonl, \.tsv/,
+    ],
+    [
+      "a window turned round",
+      () => ["--run", world.run, "--output", "x.jsonl", "train.contrastive.mining.from=5", "train.contrastive.mining.to=2"],
+      /mining\.from=5': 'train\.contrastive\.mining\.from' is 5, above to \(2\): no rank is left; set it to 2 or less, or raise to$/,
+    ],
     ["DPR's JSON as .tsv", () => ["--run", world.run, "--output", "x.tsv", "--format", "dpr"], /x\.tsv: DPR's format is JSON/],
     [
       "no negatives",
@@ -207,6 +217,28 @@ describe("tandem mine", () => {
     },
     60_000,
   );
+
+  it("says of paths that aren't there only that, and nothing of a schedule that nobody trains by", () => {
+    expect(mine("--corpus", "nope", "--questions", "nope", "--output", "x")).toMatchObject({
+      status: 2,
+      error: "tandem mine: --corpus nope: no such file or folder; check the path\n",
+    });
+    const missing = mine("--corpus", path.join(world.run, "corpus"), "--questions", at("test.jsonl"), "--output", "x.jsonl");
+    expect(missing.error.split("\n")).toEqual([expect.stringMatching(/^tandem mine: command line: doesn't say/), ""]);
+    const own = "train.contrastive.positives=answer";
+    const made = mine(
+      "--corpus",
+      path.join(world.run, "corpus"),
+      "--questions",
+      at("test.jsonl"),
+      "--output",
+      at("quiet.jsonl"),
+      "train.contrastive.mining.source=bm25",
+      own,
+      "--quiet",
+    );
+    expect(made).toMatchObject({ status: 0, error: "" });
+  }, 60_000);
 
   it.skipIf(referenceMissing !== undefined)(
     "writes what sentence-transformers' trainers load, columns in their order",
@@ -257,7 +289,13 @@ describe("a mined file", () => {
     expect(() => writeMinedFile(target, [row([1]), row([9])], options)).toThrow("gone");
     expect(readFileSync(target, "utf8")).toBe(before);
     expect(namesIn(at("files"))).toEqual(["old.tsv"]);
-    expect(faultOf(() => isTabSeparated("a.TSV", "dpr"))).toMatch(/DPR's format is JSON/);
+    for (const name of ["a.TSV", "a.jsonl"]) expect(faultOf(() => isTabSeparated(name, "dpr"))).toMatch(/DPR's format is JSON/);
+    expect(faultOf(() => isTabSeparated("tsv", "triplet"))).toMatch(/doesn't say which kind of file/);
+    expect([isTabSeparated("a.TSV", "triplet"), isTabSeparated("a.json", "dpr"), isTabSeparated("a.JSONL", "n-tuple")]).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
 
   it("of scores has NumPy's quartiles and passes over what isn't known", () => {

@@ -3,7 +3,7 @@
  * Alone: npx vitest run test/config/check-mining.test.ts
  */
 import { describe, expect, it } from "vitest";
-import { loadConfig } from "../../src/config/load-config.js";
+import { findFaults, loadConfig } from "../../src/config/load-config.js";
 import { userErrorOf } from "./user-error.js";
 
 const MINING = "train.contrastive.mining";
@@ -16,6 +16,11 @@ const refused = (...mining: string[]): string => userErrorOf(() => loadConfig({ 
 describe("mining's keys", () => {
   it.each<[string, string[], RegExp]>([
     ["a window too small", ["to=1"], /'train\.contrastive\.mining\.to' leaves 1 ranks for 2 hard negatives/],
+    [
+      "a window turned round",
+      ["from=5", "to=2"],
+      /override .*from=5.*: 'train\.contrastive\.mining\.from' is 5, above to \(2\): no rank is left/,
+    ],
     ["bounds that leave nothing", ["min_score=0.5", "max_score=0.4"], /min_score' is 0\.5, above max_score \(0\.4\)/],
     ["a teacher that nobody asks", ["teacher.path=."], /teacher\.path' is set, but no rule reads its scores/],
     [
@@ -32,6 +37,16 @@ describe("mining's keys", () => {
     ["a likeness of 0", ["data.questions.near_duplicate=0"], /near_duplicate/],
   ])("refuse %s", (_, mining, expected) => {
     expect(refused(...mining)).toMatch(expected);
+  });
+
+  it("say only once that the window is turned round, whatever phase would mine", () => {
+    const words = ["experiment=quickstart", "train.schedule=[{phase: refresh}, {phase: mine}, {phase: contrastive, steps: 100}]"];
+    const { faults } = findFaults({ overrides: [...words, `${MINING}.from=5`, `${MINING}.to=2`] });
+    expect(faults.map(({ what }) => what)).toEqual([`'${MINING}.from' is 5, above to (2): no rank is left`]);
+    const own = "train.schedule=[{phase: refresh}, {phase: mine, with: {mining: {from: 5, to: 2}}}, {phase: contrastive, steps: 100}]";
+    expect(userErrorOf(() => loadConfig({ overrides: ["experiment=quickstart", own] }))).toMatch(
+      /'train\.contrastive\.mining\.from' one that is 5, above to \(2\)/,
+    );
   });
 
   it("let pass what has one scale", () => {

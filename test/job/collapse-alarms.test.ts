@@ -180,7 +180,7 @@ describe("what an alarm does", () => {
     ]);
     const text = readFileSync(file, "utf8");
     expect(text).toContain("action: stop");
-    writeFileSync(file, text.replace(/(\n    rank:\n(?: {6}.*\n)*? {6}action: )stop/, "$1warn"));
+    writeFileSync(file, text.replace(/(\n {4}rank:\n(?: {6}.*\n)*? {6}action: )stop/, "$1warn"));
     const resumed = await trainFully(["--resume", run, "--quiet"]);
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(resumed.stderr).toContain("alarm: rank is");

@@ -27,15 +27,23 @@ export interface MinedFileOptions {
   readonly textOf: (row: number) => string;
 }
 
-/** Whether a file's name asks for tab-separated lines. @throws UserError for DPR's JSON under such a name */
+/** Whether a file's name asks for tab-separated lines. @throws UserError for a name that promises what isn't written: another ending, or lines where DPR's JSON is one list */
 export function isTabSeparated(file: string, format: MinedFormat): boolean {
-  const isTsv = /\.tsv$/i.test(file);
-  if (isTsv && format === "dpr")
+  const [, ending] = /\.(jsonl|tsv|json)$/i.exec(file) ?? [];
+  const isTsv = ending?.toLowerCase() === "tsv";
+  if (format === "dpr" && ending?.toLowerCase() !== "json")
     throw new UserError({
       where: file,
       what: "DPR's format is JSON",
       expected: "a name that ends in .json",
       remedy: "change --output or --format",
+    });
+  if (ending === undefined)
+    throw new UserError({
+      where: file,
+      what: "the name doesn't say which kind of file",
+      expected: ".jsonl, .tsv or, for --format dpr, .json",
+      remedy: "change --output",
     });
   return isTsv;
 }
