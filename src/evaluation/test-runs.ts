@@ -2,17 +2,20 @@
  * Finished runs of one setting against those of another, on the questions that all of them answered: reads their `validation/final.jsonl` and tests the differences. The statistics are compare-rows.ts's. The trap: answers of two runs can
  * be paired only if both answered the same questions of the same documents; anything else is refused, not matched as far as it goes.
  */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
 import type { Answered } from "./answered.js";
 import { compareSystems, type RowComparison } from "./compare-rows.js";
-import { expectObject } from "../storage/json-file.js";
+import { expectObject, readJson } from "../storage/json-file.js";
 import { readJsonLines } from "../storage/json-lines.js";
 
 /** The answers of one run. */
 export interface AnsweredRun {
   readonly run: string;
   readonly answered: readonly Answered[];
+  /** Which questions, as its report says. */
+  readonly split?: string | undefined;
 }
 
 export interface RunsTest {
@@ -34,7 +37,22 @@ const FIGURES = ["em", "f1", "rougeL", "answerInContext"] as const;
 /** The answers to a finished run's test questions. @throws UserError naming file and line, and where the run isn't finished */
 export function readAnswered(run: string): AnsweredRun {
   const file = path.join(run, "validation", "final.jsonl");
-  return { run, answered: linesOf(file, FIGURES, "let the run finish: tandem train --resume") };
+  if (!existsSync(file))
+    throw new UserError({
+      where: run,
+      what: "the run hasn't finished",
+      expected: "validation/final.jsonl, which a run writes at its end",
+      remedy: `wait for it, or go on with it where it was stopped: tandem train --resume ${run}`,
+    });
+  return { run, answered: linesOf(file, FIGURES, "let the run finish: tandem train --resume"), split: splitOf(run) };
+}
+
+/** Undefined where the report is gone. */
+function splitOf(run: string): string | undefined {
+  const file = path.join(run, "report.json");
+  if (!existsSync(file)) return undefined;
+  const { split } = expectObject(readJson(file), file);
+  return typeof split === "string" ? split : undefined;
 }
 
 /**
@@ -62,9 +80,10 @@ export function testRuns(runs: readonly AnsweredRun[], against: readonly Answere
       throw new UserError({
         where: other.run,
         what: "answered other questions",
-        expected: `the ${first.answered.length} of ${first.run}, in their order`,
-        got: `${other.answered.length} questions`,
-        remedy: "score it on the same questions: tandem eval",
+        expected: `the ${countOf(first)} questions of ${first.run}, in their order`,
+        got: `${countOf(other)} questions${other.answered.length === first.answered.length && other.split === first.split ? ", other ones" : ""}`,
+        remedy:
+          "score it on the same questions: tandem eval, with eval.split or eval.questions; the answers.jsonl that it writes may stand for the run here",
       });
   const ks = Object.keys(first.answered.find(({ retrieval }) => retrieval !== undefined)?.retrieval?.recall ?? {}).map(Number);
   const all = compareSystems(
@@ -77,6 +96,10 @@ export function testRuns(runs: readonly AnsweredRun[], against: readonly Answere
     throw new UserError({ where: "--metric", what: "no such figure", expected: `one of ${Object.keys(all).join(", ")}`, got: missing });
   const comparison = Object.fromEntries(Object.entries(all).filter(([name]) => metrics?.includes(name) ?? true));
   return { runs: runs.map(({ run }) => run), against: against.map(({ run }) => run), comparison };
+}
+
+function countOf({ answered, split }: AnsweredRun): string {
+  return split === undefined ? String(answered.length) : `${answered.length} ${split}`;
 }
 
 function questionsOf({ answered }: AnsweredRun): string {

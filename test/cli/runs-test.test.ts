@@ -89,14 +89,30 @@ describe("tandem runs test", () => {
     const whole = runWith(answersJsonLines(better[0] ?? []));
     const other = runWith(answersJsonLines((better[0] ?? []).slice(1)));
     expect(await faultOf(() => call(whole, "--against", other))).toMatch(
-      /answered other questions; expected the 24 of .*, got 23 questions/,
+      /answered other questions; expected the 24 questions of .*, got 23 questions/,
     );
-    expect(await faultOf(() => call(whole, "--against", runWith(undefined)))).toMatch(/final\.jsonl/);
+    const unfinished = runWith(undefined);
+    expect(await faultOf(() => call(whole, "--against", unfinished))).toBe(
+      `${unfinished}: the run hasn't finished; expected validation/final.jsonl, which a run writes at its end; wait for it, or go on with it where it was stopped: tandem train --resume ${unfinished}`,
+    );
     expect(await faultOf(() => call(whole, "--against", runWith("")))).toMatch(/holds no answers/);
     expect(await faultOf(() => call(whole, "--against", whole, "--metric", "speed"))).toMatch(
       /--metric: no such figure; expected one of em, f1/,
     );
     expect(await faultOf(() => call(whole, "--against", whole, "--samples", "1"))).toMatch(/--samples: is out of range/);
+  });
+
+  it("names the splits of runs that were scored on different ones", async () => {
+    const scoredOn = (split: string, ids: string): string => {
+      const run = runWith(answersJsonLines((better[0] ?? []).map((one) => ({ ...one, id: `${ids}${one.id}` }))));
+      writeFileSync(path.join(run, "report.json"), JSON.stringify({ split }));
+      return run;
+    };
+    const test = scoredOn("test", "");
+    expect(await faultOf(() => call(test, "--against", scoredOn("valid", "v")))).toContain(
+      `answered other questions; expected the 24 test questions of ${test}, in their order, got 24 valid questions; score it`,
+    );
+    expect(await faultOf(() => call(test, "--against", scoredOn("test", "o")))).toContain("got 24 test questions, other ones; score it");
   });
 
   it.each([
