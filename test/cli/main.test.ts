@@ -83,7 +83,7 @@ describe("a mistake on the command line", () => {
     [["config", "show", "--config-dir"], /^tandem config: command line: --config-dir needs a value; see tandem config show --help$/],
     [["ask"], /^tandem ask: command line: words are missing; expected tandem ask <run> \[question\.\.\]; see tandem ask --help$/],
     [["corpus", "show", "x", "--zzz"], /^tandem corpus: command line: no option --zzz; see tandem corpus show --help$/],
-    [["config", "schema", "extra"], /^tandem config: command line: 'extra' means nothing here/],
+    [["config", "schema", "seed", "extra"], /^tandem config: command line: 'extra' means nothing here/],
     [
       ["config", "show", "train.lrr=1"],
       /^tandem config: override 1 'train\.lrr=1': no key 'train\.lrr'; did you mean train\.generator\.lr or/,
