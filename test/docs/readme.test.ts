@@ -121,14 +121,18 @@ describe("the commands", () => {
     expect([...offered].sort()).toEqual([...shown].sort());
   });
 
-  it.each(commands().map((words) => [words.join(" "), words] as const))("cozyrag 1, 45: tandem %s runs", (_, words) => {
-    const env = { HF_HUB_OFFLINE: "1", HF_HUB_CACHE: path.join(command.root, "hub") };
-    const { status, out, error } = command.run(typed(words), { env });
-    expect(error).not.toMatch(/tandem [a-z]+: /);
-    expect(status).toBe(0);
-    if (words[0] !== "corpus") expect(out.length).toBeGreaterThan(20);
-    // Some train whole runs, and other work may be beside them.
-  }, 240_000);
+  it.each(commands().map((words) => [words.join(" "), words] as const))(
+    "cozyrag 1, 45: tandem %s runs",
+    (_, words) => {
+      const env = { HF_HUB_OFFLINE: "1", HF_HUB_CACHE: path.join(command.root, "hub") };
+      const { status, out, error } = command.run(typed(words), { env });
+      expect(error).not.toMatch(/tandem [a-z]+: /);
+      expect(status).toBe(0);
+      if (words[0] !== "corpus") expect(out.length).toBeGreaterThan(20);
+      // Some train whole runs, and other work may be beside them.
+    },
+    240_000,
+  );
 
   it("have the options that the README speaks of", () => {
     for (const [verb, option] of [
