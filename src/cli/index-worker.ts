@@ -2,6 +2,7 @@
  * The worker process of one of several `tandem index`: the first makes the index and has the others embed their parts of the corpus. Not a module to import: it runs when it is loaded. The trap: what the first fetches and finds, the others
  * find; so they look after it has looked.
  */
+import { setDevice } from "../engine/info.js";
 import { helpMakeIndex, IndexStopped, makeIndex } from "../job/index/make-index.js";
 import { workInTeam } from "../job/run/team-worker.js";
 import type { WorkerPlace } from "../job/worker-order.js";
@@ -15,6 +16,7 @@ workInTeam(place, async ({ crew, report, stopRequested }) => {
   if (led === undefined) throw new Error("one of several processes is alone");
   const among = { localRank: place.localRank, localWorkers: place.localSize, cores: place.cores, isQuiet: true };
   const { folders, faiss } = await crew.inTurnLater(() => chosen(given, report, among));
+  if (folders.device !== undefined) setDevice(folders.device);
   const options = { ...folders, faiss, rebuild: given.rebuild, report, stopRequested, led };
   try {
     if (crew.isFirst) {

@@ -17,13 +17,11 @@ export function readsScores(mining: Readonly<Record<(typeof THRESHOLDS)[number],
 export function checkMining({ config, refuse }: Check): void {
   const { hard_negatives: wanted, mining } = config.train.contrastive;
   const offered = mining.to - mining.from + 1;
-  // One sentence for every command, whether it trains or not; what is wanted of the window can't be said before it is one.
-  if (offered < 1) {
-    refuse(`${SECTION}.from`, `is ${mining.from}, above to (${mining.to}): no rank is left`, `set it to ${mining.to} or less, or raise to`);
-    return;
-  }
   const isOwn = config.train.schedule.some((_, entry) => minesAsItBegins(config, entry));
-  if (wanted > 0 && offered < wanted && isOwn) {
+  // One sentence for every command that mines by it; what is wanted of the window can't be said before it is one. A window that nothing reads is nobody's mistake: saved runs have such.
+  if (wanted > 0 && offered < 1) {
+    refuse(`${SECTION}.from`, `is ${mining.from}, above to (${mining.to}): no rank is left`, `set it to ${mining.to} or less, or raise to`);
+  } else if (wanted > 0 && offered < wanted && isOwn) {
     refuse(`${SECTION}.to`, `leaves ${offered} ranks for ${wanted} hard negatives`, `raise it to at least ${mining.from + wanted - 1}`);
   }
   const set = THRESHOLDS.filter((key) => mining[key] !== null);

@@ -4,8 +4,7 @@
  */
 import type { Check } from "./check-context.js";
 import { contextsOfEntries } from "./entry-contexts.js";
-
-const READER_PHASES = ["reader-distillation", "joint"];
+import { READER_PHASES } from "./schema-train.js";
 
 export function checkPrerequisites(check: Check): void {
   checkIndexes(check);

@@ -7,6 +7,7 @@ import { contextsOfEntries } from "./entry-contexts.js";
 import { isLeaf, type Section } from "./leaf.js";
 import { isMarginal, keysOfEntry, soundConfigOfEntry } from "./phase-settings.js";
 import { schema, type TandemConfig } from "./schema.js";
+import { READER_PHASES } from "./schema-train.js";
 
 /** An entry as it is run. */
 interface Run {
@@ -26,7 +27,6 @@ interface PhaseKey {
 
 /** The phase of the evaluation's row without passages, which stands in no schedule and is made from the run's own settings. */
 const CLOSED_BOOK = "closed-book";
-const READER_PHASES = ["reader-distillation", "joint"];
 /** The generator learns answers there: not to copy, and not by a loss of the reader's that trains both models. */
 const reads = ({ phase, contexts, train }: Run): boolean =>
   contexts !== "copying" && (phase === "generator" || (phase === "joint" && !isMarginal(train.reader.loss)));
@@ -44,6 +44,12 @@ const PHASE_KEYS: readonly PhaseKey[] = [
     key: "reader.reader_temperature",
     isRead: ({ phase, train }) => READER_PHASES.includes(phase) && train.reader.loss === "pdist",
     without: "train.reader.loss=pdist",
+    among: READER_PHASES,
+  },
+  {
+    key: "reader.rename",
+    isRead: ({ phase }) => READER_PHASES.includes(phase),
+    without: "a phase in which the reader teaches, with no setting of its own",
     among: READER_PHASES,
   },
   { key: "reader.generator_lr", isRead: ({ phase }) => phase === "joint", without: "a joint phase" },
@@ -123,8 +129,13 @@ function checkPhaseKey({ config, warn }: Check, { key, isRead, without, among }:
 /** What a switch would do that is off. */
 function checkSwitches({ config, warn }: Check): void {
   const { early_stopping: stopping, alarms, drift } = config.train;
-  if (!config.data.rename.enabled && !isDefault(config, "reader.rename"))
-    warn("train.reader.rename", "has no effect without data.rename.enabled");
+  if (!config.data.rename.enabled) {
+    if (!isDefault(config, "reader.rename")) warn("train.reader.rename", "has no effect without data.rename.enabled");
+    config.train.schedule.forEach((entry, index) => {
+      const own = keysOfEntry(entry).get("reader.rename");
+      if (own !== undefined) warn(`train.schedule.${index}.with.${own}`, "has no effect without data.rename.enabled");
+    });
+  }
   if (drift.every === null)
     for (const key of ["questions", "passages", "depth", "regret"])
       if (!isDefault(config, `drift.${key}`)) warn(`train.drift.${key}`, "has no effect without train.drift.every");

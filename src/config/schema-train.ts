@@ -220,6 +220,9 @@ export const COURSES = [
   ["joint", "reader"],
 ] as const;
 
+/** Phases in which the reader teaches the retriever. */
+export const READER_PHASES: readonly string[] = COURSES.filter(([, section]) => section === "reader").map(([phase]) => phase);
+
 export const train = section("Training.", {
   workers: integer({
     doc: "Worker processes that share each step, on this machine; the losses don't depend on how many. Under torchrun or srun the launcher decides.",

@@ -77,7 +77,7 @@ export function alarmError(step: number, phase: string, alarms: readonly Alarm[]
       where: `step ${step}, phase ${phase}`,
       what: acting.map(alarmLine).join(", "),
       remedy:
-        "look at validation/ and metrics.jsonl; a lower learning rate or another seed may help; to go on with other bounds, set train.alarms in the run's config.yaml and resume the run",
+        "look at validation/ and metrics.jsonl; a lower learning rate or another seed may help; to go on with other bounds, set train.alarms in the run's config.yaml, then tandem train --resume <run>",
     },
   );
 }

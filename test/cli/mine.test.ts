@@ -163,7 +163,7 @@ describe("tandem mine", () => {
     [
       "an ending that isn't written",
       () => ["--run", world.run, "--output", "x.csv"],
-      /x\.csv: the name doesn't say which kind.*\.jsonl, \.tsv/,
+      /x\.csv: the name isn't that of the lines that are written.*\.jsonl, \.tsv/,
     ],
     [
       "a window turned round",
@@ -290,7 +290,8 @@ describe("a mined file", () => {
     expect(readFileSync(target, "utf8")).toBe(before);
     expect(namesIn(at("files"))).toEqual(["old.tsv"]);
     for (const name of ["a.TSV", "a.jsonl"]) expect(faultOf(() => isTabSeparated(name, "dpr"))).toMatch(/DPR's format is JSON/);
-    expect(faultOf(() => isTabSeparated("tsv", "triplet"))).toMatch(/doesn't say which kind of file/);
+    expect(faultOf(() => isTabSeparated("x.json", "triplet"))).toMatch(/isn't that of the lines/);
+    expect(faultOf(() => isTabSeparated("tsv", "triplet"))).toMatch(/isn't that of the lines that are written/);
     expect([isTabSeparated("a.TSV", "triplet"), isTabSeparated("a.json", "dpr"), isTabSeparated("a.JSONL", "n-tuple")]).toEqual([
       true,
       false,

@@ -49,6 +49,13 @@ describe("mining's keys", () => {
     );
   });
 
+  it("let pass a window turned round that nothing reads", () => {
+    const own = "train.schedule=[{phase: refresh}, {phase: contrastive, steps: 99, with: {hard_negatives: 2, mining: {to: 100}}}]";
+    const idle = ["experiment=quickstart", "train.contrastive.hard_negatives=0", `${MINING}.from=60`, `${MINING}.to=50`];
+    expect(loadConfig({ overrides: [...idle, own] }).config.train.contrastive.mining).toMatchObject({ from: 60, to: 50 });
+    expect(userErrorOf(() => loadConfig({ overrides: [...idle, own.replace("to: 100", "to: 40")] }))).toMatch(/above to \(40\)/);
+  });
+
   it("let pass what has one scale", () => {
     const teacher = ["teacher.path=.", "teacher.kind=encoder"];
     for (const mining of [

@@ -170,7 +170,7 @@ describe("what an alarm does", () => {
     expect(step, line).toBeDefined();
     expect(stderr).not.toContain("    at ");
     expect(listCheckpoints(path.join(run, "checkpoints")).at(-1)?.step).toBe(Number(step));
-    expect(line).toContain("set train.alarms in the run's config.yaml and resume the run");
+    expect(line).toContain("set train.alarms in the run's config.yaml, then tandem train --resume <run>");
     expect((await trainFully(["--resume", run, "--quiet"])).code).toBe(2);
     const file = path.join(run, "config.yaml");
     const refused = await trainFully(["--resume", run, "train.alarms.rank.action=warn"]);

@@ -32,6 +32,8 @@ const words = (runs: string, workers: number): string[] => [
   "train.log.every=1",
   "train.checkpoint.every=3",
   "train.validate.every=4",
+  // Validation's 8 questions in two batches: one for each worker.
+  "eval.batch=4",
   "train.penalties.ngram_repeat.weight=0.1",
   "train.reader.passages=3",
   "--quiet",

@@ -31,7 +31,9 @@ describe("alarms", () => {
     expect(ringing(rules, { hubness: 0.93333 }).map(alarmLine)).toEqual([
       "alarm: hubness is 0.9333, above 0.8 (train.alarms.hubness.above)",
     ]);
-    expect(alarmError(3, "joint", ringing(rules, { rank: 1 }))?.message).toContain("set train.alarms in the run's config.yaml and resume");
+    expect(alarmError(3, "joint", ringing(rules, { rank: 1 }))?.message).toContain(
+      "set train.alarms in the run's config.yaml, then tandem train --resume",
+    );
   });
 
   it("show as many digits as tell the figure from its bound", () => {

@@ -38,10 +38,10 @@ export function isTabSeparated(file: string, format: MinedFormat): boolean {
       expected: "a name that ends in .json",
       remedy: "change --output or --format",
     });
-  if (ending === undefined)
+  if (ending === undefined || (format !== "dpr" && ending.toLowerCase() === "json"))
     throw new UserError({
       where: file,
-      what: "the name doesn't say which kind of file",
+      what: "the name isn't that of the lines that are written",
       expected: ".jsonl, .tsv or, for --format dpr, .json",
       remedy: "change --output",
     });

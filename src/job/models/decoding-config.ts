@@ -4,6 +4,8 @@
 import type { GenerationConfig } from "../../config/schema.js";
 import type { Decoding } from "../../generation/decoding.js";
 
+export const DEFAULT_BEAMS = 4;
+
 /** @param seed the run's, where the section has none */
 export function decodingOf(generation: GenerationConfig, seed: number): Decoding {
   const { strategy, temperature, top_k: topK, top_p: topP, beams, length_penalty: lengthPenalty, early_stopping: early } = generation;
@@ -24,7 +26,7 @@ export function decodingOf(generation: GenerationConfig, seed: number): Decoding
     case "beam":
       return {
         strategy,
-        beams: beams ?? 4,
+        beams: beams ?? DEFAULT_BEAMS,
         ...shared,
         ...(lengthPenalty === null ? {} : { lengthPenalty }),
         ...(early === null ? {} : { earlyStopping: early === "never" ? early : early === "full" }),

@@ -35,8 +35,8 @@ export interface Measured {
   readonly audit: number;
   /** A checkpoint that is written. */
   readonly save: number;
-  /** Bytes that the process held when the run was open, and at most while steps were taken, and in all. undefined: the system doesn't say. */
-  readonly held: { readonly opened: number; readonly steps: number; readonly all: number } | undefined;
+  /** Bytes that the process held when the run was open, and at most. undefined: the system doesn't say. */
+  readonly held: { readonly opened: number; readonly all: number } | undefined;
   /** Bytes of JavaScript's heap when the run was open. */
   readonly heap: number;
   /** The machine's link of two processes; undefined where they didn't reach each other. */

@@ -50,12 +50,13 @@ export function forecastMemory(facts: ForecastFacts, passages: number, total: nu
   arithmetic("training questions' vectors", 4 * dimension * questions.learned, 0);
   if (lexical !== undefined) arithmetic("BM25", (lexical.heap + lexical.outside) * passages, 0);
   if (measured?.held !== undefined) {
-    const { opened, steps, all } = measured.held;
+    const { opened, all } = measured.held;
     const own = states.weights + states.moments;
     const program = opened - own;
     const beyond = (peak: number): number => Math.max(0, peak - opened - gradients);
     rows.unshift({ what: "program, libraries, questions", first: program, other: program, source: "measured" });
-    rows.push({ what: "activations and answers at their peak", first: beyond(all), other: beyond(steps), source: "measured" });
+    // The others answer some of validation's batches; that they neither audit nor save isn't told apart.
+    rows.push({ what: "activations and answers at their peak", first: beyond(all), other: beyond(all), source: "measured" });
   }
   const mapped: MemoryRow[] = [
     { what: "corpus", ...same((store.bytes / store.size) * passages), source: "arithmetic" },

@@ -2,6 +2,8 @@
  * Seconds of a run with so many workers, from what was measured of its parts. What all workers share is divided by their number, what the first does alone is not. The traps: steps wait for the slowest worker, and only the first one's share
  * was measured; and what the first does alone was measured on its share of the cores, though for the report it has all of its machine.
  */
+import type { GenerationConfig } from "../../config/schema.js";
+import { DEFAULT_BEAMS } from "../models/decoding-config.js";
 import { stepTraffic, type StepTraffic } from "./all-reduce.js";
 import { denseRows, type ForecastFacts, type Measured } from "./forecast-facts.js";
 import type { Link } from "./measure-link.js";
@@ -107,7 +109,8 @@ function workRows(facts: ForecastFacts, measured: Measured, passages: number, to
   const builds = mines + (lexicalRow > 0 ? 1 : 0);
   const closed = 1 + (config.eval.rows.includes("closed-book") ? 1 : 0);
   const open = config.eval.rows.length + 1 - closed;
-  const validationShare = slowestShare(questions.validated, config.eval.batch, total);
+  const prompts = Math.max(1, Math.floor(config.eval.batch / rowsOfPrompt(config.generation)));
+  const validationShare = slowestShare(questions.validated, prompts, total);
   const row = (what: string, count: number, each: number, by: TimeRow["by"]): TimeRow => ({ what, count, seconds: count * each, by });
   return [
     row("passages embedded", work.indexes * passages, passage / total, "all"),
@@ -121,6 +124,12 @@ function workRows(facts: ForecastFacts, measured: Measured, passages: number, to
     row("report's answers without passages", closed * questions.tested, answers.closed, "first"),
     row("report's comparisons", (open + closed - 1) * questions.tested, answers.compared, "first"),
   ];
+}
+
+/** Rows of a batch that one question takes. */
+function rowsOfPrompt({ strategy, beams, answers }: GenerationConfig): number {
+  if (strategy === "beam") return beams ?? DEFAULT_BEAMS;
+  return strategy === "sample" ? answers : 1;
 }
 
 /** Of what whole batches are shared out of, the part of the worker that has most: few questions are one worker's. */

@@ -184,6 +184,7 @@ function assumptions(facts: ForecastFacts, options: ForecastOptions): string[] {
     ...(several && measured !== undefined
       ? [
           "a step of one of several workers was measured in one process, on its share of the cores and of the batch, alone on the machine",
+          "validation's answers are divided by whole batches with their scores, which are the first worker's alone",
           `sums of gradients: a ring, hidden behind ${(100 * BACKWARD_SHARE).toFixed(0)} % of a step's arithmetic where it says hidden`,
         ]
       : []),

@@ -62,9 +62,7 @@ export async function measureRun(run: OpenRun, times: StepTimes, options: Measur
   const workPeak = peakBytes();
   const link = workers > 1 || options.others.some((count) => count > 1) ? measureLink() : undefined;
   const held =
-    opened === undefined || stepPeak === undefined || workPeak === undefined
-      ? undefined
-      : { opened, steps: stepPeak, all: Math.max(stepPeak, workPeak) };
+    opened === undefined || stepPeak === undefined || workPeak === undefined ? undefined : { opened, all: Math.max(stepPeak, workPeak) };
   const seconds = (performance.now() - began) / 1000;
   return {
     ...{ opening, steps, passage, question, comparison, answers, audit, save, held, heap, link },

@@ -13,7 +13,7 @@ import { MANIFEST_FILE } from "../../corpus/passage-manifest.js";
 import { PassageStore } from "../../corpus/passage-store.js";
 import type { Question } from "../../corpus/question.js";
 import type { QuestionSet } from "../../corpus/question-set.js";
-import { setThreads } from "../../engine/info.js";
+import { setDevice, setThreads } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
 import { requireOneKind } from "../../distributed/graphics-cards.js";
 import type { LedGroup } from "../../distributed/led-group.js";
@@ -61,6 +61,7 @@ export interface TrainedEvaluation {
 export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedOptions): Promise<TrainedEvaluation> {
   if (run.config.threads !== null) setThreads(run.config.threads);
   const device = runDevice(run.config.device, options.place);
+  if (options.place !== undefined) setDevice(device);
   const encoder = Encoder.load(run.places.retriever, { device, dropout: 0 });
   const passages = run.config.train.reader.fixed_index ? Encoder.load(run.places.passageRetriever, { device, dropout: 0 }) : undefined;
   let answering: Answering | undefined;
@@ -81,7 +82,9 @@ export async function evaluateTrained(run: TrainedRun, options: EvaluateTrainedO
 /** {@link evaluateTrained} by another member of the group: answers what the leader asks for, until it has no more to ask. @throws UserError where this member's models aren't the leader's */
 export async function helpEvaluate(run: TrainedRun, place: EvaluationPlace): Promise<void> {
   if (run.config.threads !== null) setThreads(run.config.threads);
-  const answering = openAnswering(run, runDevice(run.config.device, place), place);
+  const device = runDevice(run.config.device, place);
+  setDevice(device);
+  const answering = openAnswering(run, device, place);
   try {
     await place.led.follow();
   } finally {
@@ -97,7 +100,19 @@ function openAnswering(run: TrainedRun, device: string, place: EvaluationPlace |
   const model = openClosedBook(run, device);
   const closedBook = model === undefined ? undefined : ofClosedBook(model, generator);
   if (place === undefined) return { generator, closedBook };
-  const { led } = place;
+  try {
+    return sharedAnswering({ generator, closedBook }, { run, device, led: place.led });
+  } catch (error) {
+    disposeModels({ generator, closedBook });
+    throw error;
+  }
+}
+
+/** @throws UserError where another member has other models, or a device of another kind */
+function sharedAnswering(
+  { generator, closedBook }: Answering,
+  { run, device, led }: { readonly run: TrainedRun; readonly device: string; readonly led: LedGroup },
+): Answering {
   requireOneKind(led.group.gatherValues("device", device));
   const models = new Map(
     Object.entries({ generator, "closed-book generator": closedBook }).flatMap(([name, own]) =>

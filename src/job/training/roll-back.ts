@@ -27,7 +27,7 @@ export function rollBack({ config, places, state, report }: OpenRun, alarm: Alar
       : stopped(
           alarm,
           "it was to be rolled back, but it rang at the first validation, and there is no earlier state to go back to",
-          "loosen the alarm's bound or set its action to warn: in the run's config.yaml, and resume it",
+          "loosen the alarm's bound or set its action to warn: in the run's config.yaml, then tandem train --resume <run>",
         );
   if (target === undefined)
     throw stopped(
