@@ -44,7 +44,20 @@ export const plan: CommandModule<object, PlanArguments> = {
   },
 };
 
-const HEADS = ["entry", "phase", "contexts", "steps", "condition", "epochs", "examples", "rate", "validations", "checkpoints", "about"];
+const HEADS = [
+  "entry",
+  "phase",
+  "contexts",
+  "steps",
+  "condition",
+  "epochs",
+  "examples",
+  "rate",
+  "validations",
+  "checkpoints",
+  "about",
+  "with",
+];
 
 function planText({ entries, seconds, left_out: leftOut }: RunPlan): string {
   const rows = [HEADS, ...entries.map(cells)];
@@ -78,5 +91,8 @@ function cells(entry: PlannedEntry): string[] {
     entry.validations === null ? "–" : String(entry.validations),
     entry.checkpoints === null ? "–" : String(entry.checkpoints),
     entry.seconds === null ? "–" : entry.seconds < 10 ? `${entry.seconds.toFixed(1)} s` : durationText(entry.seconds),
+    Object.entries(entry.with)
+      .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+      .join(" ") || "–",
   ];
 }

@@ -4,7 +4,7 @@
  */
 
 /** Commands that several processes do together. */
-export const LAUNCHED = ["train", "index", "eval"] as const;
+export const LAUNCHED = ["train", "index", "eval", "mine"] as const;
 
 /** The word of `tandem launch` itself. */
 export const LAUNCH = "launch";

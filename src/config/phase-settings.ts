@@ -39,7 +39,7 @@ export interface SettingFault {
 /** `with` as dotted keys of the `train` section, each with the value; what has no place there is left to {@link settingFaults}. */
 function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> {
   const placed = new Map<string, unknown>();
-  for (const [key, value] of written(entry)) {
+  for (const [key, value] of writtenSettings(entry)) {
     const place = keyOf(entry.phase, key);
     if (place !== undefined) placed.set(place, value);
   }
@@ -48,7 +48,7 @@ function settingsOf(entry: Pick<Entry, "phase" | "with">): Map<string, unknown> 
 
 /** The keys below `train` that an entry sets for itself, each with the key as it was written. */
 export function keysOfEntry(entry: Pick<Entry, "phase" | "with">): Map<string, string> {
-  const places = [...written(entry).keys()].map((key) => [keyOf(entry.phase, key), key] as const);
+  const places = [...writtenSettings(entry).keys()].map((key) => [keyOf(entry.phase, key), key] as const);
   return new Map(places.filter((pair): pair is [string, string] => pair[0] !== undefined));
 }
 
@@ -93,7 +93,7 @@ export function soundConfigOfEntry<Config extends { readonly train: TrainConfig 
 
 /** Everything that is wrong with an entry's `with`. */
 export function settingFaults(entry: Pick<Entry, "phase" | "with">): SettingFault[] {
-  return [...written(entry)].flatMap(([key, value]) => {
+  return [...writtenSettings(entry)].flatMap(([key, value]) => {
     const fault = faultOf(entry.phase, key, value);
     return fault === undefined ? [] : [{ key, ...fault }];
   });
@@ -103,7 +103,7 @@ export function settingFaults(entry: Pick<Entry, "phase" | "with">): SettingFaul
 export function idleSettings(config: { readonly train: TrainConfig }, index: number): SettingFault[] {
   const entry = config.train.schedule[index];
   if (entry === undefined) return [];
-  const keys = [...written(entry).keys()];
+  const keys = [...writtenSettings(entry).keys()];
   if (entry.phase === "generator" && entry.contexts === "copying")
     return keys
       .filter((key) => NOT_OF_COPYING.test(key))
@@ -172,8 +172,8 @@ function nearest(phase: string, key: string): string {
   );
 }
 
-/** The keys as they were written, nested ones dotted. */
-function written({ with: settings }: Pick<Entry, "with">): Map<string, unknown> {
+/** What an entry sets for itself, by the keys as they were written, nested ones dotted. */
+export function writtenSettings({ with: settings }: Pick<Entry, "with">): Map<string, unknown> {
   const found = new Map<string, unknown>();
   const walk = (value: Readonly<Record<string, unknown>>, prefix: string): void => {
     for (const [key, below] of Object.entries(value))

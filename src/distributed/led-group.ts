@@ -50,16 +50,14 @@ export class LedGroup {
   }
 
   /** {@link learn} for a task that nobody may be interrupted in: it is done when what comes back has returned. */
-  learnAtOnce<Order>(name: string, task: (order: Order) => void): (order: Order) => void {
-    this.#add(name, (order) => {
-      task(order as Order);
-      return Promise.resolve();
-    });
-    return (order) => {
+  learnAtOnce<Order, Own, Result>(name: string, task: (order: Order, own?: Own) => Result): (order: Order, own?: Own) => Result {
+    this.#add(name, (order) => Promise.resolve(task(order as Order)));
+    return (order, own) => {
       this.#ask(name, order);
       try {
-        task(order);
+        const result = task(order, own);
         this.group.barrier();
+        return result;
       } catch (error) {
         this.#isBroken = true;
         throw error;

@@ -89,14 +89,15 @@ export class Generator {
 
   /** Decodes in this process: everything, or its own batches. */
   async decodeHere({ prompts, maxNewTokens, decoding, keys, batch }: DecodeOrder, options: BatchOptions): Promise<Int32Array[][]> {
-    return decode(this.model, prompts, decoding, {
+    const settings = {
       ...options,
       maxNewTokens,
       eosId: this.#eosId,
       ends: endsAtStop(this.tokenizer, decoding.stop ?? []),
       keys,
       ...(batch === undefined ? {} : { batch }),
-    });
+    };
+    return span("decode", () => decode(this.model, prompts, decoding, settings));
   }
 
   /** The first of each item's {@link answers}. */

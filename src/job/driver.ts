@@ -58,7 +58,7 @@ type Asked = Pick<CaughtSignals, "asked" | "killed">;
 export interface DriveOptions {
   /** Worker processes. */
   readonly workers: number;
-  /** The first worker writes a trace of where its time goes. */
+  /** Each worker writes a trace of where its time goes. */
   readonly profile?: boolean;
   /** Milliseconds without a sign of life after which a worker among several is taken for lost; for tests. */
   readonly silence?: number;

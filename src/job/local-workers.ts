@@ -119,7 +119,7 @@ interface Said {
 }
 
 function started(place: WorkerPlace, { run, profile, program, onStart }: WorkersOptions): Running {
-  const training: WorkerOrder = { run, profile: profile && place.rank === 0, place };
+  const training: WorkerOrder = { run, profile, place };
   const { file, order } =
     program === undefined ? { file: workerFile(), order: training } : { ...program, order: { ...program.order, place } };
   const output = place.rank === 0 ? "inherit" : "pipe";

@@ -24,6 +24,7 @@ import { runDevice } from "./hardware.js";
 import { evaluateRun } from "./report/evaluate-run.js";
 import { shareAnswers } from "../generation/shared-answers.js";
 import { shareIndex } from "./index/index-sharing.js";
+import { shareJudging } from "./mining/shared-mining.js";
 import { IndexUpkeep } from "./refresh/index-upkeep.js";
 import { loadBest } from "./training/load-best.js";
 import { lostHistory } from "./data/lost-history.js";
@@ -69,7 +70,7 @@ export interface TrainJobOptions {
 
 /** Runs what is left of the job. `stopped`: saved and left early, to be resumed. */
 export async function trainJob(options: TrainJobOptions): Promise<"finished" | "stopped"> {
-  const endProfile = options.profile === true ? profileRun(options.run, options.report) : undefined;
+  const endProfile = options.profile === true ? profileRun(options.run, options.crew?.share.rank ?? 0, options.report) : undefined;
   try {
     return await openAndWork(options);
   } finally {
@@ -93,12 +94,13 @@ async function openAndWork(options: TrainJobOptions): Promise<"finished" | "stop
   }
 }
 
-/** The run with its index's work and the answering of validation questions shared out among the workers. */
+/** The run with its index's work, the judging of mined negatives and the answering of validation questions shared out among the workers. */
 function withSharing(run: OpenRun, { led }: Crew): OpenRun {
   if (led === undefined) return run;
   return {
     ...run,
     generator: shareAnswers(led, "answers", run.generator),
+    phases: run.phases.judgedBy(shareJudging(led, run.artefacts.device)),
     artefacts: { ...run.artefacts, sharing: shareIndex(led, run.artefacts, run.encoder) },
   };
 }
@@ -211,10 +213,10 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep
       if ((await upkeep.beforeValidation(position, state)) === "validate") await validated(run, position, state);
     });
   return {
-    phaseAt: (position, state) => {
+    phaseAt: async (position, state) => {
       crew.requireSameWeights(state);
       noteStart(run, position, state);
-      const made = crew.inTurn(() => run.phases.at(position, state));
+      const made = await crew.inTurnLater(() => run.phases.at(position, state));
       // An epoch is planned to count it: once a phase, not each time that it is made.
       if (position.stepInPhase === 0) {
         for (const message of repeatsAtPhase(run, position, made)) run.report(message);
@@ -225,7 +227,7 @@ function hooksOf(run: OpenRun, { log, upkeep, save }: Saving & { readonly upkeep
     refresh: (state) => byFirst(state, () => upkeep.refresh(state)),
     mine: (position, state) => {
       noteStart(run, position, state);
-      crew.inTurn(() => run.phases.mine(position, state));
+      return crew.inTurnLater(() => run.phases.mine(position, state));
     },
     between: (position, state) => byFirst(state, () => upkeep.between(position, state)),
     stepped: (record, position, state) => {

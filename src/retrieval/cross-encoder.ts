@@ -64,20 +64,32 @@ export class CrossEncoder implements PairScorer {
     return new CrossEncoder(model, tokenizer, { ...settings, maxTokens: Math.min(maxPositionEmbeddings, settings.maxTokens) });
   }
 
-  /** Scores of pairs in their order, in batches of like length. */
-  score(questions: readonly string[], passages: readonly string[], pairs: readonly Pair[], done?: (pairs: number) => void): Float32Array {
+  /**
+   * Scores of pairs in their order, in batches of like length.
+   *
+   * @param isOwn says which batches are scored, by their number; the pairs of the others have 0. Default: all
+   */
+  score(
+    questions: readonly string[],
+    passages: readonly string[],
+    pairs: readonly Pair[],
+    done?: (pairs: number) => void,
+    isOwn: (batch: number) => boolean = () => true,
+  ): Float32Array {
     const scores = new Float32Array(pairs.length);
     const [first, second] = [questions, passages].map((texts) => this.#tokenizer.encodeBatch(texts, { specialTokens: false }));
     const none = new Int32Array(0);
     const lengthOf = ({ question, passage }: Pair): number =>
       Math.min(this.#settings.maxTokens, (first?.[question]?.length ?? 0) + (second?.[passage]?.length ?? 0) + this.#special);
     const order = Array.from(pairs, (pair, place) => ({ place, pair, length: lengthOf(pair) })).sort((a, b) => b.length - a.length);
-    for (let start = 0; start < order.length;) {
+    for (let start = 0, number = 0; start < order.length; number++) {
       const count = Math.max(1, Math.floor(TOKENS_AT_ONCE / (order[start]?.length ?? 1)));
       const batch = order.slice(start, start + count);
-      const tokens = batch.map(({ pair }) => this.#joined(first?.[pair.question] ?? none, second?.[pair.passage] ?? none));
-      this.#scoreBatch(tokens).forEach((score, i) => (scores[batch[i]?.place ?? 0] = score));
       start += batch.length;
+      if (isOwn(number)) {
+        const tokens = batch.map(({ pair }) => this.#joined(first?.[pair.question] ?? none, second?.[pair.passage] ?? none));
+        this.#scoreBatch(tokens).forEach((score, i) => (scores[batch[i]?.place ?? 0] = score));
+      }
       done?.(start);
     }
     return scores;

@@ -55,11 +55,11 @@ export interface StepRecord {
 
 export interface TrainerHooks {
   /** The phase for a place in the schedule; called when a phase begins and after a resume, so it must be a function of position and state. */
-  readonly phaseAt: (position: SchedulePosition, state: RunState) => TrainedPhase;
+  readonly phaseAt: (position: SchedulePosition, state: RunState) => TrainedPhase | Promise<TrainedPhase>;
   /** Embeds and indexes with the current retriever and sets the state's artefacts. */
   readonly refresh: (state: RunState) => Promise<void>;
   /** Chooses the negatives of the contrastive phases that follow. Needed where the schedule mines. */
-  readonly mine?: (position: SchedulePosition, state: RunState) => void;
+  readonly mine?: (position: SchedulePosition, state: RunState) => void | Promise<void>;
   /** After every step, before checkpoints: log lines, progress. */
   readonly stepped: (record: StepRecord, position: SchedulePosition, state: RunState) => Promise<void>;
   /**
@@ -111,10 +111,10 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
     if ((await hooks.between?.(position, state)) === "changed") entered = undefined;
     if (position === undefined) return "finished";
     if (position.phase === "refresh") await span("refresh", () => hooks.refresh(state));
-    else if (position.phase === "mine") span("mine", () => mined(hooks, position, state));
+    else if (position.phase === "mine") await span("mine", () => mined(hooks, position, state));
     else {
       if (entered?.phaseIndex !== position.phaseIndex)
-        entered = { phaseIndex: position.phaseIndex, trained: span("phase begins", () => hooks.phaseAt(position, state)) };
+        entered = { phaseIndex: position.phaseIndex, trained: await span("phase begins", () => hooks.phaseAt(position, state)) };
       await takeStep(entered.trained, position, { options, hooks, state });
     }
     progress.step++;
@@ -128,9 +128,9 @@ export async function train(options: TrainerOptions, hooks: TrainerHooks, state:
   }
 }
 
-function mined({ mine }: TrainerHooks, position: SchedulePosition, state: RunState): void {
+async function mined({ mine }: TrainerHooks, position: SchedulePosition, state: RunState): Promise<void> {
   if (mine === undefined) throw new Error("trainer: the schedule mines, and there is no hook for it");
-  mine(position, state);
+  await mine(position, state);
 }
 
 /** Decides where an entry would begin; one that is passed over is saved so at once. */

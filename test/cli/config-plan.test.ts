@@ -74,6 +74,17 @@ describe("tandem config plan", () => {
     expect(entries[0]).toMatchObject({ until: "loss < 5" });
     expect(entries[6]).toMatchObject({ when: "em < 0.5" });
     expect(entries[7]).toMatchObject({ minutes: 0.01, seconds: 0.6 });
+    expect(entries.map((entry) => entry.with)).toMatchObject([
+      {},
+      { lr: 1e-4, floor: 0 },
+      {},
+      {},
+      { lr: 1e-4, floor: 0 },
+      {},
+      {},
+      { decay: "constant" },
+      {},
+    ]);
     for (const entry of entries) expect(entry.seconds).toBeGreaterThan(0);
     expect(seconds).toBeCloseTo(
       entries.reduce((sum, entry) => sum + (entry.seconds ?? 0), 0),
@@ -113,7 +124,9 @@ describe("tandem config plan", () => {
       "validations",
       "checkpoints",
       "about",
+      "with",
     ]);
+    expect(out).toMatch(/^1\s+contrastive .* lr=0\.0001 floor=0$/m);
     expect(first).toMatch(/^0\s+generator\s+gold\s+6\s+until loss < 5\s+0\.60\s+20\s+1\.0e-3 … /);
     expect(out).toMatch(/Not in it:\n {2}time: nothing was measured\n$/);
     expect(out).not.toMatch(/About/);

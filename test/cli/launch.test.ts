@@ -195,7 +195,7 @@ describe("what is refused before anything is started:", () => {
       "no such command",
       ["--workers", "2", "trian"],
       {},
-      /'trian' isn't done by several processes together; expected train, index, eval; did you mean train\?/,
+      /'trian' isn't done by several processes together; expected train, index, eval, mine; did you mean train\?/,
     ],
     [
       "a command of one process",

@@ -1,11 +1,12 @@
 /**
  * Proves `tandem train --profile`: the trace keeps the Trace Event Format's rules (complete events, whole numbers of process and thread, events of a row inside each other), libtorch's operators lie inside the
- * steps that ran them, three steps of each kind of phase have them, the numbers of the run don't change, and a trace that was cut off by SIGKILL is readable up to there. Real processes; needs the compiled program. Alone: npx vitest run test/job/profile.test.ts
+ * steps that ran them, three steps of each kind of phase have them, the numbers of the run don't change, a trace that was cut off by SIGKILL is readable up to there, and of two workers each has its own, which shows that both judge mined negatives and answer validation's questions. Real processes; needs the compiled program. Alone: npx vitest run test/job/profile.test.ts
  */
 import { mkdtempSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { crossEncoderFolder } from "../nn/model-folder.js";
 import { lossLines, runFolder, trainAndKill, trainFully } from "./killed-run.js";
 
 interface Event {
@@ -101,6 +102,30 @@ describe("the trace of a run", () => {
     expect(lossLines(runIn("plain"))).toEqual(lossLines(runIn("profiled")));
     expect(existsSync(path.join(runIn("plain"), "profile"))).toBe(false);
   }, 200_000);
+});
+
+describe("the traces of two workers", () => {
+  it("are one each, and both judge negatives and decode answers to validation's questions", async () => {
+    // 8 questions in two batches; and a cross-encoder that judges negatives, in some batches too.
+    const teacher = crossEncoderFolder();
+    const mining = ["source=bm25", "relative_margin=0", `teacher.path=${teacher.folder}`].map((word) => `train.contrastive.mining.${word}`);
+    const more = ["train.workers=2", "threads=1", "eval.batch=4", "train.validate.every=4", ...mining];
+    const ended = await trainFully([...words("two"), ...more, "--profile"]);
+    teacher.free();
+    expect(ended.code, ended.stderr).toBe(0);
+    const folder = path.join(runIn("two"), "profile");
+    expect(readdirSync(folder).sort()).toEqual(["rank-1", "trace-1.json"]);
+    const traces = [folder, path.join(folder, "rank-1")].map(
+      (of) => JSON.parse(readFileSync(path.join(of, "trace-1.json"), "utf8")) as Event[],
+    );
+    for (const events of traces) expect(events.filter(({ name }) => name === "cross-encoder").length).toBeGreaterThan(1);
+    const decoding = traces.map((events) => {
+      const turns = events.filter(({ name }) => name === "validation" || name === "phase ends");
+      return events.filter((event) => event.name === "decode" && turns.some((turn) => isInside(event, turn))).length;
+    });
+    expect(decoding[0]).toBeGreaterThan(1);
+    expect(decoding[1]).toBe(decoding[0]);
+  }, 300_000);
 });
 
 describe("a profiled run that is killed", () => {

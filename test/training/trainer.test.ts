@@ -324,8 +324,8 @@ describe("a loss or gradient that is no number", () => {
     const { hooks } = world();
     const spoiled: TrainerHooks = {
       ...hooks,
-      phaseAt: (...given) => {
-        const trained = hooks.phaseAt(...given);
+      phaseAt: async (...given) => {
+        const trained = await hooks.phaseAt(...given);
         const step = (batch: unknown): LossTerms => {
           const terms = trained.phase.step(batch);
           scope(() => noGrad(() => weightOf(state, "generator").setGrad(ops.full([2], NaN, "f64"))));

@@ -12,7 +12,7 @@ import { UserError } from "../../errors.js";
 import { provenanceOf } from "../../retrieval/build-index.js";
 import { Encoder } from "../../retrieval/encoder.js";
 import type { FaissSettings } from "../../retrieval/faiss-settings.js";
-import type { Metric } from "../../retrieval/index-contract.js";
+import type { Index, Metric } from "../../retrieval/index-contract.js";
 import { indexName, readProvenance, requireProvenance, type Provenance } from "../../retrieval/provenance.js";
 import { openRetriever, type Retriever } from "../../retrieval/retriever.js";
 import { aboutFile } from "../../storage/file-fault.js";
@@ -82,9 +82,10 @@ export function indexFolder(place: IndexPlace, provenance: Provenance): string {
 /**
  * Opens everything for search.
  *
+ * @param openExact opens the index of exact search in another way
  * @throws UserError when a folder is missing or damaged, or the index is stale: with the command that mends it
  */
-export function openSearch(folders: SearchFolders): OpenSearch {
+export function openSearch(folders: SearchFolders, openExact?: (folder: string) => Index): OpenSearch {
   const opened = openEncodedStore(folders);
   const folder = indexFolder(folders.index, opened.provenance);
   if (!existsSync(path.join(folder, "provenance.json"))) throw noIndex(folders, opened.provenance, folder);
@@ -94,10 +95,14 @@ export function openSearch(folders: SearchFolders): OpenSearch {
     ...(folders.device === undefined ? {} : { device: folders.device }),
   };
   const { template, metric, faiss: shape } = provenance;
-  const approximate =
-    shape === undefined ? {} : { approximate: { search: "", threads: engineFacts().threads, ...folders.approximate, ...shape } };
+  const opening =
+    shape === undefined
+      ? openExact === undefined
+        ? {}
+        : { open: openExact }
+      : { approximate: { search: "", threads: engineFacts().threads, ...folders.approximate, ...shape } };
   const retriever = mending(`${folders.command} --rebuild`, () =>
-    openRetriever(folder, { encoder: embedder, store, template, metric, held, ...approximate }, `${folders.command} --rebuild`),
+    openRetriever(folder, { encoder: embedder, store, template, metric, held, ...opening }, `${folders.command} --rebuild`),
   );
   return { ...opened, retriever, folder };
 }

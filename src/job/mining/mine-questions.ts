@@ -19,7 +19,7 @@ import { lexicalRows } from "./lexical-rows.js";
 import { writeMinedFile, type MinedFormat, type MinedRow } from "./mined-file.js";
 import { lowestPositives } from "./positive-scores.js";
 import { summary, type Summary } from "./score-summary.js";
-import { judge } from "./teacher.js";
+import { judge, type ScorePairs } from "./teacher.js";
 
 export interface MineOptions {
   readonly config: Pick<TandemConfig, "seed"> & { readonly train: Pick<TandemConfig["train"], "contrastive"> };
@@ -35,6 +35,8 @@ export interface MineOptions {
   readonly device: string;
   readonly output: string;
   readonly format: MinedFormat;
+  /** By which a teacher scores pairs. Default: this process alone. */
+  readonly scorePairs?: ScorePairs | undefined;
   readonly report: Report;
 }
 
@@ -128,7 +130,7 @@ async function candidatesOf(options: MineOptions, textOf: (row: number) => strin
 
 /** The negatives, and each question's lowest positive score on the same scale as theirs. */
 function choose(
-  { questions, device, report }: MineOptions,
+  { questions, device, scorePairs, report }: MineOptions,
   choice: ChoiceParts,
   textOf: (row: number) => string,
 ): { chosen: MinedNegatives; positiveOf: ((question: number) => number) | undefined } {
@@ -142,7 +144,7 @@ function choose(
           candidates: () => rowsToJudge(choice),
           textOf,
         },
-        { path: teacher, kind, device },
+        { path: teacher, kind, device, scorePairs },
         report,
       ),
     );

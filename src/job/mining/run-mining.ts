@@ -12,7 +12,7 @@ import { openRetrieved, writeRetrieved, type RetrievedRows } from "../index/arte
 import type { JobMessage, Report } from "../reporter.js";
 import { chooseBySearch, chooseByTeacher, miningDepth, rowsToJudge, type ChoiceParts, type MiningConfig } from "./choose-negatives.js";
 import { lexicalArtefact } from "./lexical-rows.js";
-import { teacherArtefact, teacherHash } from "./teacher.js";
+import { teacherArtefact, teacherHash, type ScorePairs } from "./teacher.js";
 
 export interface RunMiningParts {
   readonly settings: MiningConfig;
@@ -29,6 +29,8 @@ export interface RunMiningParts {
   readonly retrieved: { readonly name: string; readonly rows: RetrievedRows } | undefined;
   readonly retrievalFolder: string;
   readonly device: string;
+  /** Default: this process alone. */
+  readonly scorePairs?: ScorePairs | undefined;
   readonly report: Report;
 }
 
@@ -66,7 +68,7 @@ export function runMining(parts: RunMiningParts): RunNegatives | undefined {
       ? undefined
       : teacherArtefact(
           { questions, goldRows, candidates: () => rowsToJudge(choice), textOf: parts.textOf },
-          { path: teacher, kind, device: parts.device, content },
+          { path: teacher, kind, device: parts.device, scorePairs: parts.scorePairs, content },
           { ...candidates, from, to, ranks },
           folder,
           parts.report,

@@ -8,7 +8,7 @@ import type { TandemConfig } from "../../config/schema.js";
 import { UserError } from "../../errors.js";
 import { CrossEncoder } from "../../retrieval/cross-encoder.js";
 import { Encoder } from "../../retrieval/encoder.js";
-import { encoderScorer, type Pair, type PairScorer } from "../../retrieval/pair-scores.js";
+import { encoderScorer, type Pair } from "../../retrieval/pair-scores.js";
 import { hashFile, hashJson } from "../../storage/content-hash.js";
 import { aboutFile } from "../../storage/file-fault.js";
 import { writeRetrieved, type FoundRows } from "../index/artefacts.js";
@@ -21,7 +21,21 @@ export interface TeacherSettings {
   readonly path: string;
   readonly kind: TeacherKind;
   readonly device: string;
+  /** Scores the pairs. Default: this process alone. */
+  readonly scorePairs?: ScorePairs | undefined;
 }
+
+/** What a teacher is to score: plain data. */
+export interface JudgeOrder {
+  readonly path: string;
+  readonly kind: TeacherKind;
+  readonly questions: readonly string[];
+  readonly passages: readonly string[];
+  readonly pairs: readonly Pair[];
+}
+
+/** Scores pairs in their order. @param progress told now and then how many have their score */
+export type ScorePairs = (order: JudgeOrder, device: string, progress?: (pairs: number) => void) => Float32Array;
 
 /** What a teacher judges. */
 export interface JudgedRows {
@@ -66,7 +80,7 @@ export function teacherArtefact(
 /** The teacher's score of each candidate, and the lowest of each question's positives. @throws UserError for a folder that is no such model */
 export function judge(
   { questions, goldRows, candidates: rowsToJudge, textOf }: JudgedRows,
-  teacher: TeacherSettings,
+  { path: folder, kind, device, scorePairs: score = scorePairs }: TeacherSettings,
   report: Report,
 ): Required<FoundRows> {
   const candidates = rowsToJudge();
@@ -75,15 +89,10 @@ export function judge(
   );
   const places = numbered(pairs.map(({ passage }) => passage));
   const placed = pairs.map(({ question, passage }) => ({ question, passage: places.get(passage) ?? 0 }));
-  const { scorer, dispose } = openTeacher(teacher);
-  let scores: Float32Array;
-  try {
-    scores = scorer.score(questions, [...places.keys()].map(textOf), placed, (done) => {
-      report({ type: "progress", name: "teacher", done, total: pairs.length, detail: "pairs" });
-    });
-  } finally {
-    dispose();
-  }
+  const order = { path: folder, kind, questions, passages: [...places.keys()].map(textOf), pairs: placed };
+  const scores = score(order, device, (done) => {
+    report({ type: "progress", name: "teacher", done, total: pairs.length, detail: "pairs" });
+  });
   const k = candidates.reduce((most, { length }) => Math.max(most, length), 1);
   const rows_QK = new Int32Array(candidates.length * k).fill(-1);
   const scores_QK = new Float32Array(candidates.length * k);
@@ -100,21 +109,30 @@ export function judge(
   return { k, rows_QK, scores_QK, positives };
 }
 
-function openTeacher({ path: folder, kind, device }: TeacherSettings): { scorer: PairScorer; dispose: () => void } {
+/**
+ * Scores pairs in this process.
+ *
+ * @param isOwn says which of a cross-encoder's batches are scored; the pairs of the others have 0. Default: all
+ * @throws UserError for a folder that is no such model
+ */
+export function scorePairs(
+  { path: folder, kind, questions, passages, pairs }: JudgeOrder,
+  device: string,
+  progress?: (pairs: number) => void,
+  isOwn?: (batch: number) => boolean,
+): Float32Array {
   if (kind === "cross-encoder") {
-    const scorer = CrossEncoder.load(folder, { device });
-    return {
-      scorer,
-      dispose: () => {
-        scorer.dispose();
-      },
-    };
+    const teacher = CrossEncoder.load(folder, { device });
+    try {
+      return teacher.score(questions, passages, pairs, progress, isOwn);
+    } finally {
+      teacher.dispose();
+    }
   }
   const encoder = Encoder.load(folder, { device, dropout: 0 });
-  return {
-    scorer: encoderScorer(encoder, "cosine"),
-    dispose: () => {
-      encoder.dispose();
-    },
-  };
+  try {
+    return encoderScorer(encoder, "cosine").score(questions, passages, pairs, progress);
+  } finally {
+    encoder.dispose();
+  }
 }

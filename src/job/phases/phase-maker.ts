@@ -41,6 +41,11 @@ export class PhaseMaker {
     this.retriever = new RetrieverPhases(parts, this.#goldRows);
   }
 
+  /** This maker with another way for teachers to score pairs. */
+  judgedBy(scorePairs: PhaseParts["scorePairs"]): PhaseMaker {
+    return new PhaseMaker({ ...this.#parts, scorePairs }, this.#open);
+  }
+
   /** The phase at a place in the schedule; the negatives that it mines are noted in the state. @throws UserError when the data can't feed it */
   at(position: SchedulePosition, state: RunState): TrainedPhase {
     return this.ofEntry(position.phaseIndex).#made(position, state);

@@ -6,6 +6,7 @@ import type { Generator } from "../../generation/generator.js";
 import type { Gpt2 } from "../../nn/gpt2.js";
 import type { Encoder } from "../../retrieval/encoder.js";
 import type { Renaming } from "../data/rename.js";
+import type { ScorePairs } from "../mining/teacher.js";
 import type { Report } from "../reporter.js";
 
 /** The phase that the report needs beside those of the schedule. */
@@ -26,6 +27,8 @@ export interface PhaseParts {
   readonly retrievalFolder: string;
   readonly precision: "bf16" | undefined;
   readonly device: string;
+  /** By which a teacher of mined negatives scores pairs. Default: this process alone. */
+  readonly scorePairs?: ScorePairs | undefined;
   readonly report: Report;
 }
 

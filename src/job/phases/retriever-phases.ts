@@ -103,7 +103,7 @@ export class RetrieverPhases {
   }
 
   #mined(positives: readonly (readonly number[])[], retrieved: ContrastiveSources["retrieved"]): RunNegatives | undefined {
-    const { config, store, questions, retrievalFolder, device, report } = this.#parts;
+    const { config, store, questions, retrievalFolder, device, scorePairs, report } = this.#parts;
     return runMining({
       settings: config.train.contrastive.mining,
       questions: questions.map(({ question }) => question),
@@ -115,6 +115,7 @@ export class RetrieverPhases {
       retrieved,
       retrievalFolder,
       device,
+      scorePairs,
       report,
     });
   }

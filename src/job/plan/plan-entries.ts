@@ -2,6 +2,7 @@
  * The entries of a run's schedule as they are planned: steps, epochs, rates, validations, checkpoints, and the time of each where somebody measured it. It measures nothing. The traps: conditions can end a phase early, so counts are of the plan;
  * and how many steps fit into minutes shows only once a step was measured.
  */
+import { writtenSettings } from "../../config/phase-settings.js";
 import type { OpenRun } from "../run/open-run.js";
 import { plannedSteps, positionAt, updatesNothing, type ScheduledPhase, type SchedulePosition } from "../../training/schedule.js";
 import type { Kind, StepTimes } from "./step-times.js";
@@ -16,6 +17,8 @@ export interface PlannedEntry {
   readonly minutes: number | null;
   readonly until: string | null;
   readonly when: string | null;
+  /** The entry's own settings, by their keys as they were written. */
+  readonly with: Readonly<Record<string, unknown>>;
   /** Times that each usable example is met. */
   readonly epochs: number | null;
   /** Usable examples. */
@@ -91,6 +94,8 @@ function planned({ config, sets }: OpenRun, { entry, place, start, kind, steps, 
   const atEnd = validate.after_each_phase || (!isStanding && endsOn(validate.every)) ? 1 : 0;
   const rate = kind?.trained.updates[0]?.rate;
   const batches = kind?.epoch?.batches;
+  // What is trained for the report alone isn't in the config's schedule.
+  const own = config.train.schedule[place.phaseIndex];
   return {
     entry: place.phaseIndex,
     phase: entry.phase,
@@ -99,6 +104,7 @@ function planned({ config, sets }: OpenRun, { entry, place, start, kind, steps, 
     minutes: entry.minutes ?? null,
     until: entry.until?.text ?? null,
     when: entry.when?.text ?? null,
+    with: Object.fromEntries(own === undefined ? [] : writtenSettings(own)),
     epochs: steps === null || batches === undefined ? null : steps / batches,
     examples: kind?.epoch?.examples ?? null,
     first_rate: rate?.(place.courseStep, place.courseSteps) ?? null,

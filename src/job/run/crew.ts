@@ -23,7 +23,8 @@ export interface Crew {
   byFirst<Result>(state: RunState, work: () => Promise<Result>): Promise<Result>;
   /** The first worker's turn, then the others': what the first makes, the others find. */
   inTurn<Result>(work: () => Result): Result;
-  inTurnLater<Result>(work: () => Promise<Result>): Promise<Result>;
+  /** {@link inTurn}; meanwhile the others do what the first asks them for. */
+  inTurnLater<Result>(work: () => Result | Promise<Result>): Promise<Result>;
   /** @throws UserError when another worker has other weights */
   requireSameWeights(state: RunState): void;
   close(): void;
@@ -36,7 +37,7 @@ export const ALONE: Crew = {
   isFirst: true,
   byFirst: (_, work) => work(),
   inTurn: (work) => work(),
-  inTurnLater: (work) => work(),
+  inTurnLater: async (work) => work(),
   requireSameWeights: () => undefined,
   close: () => undefined,
 };
@@ -117,15 +118,19 @@ function crewOf(group: ProcessGroup, close: () => void): Crew {
     },
     inTurnLater: async (work) => {
       if (!isFirst) {
-        wait();
+        const outcome = (await led.follow()) as Outcome<null>;
+        if (outcome.type === "failed") throw new FirstFailed("the first worker failed");
         return work();
       }
-      const result = await work().catch((error: unknown) => {
-        failed();
+      led.begin();
+      try {
+        const result = await work();
+        led.end({ type: "done", result: null, progress: undefined } satisfies Outcome<null>);
+        return result;
+      } catch (error) {
+        if (led.isLed) led.end({ type: "failed" } satisfies Outcome<null>);
         throw error;
-      });
-      done();
-      return result;
+      }
     },
     requireSameWeights: (state) => requireSameWeights(group, state),
     close: () => {

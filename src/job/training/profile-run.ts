@@ -6,9 +6,14 @@ import { startProfiling, stopProfiling } from "../../engine/profiler.js";
 import { TraceFile } from "../../tracking/trace-file.js";
 import type { Report } from "../reporter.js";
 
-/** Starts a trace in `<run>/profile/`; the returned function ends it. @throws UserError when it can't be written */
-export function profileRun(run: string, report: Report): () => void {
-  const trace = TraceFile.open(path.join(run, "profile"), ({ message }) => {
+/**
+ * Starts a trace in `<run>/profile/`, or in `rank-<r>/` there for another worker than the first; the returned function ends it.
+ *
+ * @throws UserError when it can't be written
+ */
+export function profileRun(run: string, rank: number, report: Report): () => void {
+  const folder = path.join(run, "profile", ...(rank === 0 ? [] : [`rank-${rank}`]));
+  const trace = TraceFile.open(folder, ({ message }) => {
     stopProfiling();
     report({ type: "warning", text: `the profile ends here: ${message}` });
   });
