@@ -10,6 +10,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { workerEnvironment } from "../src/job/worker-environment.js";
 
 export type ToMember =
   | { readonly folder: string; readonly rank: number; readonly size: number; readonly threads: number }
@@ -41,7 +42,7 @@ if (folder === undefined) {
 
 function started(rank: number, size: number, threads: number): ChildProcess {
   const file = path.join(import.meta.dirname, `workers-member${path.extname(import.meta.filename)}`);
-  const child = fork(file, [], { env: { ...process.env, OMP_NUM_THREADS: String(threads) } });
+  const child = fork(file, [], { env: { ...workerEnvironment(), OMP_NUM_THREADS: String(threads) } });
   child.once("exit", (code) => {
     if (code !== null && code !== 0) process.exit(code);
   });

@@ -11,6 +11,7 @@ import { tagLines } from "../distributed/tagged-lines.js";
 import type { Fault } from "../errors.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
+import { workerEnvironment } from "./worker-environment.js";
 import { PULSE_DESCRIPTOR, PULSE_EVERY, type FromWorker, type ToWorker, type WorkerOrder, type WorkerPlace } from "./worker-order.js";
 
 /** Milliseconds without a sign of life after which a worker among several is taken for lost. */
@@ -123,7 +124,10 @@ function started(place: WorkerPlace, { run, profile, program, onStart }: Workers
   const { file, order } =
     program === undefined ? { file: workerFile(), order: training } : { ...program, order: { ...program.order, place } };
   const output = place.rank === 0 ? "inherit" : "pipe";
-  const child = fork(file, [JSON.stringify(order)], { stdio: ["ignore", output, output, "ipc", "pipe"] });
+  const child = fork(file, [JSON.stringify(order)], {
+    env: workerEnvironment(),
+    stdio: ["ignore", output, output, "ipc", "pipe"],
+  });
   // It may be killed between two messages.
   child.on("error", () => undefined);
   tagLines(child, `worker ${place.rank}`);

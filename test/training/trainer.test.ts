@@ -248,8 +248,8 @@ describe("the loop", () => {
     expect(log).toEqual([]);
     const lacking = {
       ...hooks,
-      phaseAt: (...given: Parameters<TrainerHooks["phaseAt"]>) => ({
-        ...hooks.phaseAt(...given),
+      phaseAt: async (...given: Parameters<TrainerHooks["phaseAt"]>) => ({
+        ...(await hooks.phaseAt(...given)),
         updates: [{ model: "reader", rate: () => 0.1, clip: undefined }],
       }),
     };

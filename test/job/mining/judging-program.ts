@@ -57,12 +57,17 @@ export default async function program(group: ProcessGroup, { folders, kind }: Ju
 /** Counts the pairs that cross-encoders of this process score from here on. */
 function countScored(): () => number {
   let scored = 0;
-  const original = CrossEncoder.prototype.score;
-  CrossEncoder.prototype.score = function (...given): Float32Array {
-    const scores = original.apply(this, given);
-    // A model's score is never 0 to the bit.
-    scored += scores.filter((score) => score !== 0).length;
-    return scores;
+  const load = CrossEncoder.load.bind(CrossEncoder);
+  CrossEncoder.load = (...given) => {
+    const teacher = load(...given);
+    const score = teacher.score.bind(teacher);
+    teacher.score = (...asked) => {
+      const scores = score(...asked);
+      // A model's score is never 0 to the bit.
+      scored += scores.filter((value) => value !== 0).length;
+      return scores;
+    };
+    return teacher;
   };
   return () => scored;
 }
