@@ -127,6 +127,22 @@ Napi::Value allGather(const Napi::CallbackInfo& info) {
   });
 }
 
+// allGatherSmall(group, tensor) → every member's tensor, one below the other (size × length); all have one length and
+// dtype. One message from each to each, in one round, where a ring takes as many as there are members: for what is so
+// small that only the waiting counts. On the processor always.
+Napi::Value allGatherSmall(const Napi::CallbackInfo& info) {
+  return guarded(info, "allGatherSmall", [&]() -> Napi::Value {
+    const at::Tensor own = dense(tensorArgument(info, 1, "tensor"));
+    const auto backend = groups().get(numberArgument(info, 0, "group"))->getBackend(c10::DeviceType::CPU);
+    at::Tensor sent = own.unsqueeze(0).repeat({backend->getSize(), 1});
+    at::Tensor found = at::empty_like(sent);
+    // Empty: equal parts.
+    std::vector<int64_t> counts;
+    backend->alltoall_base(found, sent, counts, counts)->wait();
+    return Napi::Number::New(info.Env(), HandleTable::instance().add(found));
+  });
+}
+
 // On the processor always: it orders processes, not streams.
 Napi::Value barrier(const Napi::CallbackInfo& info) {
   return guarded(info, "barrier", [&]() -> Napi::Value {
@@ -143,6 +159,7 @@ Napi::Object initGroups(Napi::Env env, Napi::Object exports) {
   exports.Set("allReduce", Napi::Function::New(env, allReduce));
   exports.Set("broadcast", Napi::Function::New(env, broadcast));
   exports.Set("allGather", Napi::Function::New(env, allGather));
+  exports.Set("allGatherSmall", Napi::Function::New(env, allGatherSmall));
   exports.Set("barrier", Napi::Function::New(env, barrier));
   return exports;
 }

@@ -6,7 +6,7 @@
  */
 import { deserialize, serialize } from "node:v8";
 import { nativeCollectives } from "../engine/native.js";
-import { fromBytes, indices, Tensor } from "../engine/tensor.js";
+import { fromBytes, Tensor } from "../engine/tensor.js";
 import { scope } from "../engine/scope.js";
 import { UserError } from "../errors.js";
 import { cardUse, type CardUse, type MemberDevice } from "./graphics-cards.js";
@@ -126,16 +126,17 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
   let sums = 0;
   let hasNccl = false;
   const gather = (own: Tensor): Tensor[] => native.allGather(group, own.handle).map((handle) => new Tensor(handle));
+  const gatherings = { gather, exchange: (own: Tensor): Tensor => new Tensor(native.allGatherSmall(group, own.handle)) };
   return {
     rank,
     size,
     sum: (tensors) => native.allReduce(group, handlesOf(tensors)),
     copyFrom: (root, tensors) => packed(tensors, (few) => native.broadcast(group, handlesOf(few), root)),
     gather,
-    gatherValues: <Value>(what: string, own: Value) => gatherValues(gather, what, own),
+    gatherValues: <Value>(what: string, own: Value) => gatherValues(gatherings, what, own),
     barrier: () => native.barrier(group),
     computeOn: (device) => {
-      const use = cardUse(gatherValues(gather, "device", memberDevice(device)));
+      const use = cardUse(gatherValues(gatherings, "device", memberDevice(device)));
       hasNccl = use?.backend === "nccl";
       if (hasNccl) connectCards(place, group, device);
       return use;
@@ -176,16 +177,28 @@ function handlesOf(tensors: readonly Tensor[]): number[] {
   return tensors.map(({ handle }) => handle);
 }
 
+/** Bytes of a frame: its length in four, then a value, as all of a step's are. */
+const FRAME_BYTES = 2048;
+
 /**
- * Lengths first, then the bytes of all, padded to the longest. As V8 writes values: with undefined, infinities and what is no number, which JSON would make a zero of.
+ * As V8 writes values: with undefined, infinities and what is no number, which JSON would make a zero of. One round of frames; where a value doesn't fit, its bytes follow in another, padded to the longest. The price of a second round
+ * is waiting: each wakes all members' threads several times, and a step has half a dozen of them.
  */
-function gatherValues<Value>(gather: (own: Tensor) => Tensor[], what: string, own: Value): Value[] {
+function gatherValues<Value>({ gather, exchange }: Gatherings, what: string, own: Value): Value[] {
   return scope(() => {
     const bytes = serialize([what, own]);
-    const lengths = gather(indices([bytes.length])).map((length) => length.item());
-    const padded = new Uint8Array(Math.max(...lengths));
-    padded.set(bytes);
-    const all = gather(fromBytes(padded, "u8", [padded.length])).map((text) => text.toBytes());
+    const frame = new Uint8Array(FRAME_BYTES);
+    new DataView(frame.buffer).setUint32(0, bytes.length);
+    frame.set(bytes.subarray(0, FRAME_BYTES - 4), 4);
+    const frames = exchange(fromBytes(frame, "u8", [FRAME_BYTES])).toBytes();
+    const lengths = Array.from({ length: frames.length / FRAME_BYTES }, (_, rank) =>
+      new DataView(frames.buffer, frames.byteOffset).getUint32(rank * FRAME_BYTES),
+    );
+    const longest = Math.max(...lengths);
+    const all =
+      longest <= FRAME_BYTES - 4
+        ? lengths.map((_, rank) => frames.subarray(rank * FRAME_BYTES + 4, (rank + 1) * FRAME_BYTES))
+        : gather(fromBytes(Buffer.concat([bytes], longest), "u8", [longest])).map((text) => text.toBytes());
     return all.map((written, rank) => {
       const [whats, value] = deserialize(written.subarray(0, lengths[rank])) as [string, Value];
       if (whats !== what)
@@ -193,6 +206,12 @@ function gatherValues<Value>(gather: (own: Tensor) => Tensor[], what: string, ow
       return value;
     });
   });
+}
+
+interface Gatherings {
+  readonly gather: (own: Tensor) => Tensor[];
+  /** Every member's bytes, one below the other. */
+  readonly exchange: (own: Tensor) => Tensor;
 }
 
 /**

@@ -37,6 +37,7 @@ export interface NativeCollectives {
   allReduce(group: number, tensors: readonly Handle[]): void;
   broadcast(group: number, tensors: readonly Handle[], root: number): void;
   allGather(group: number, tensor: Handle): Handle[];
+  allGatherSmall(group: number, tensor: Handle): Handle;
   barrier(group: number): void;
   /** What no other graphics card is called, or "". */
   cardOf(device: string): string;

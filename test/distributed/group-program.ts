@@ -15,6 +15,8 @@ export interface GroupFindings {
   readonly fromLast: readonly (readonly number[])[];
   readonly gathered: readonly (readonly number[])[];
   readonly values: readonly { readonly own: string; readonly not: readonly (number | undefined)[] }[];
+  /** Lengths of the texts that all were told, where one member's are about as long as a frame, and far longer. */
+  readonly long: readonly (readonly number[])[];
   /** What each is told when the first gathers something else than the others. */
   readonly outOfStep: string;
   readonly gradients: Readonly<Record<string, readonly (number | undefined)[]>>;
@@ -44,6 +46,7 @@ export default function program(group: ProcessGroup, input: ProgramDevice | null
   return {
     cards,
     values: group.gatherValues("values", { own: "\u00e9".repeat(group.rank), not: [NaN, -Infinity, undefined] }),
+    long: longTexts(group),
     sum: values(sum),
     sumOfStrided: values(strided.contiguous()),
     fromFirst: values(first),
@@ -53,6 +56,17 @@ export default function program(group: ProcessGroup, input: ProgramDevice | null
     gradients: gradientsOf(group, device),
     twoModels: { together: twoModels(group, device, false), inTurn: twoModels(group, device, true) },
   };
+}
+
+/** From what fits into a frame of 2,048 bytes with its own few to what doesn't, and 100,000. */
+export const LONG = [...Array.from({ length: 60 }, (_, i) => 1990 + i), 100_000];
+
+function longTexts(group: ProcessGroup): number[][] {
+  return LONG.map((length) => {
+    const last = group.rank === group.size - 1;
+    const told = group.gatherValues("texts", (last ? "b" : "a").repeat(last ? length : 3));
+    return told.map((text, rank) => (new Set(text).has(rank === group.size - 1 ? "b" : "a") ? text.length : -1));
+  });
 }
 
 function outOfStep(group: ProcessGroup): string {

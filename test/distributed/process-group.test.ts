@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { openProcessGroup, openStore, SINGLE_PROCESS } from "../../src/distributed/process-group.js";
 import { expectAll, triangle } from "./expected-findings.js";
-import program, { type GroupFindings } from "./group-program.js";
+import program, { LONG, type GroupFindings } from "./group-program.js";
 import { runRanks } from "./ranks.js";
 
 describe("a process group", () => {
@@ -14,6 +14,7 @@ describe("a process group", () => {
     const findings = await runRanks<GroupFindings>("group-program.ts", size);
     expect(findings).toHaveLength(size);
     expectAll(findings);
+    for (const { long } of findings) expect(long).toEqual(LONG.map((length) => [...Array<number>(size - 1).fill(3), length]));
     for (const [rank, { gradients, outOfStep }] of findings.entries()) {
       const [other, theirs, own] = rank === 0 ? [1, "terms", "counts"] : [0, "counts", "terms"];
       expect(outOfStep).toContain(`out of step: rank ${other} tells its ${theirs} where this one tells its ${own}`);
