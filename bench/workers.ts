@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { workerEnvironment } from "../src/job/worker-environment.js";
+import { workerEnvironment } from "../src/distributed/worker-environment.js";
 
 export type ToMember =
   | { readonly folder: string; readonly rank: number; readonly size: number; readonly threads: number }

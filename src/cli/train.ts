@@ -34,7 +34,8 @@ export const command: CommandModule<object, TrainArguments> = {
       .option("profile", {
         type: "boolean",
         default: false,
-        describe: "write <run>/profile/trace-<n>.json, where the time goes, for ui.perfetto.dev; operators of a few steps of each phase; other workers than the first write into rank-<r>/ there",
+        describe:
+          "write <run>/profile/trace-<n>.json, where the time goes, for ui.perfetto.dev; operators of a few steps of each phase; other workers than the first write into rank-<r>/ there",
       })
       .option("quiet", { type: "boolean", default: false, describe: "print no progress" })
       .option("json", { type: "boolean", default: false, describe: "print the report as JSON, nothing else, to stdout" })

@@ -8,10 +8,10 @@ import os from "node:os";
 import path from "node:path";
 import type { Readable } from "node:stream";
 import { tagLines } from "../distributed/tagged-lines.js";
+import { workerEnvironment } from "../distributed/worker-environment.js";
 import type { Fault } from "../errors.js";
 import { EXIT } from "./exit-codes.js";
 import type { JobMessage } from "./reporter.js";
-import { workerEnvironment } from "./worker-environment.js";
 import { PULSE_DESCRIPTOR, PULSE_EVERY, type FromWorker, type ToWorker, type WorkerOrder, type WorkerPlace } from "./worker-order.js";
 
 /** Milliseconds without a sign of life after which a worker among several is taken for lost. */

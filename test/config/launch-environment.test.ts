@@ -33,26 +33,23 @@ describe("one of several processes", () => {
     expect(() => requireOneProcess(environment)).not.toThrow();
   });
 
-  it.each(["train --multirun experiment=tiny seed=1,2", "corpus experiment=tiny --output s", "mine --run latest --output n.jsonl"])(
-    "doesn't begin tandem %s",
-    (words) => {
-      const folder = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));
-      const env = { ...process.env, WORLD_SIZE: "2" };
-      const { status, stderr } = spawnSync(path.join(root, "bin/tandem"), words.split(" "), { cwd: folder, encoding: "utf8", env });
-      expect(status).toBe(2);
-      expect(stderr).toMatch(/^tandem [a-z]+: WORLD_SIZE=2: torchrun started several processes/);
-      expect(readdirSync(folder)).toEqual([]);
-    },
-  );
+  it.each(["train --multirun experiment=tiny seed=1,2", "corpus experiment=tiny --output s"])("doesn't begin tandem %s", (words) => {
+    const folder = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));
+    const env = { ...process.env, WORLD_SIZE: "2" };
+    const { status, stderr } = spawnSync(path.join(root, "bin/tandem"), words.split(" "), { cwd: folder, encoding: "utf8", env });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^tandem [a-z]+: WORLD_SIZE=2: torchrun started several processes/);
+    expect(readdirSync(folder)).toEqual([]);
+  });
 
-  it.each(["train experiment=tiny", "index --run latest", "eval latest"])(
+  it.each(["train experiment=tiny", "index --run latest", "eval latest", "mine --run latest --output n.jsonl"])(
     "doesn't begin tandem %s whose processes have no ranks",
     (words) => {
       const folder = mkdtempSync(path.join(tmpdir(), "tandem-tasks-"));
       const env = { ...process.env, WORLD_SIZE: "2" };
       const { status, stderr } = spawnSync(path.join(root, "bin/tandem"), words.split(" "), { cwd: folder, encoding: "utf8", env });
       expect(status).toBe(2);
-      expect(stderr).toMatch(/^tandem (train|index|eval): RANK: isn't set, but WORLD_SIZE is 2/);
+      expect(stderr).toMatch(/^tandem (train|index|eval|mine): RANK: isn't set, but WORLD_SIZE is 2/);
       expect(readdirSync(folder)).toEqual([]);
     },
   );

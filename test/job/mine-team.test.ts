@@ -29,7 +29,12 @@ const bytes = (file: string): string => readFileSync(file, "utf8");
 
 describe("tandem mine", () => {
   it.each<[string, number, string, () => string[]]>([
-    ["a run's index and a cross-encoder", 2, "mined.jsonl", () => [`train.contrastive.mining.teacher.path=${teacher.folder}`, "train.contrastive.mining.max_score=1"]],
+    [
+      "a run's index and a cross-encoder",
+      2,
+      "mined.jsonl",
+      () => [`train.contrastive.mining.teacher.path=${teacher.folder}`, "train.contrastive.mining.max_score=1"],
+    ],
     ["a run's index and BM25", 3, "mined.json", () => ["train.contrastive.mining.source=both", "--format", "dpr"]],
   ])(
     "by %s, of %i processes, writes what one writes",

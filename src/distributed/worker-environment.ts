@@ -1,7 +1,7 @@
 /**
  * The environment of a worker process: the driver's, and that the C library keeps memory which was freed for the next step. Else glibc maps every block above 32 MB anew, and the system clears its pages at every step: 130,000 faults a
- * step of distilGPT-2's size, and a quarter more time where two workers do so at once (docs/LOG.md). It changes no number.
- * The traps: what a worker once had it keeps until its end, about an eighth more at its peak than without; another allocator (jemalloc by LD_PRELOAD, musl) reads none of this; and glibc reads it when a process starts, so no
+ * step of distilGPT-2's size, and a fifth of the time where two workers do so at once (docs/LOG.md). It changes no number.
+ * The traps: what a worker once had it keeps until its end, 5 to 15 % more at its peak than without; another allocator (jemalloc by LD_PRELOAD, musl) reads none of this; and glibc reads it when a process starts, so no
  * process can say it to itself.
  * Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
  */

@@ -1,15 +1,15 @@
 /**
  * Proves that a worker process keeps freed memory for its next step: tensors of many megabytes, made and freed again and again, cost next to no new pages; that what the user set of the C library's memory stands; and that training's workers
- * are started so. Real processes; without glibc the first is skipped. Alone: npx vitest run test/job/worker-environment.test.ts
+ * are started so. Real processes; without glibc the first is skipped. Alone: npx vitest run test/distributed/worker-environment.test.ts
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { workerEnvironment } from "../../src/job/worker-environment.js";
-import { compiledTraining, workersOf } from "./compiled-training.js";
-import { ROOT, runFolder } from "./killed-run.js";
+import { workerEnvironment } from "../../src/distributed/worker-environment.js";
+import { compiledTraining, workersOf } from "../job/compiled-training.js";
+import { ROOT, runFolder } from "../job/killed-run.js";
 
 const training = compiledTraining("worker-environment");
 const isGlibc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime !== undefined;
