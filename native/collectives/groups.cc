@@ -6,6 +6,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "../bridge/border.h"
+#include "../bridge/convert.h"
 #include "../bridge/handle-table.h"
 #include "collectives.h"
 
@@ -133,13 +134,16 @@ Napi::Value allGather(const Napi::CallbackInfo& info) {
 Napi::Value allGatherSmall(const Napi::CallbackInfo& info) {
   return guarded(info, "allGatherSmall", [&]() -> Napi::Value {
     const at::Tensor own = dense(tensorArgument(info, 1, "tensor"));
+    if (own.dim() != 1) throw std::invalid_argument("expected one dimension, got " + describeTensor(own));
     const auto backend = groups().get(numberArgument(info, 0, "group"))->getBackend(c10::DeviceType::CPU);
     at::Tensor sent = own.unsqueeze(0).repeat({backend->getSize(), 1});
     at::Tensor found = at::empty_like(sent);
     // Empty: equal parts.
     std::vector<int64_t> counts;
     backend->alltoall_base(found, sent, counts, counts)->wait();
-    return Napi::Number::New(info.Env(), HandleTable::instance().add(found));
+    const double handle = HandleTable::instance().add(found);
+    reportMemory(info.Env());
+    return Napi::Number::New(info.Env(), handle);
   });
 }
 

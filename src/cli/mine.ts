@@ -101,7 +101,7 @@ async function miningInTeam(given: MineArguments, { rank }: LaunchPlace): Promis
       words: [retriever, corpus, index, questions, holdOut, negatives, format, output],
     },
     goOn: "run the same command again",
-    stopped: "stopped; nothing was mined\n",
+    stopped: "stopped; run the same command again\n",
     quiet: given.quiet,
   };
 }

@@ -126,17 +126,21 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
   let sums = 0;
   let hasNccl = false;
   const gather = (own: Tensor): Tensor[] => native.allGather(group, own.handle).map((handle) => new Tensor(handle));
-  const gatherings = { gather, exchange: (own: Tensor): Tensor => new Tensor(native.allGatherSmall(group, own.handle)) };
+  const telling: Telling = {
+    rank,
+    exchange: (own) => new Tensor(native.allGatherSmall(group, own.handle)),
+    copyFrom: (root, bytes) => native.broadcast(group, [bytes.handle], root),
+  };
   return {
     rank,
     size,
     sum: (tensors) => native.allReduce(group, handlesOf(tensors)),
     copyFrom: (root, tensors) => packed(tensors, (few) => native.broadcast(group, handlesOf(few), root)),
     gather,
-    gatherValues: <Value>(what: string, own: Value) => gatherValues(gatherings, what, own),
+    gatherValues: <Value>(what: string, own: Value) => gatherValues(telling, what, own),
     barrier: () => native.barrier(group),
     computeOn: (device) => {
-      const use = cardUse(gatherValues(gatherings, "device", memberDevice(device)));
+      const use = cardUse(gatherValues(telling, "device", memberDevice(device)));
       hasNccl = use?.backend === "nccl";
       if (hasNccl) connectCards(place, group, device);
       return use;
@@ -181,12 +185,13 @@ function handlesOf(tensors: readonly Tensor[]): number[] {
 const FRAME_BYTES = 2048;
 
 /**
- * As V8 writes values: with undefined, infinities and what is no number, which JSON would make a zero of. One round of frames; where a value doesn't fit, its bytes follow in another, padded to the longest. The price of a second round
+ * As V8 writes values: with undefined, infinities and what is no number, which JSON would make a zero of. One round of frames; what doesn't fit is then copied from those that have it, one after the other. The price of a second round
  * is waiting: each wakes all members' threads several times, and a step has half a dozen of them.
  */
-function gatherValues<Value>({ gather, exchange }: Gatherings, what: string, own: Value): Value[] {
+function gatherValues<Value>({ rank: own, exchange, copyFrom }: Telling, what: string, value: Value): Value[] {
   return scope(() => {
-    const bytes = serialize([what, own]);
+    const bytes = serialize([what, value]);
+    if (bytes.length >= 2 ** 32) throw new RangeError(`${what}: ${bytes.length} bytes are too many to tell; below 4 GiB`);
     const frame = new Uint8Array(FRAME_BYTES);
     new DataView(frame.buffer).setUint32(0, bytes.length);
     frame.set(bytes.subarray(0, FRAME_BYTES - 4), 4);
@@ -194,24 +199,28 @@ function gatherValues<Value>({ gather, exchange }: Gatherings, what: string, own
     const lengths = Array.from({ length: frames.length / FRAME_BYTES }, (_, rank) =>
       new DataView(frames.buffer, frames.byteOffset).getUint32(rank * FRAME_BYTES),
     );
-    const longest = Math.max(...lengths);
-    const all =
-      longest <= FRAME_BYTES - 4
-        ? lengths.map((_, rank) => frames.subarray(rank * FRAME_BYTES + 4, (rank + 1) * FRAME_BYTES))
-        : gather(fromBytes(Buffer.concat([bytes], longest), "u8", [longest])).map((text) => text.toBytes());
+    const all = lengths.map((length, rank) => {
+      const start = rank * FRAME_BYTES + 4;
+      if (length <= FRAME_BYTES - 4) return frames.subarray(start, start + length);
+      const told = fromBytes(rank === own ? bytes : new Uint8Array(length), "u8", [length]);
+      copyFrom(rank, told);
+      return told.toBytes();
+    });
     return all.map((written, rank) => {
-      const [whats, value] = deserialize(written.subarray(0, lengths[rank])) as [string, Value];
+      const [whats, told] = deserialize(written) as [string, Value];
       if (whats !== what)
         throw new Error(`the members of the group are out of step: rank ${rank} tells its ${whats} where this one tells its ${what}`);
-      return value;
+      return told;
     });
   });
 }
 
-interface Gatherings {
-  readonly gather: (own: Tensor) => Tensor[];
+interface Telling {
+  readonly rank: number;
   /** Every member's bytes, one below the other. */
   readonly exchange: (own: Tensor) => Tensor;
+  /** The bytes become those of that member, in place. */
+  readonly copyFrom: (rank: number, bytes: Tensor) => void;
 }
 
 /**

@@ -4,6 +4,7 @@
  *
  * B rows, T tokens, V vocabulary.
  */
+import { span } from "../engine/profiler.js";
 import { setImmediate as yieldToEvents } from "node:timers/promises";
 import { fromBytes, indices, type Tensor } from "../engine/tensor.js";
 import { KvCache, type Gpt2 } from "../nn/gpt2.js";
@@ -100,10 +101,8 @@ export async function inBatches<Result>(
   const total = own.reduce((sum, { length }) => sum + length, 0);
   let count = 0;
   for (const places of own) {
-    const done = work(
-      places.map((place) => prompts[place] ?? new Int32Array()),
-      places,
-    );
+    const batch = places.map((place) => prompts[place] ?? new Int32Array());
+    const done = span("decode", () => work(batch, places));
     done.forEach((result, row) => (results[places[row] ?? 0] = result));
     count += places.length;
     progress?.(count, total);

@@ -97,7 +97,7 @@ export class Generator {
       keys,
       ...(batch === undefined ? {} : { batch }),
     };
-    return span("decode", () => decode(this.model, prompts, decoding, settings));
+    return decode(this.model, prompts, decoding, settings);
   }
 
   /** The first of each item's {@link answers}. */

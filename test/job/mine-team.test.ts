@@ -1,6 +1,6 @@
 /**
  * Proves that `tandem mine` as several processes writes the file and the report of one process, byte for byte: by a run's index with a cross-encoder as teacher, by folders of one's own, by BM25; and that what differs between the
- * processes, settings or the index's files, is refused by name with nothing written. Real processes. Alone: npx vitest run test/job/mine-team.test.ts
+ * processes, settings or what the index says of itself, is refused by name with nothing written. Real processes. Alone: npx vitest run test/job/mine-team.test.ts
  */
 import { spawnSync } from "node:child_process";
 import { appendFileSync, cpSync, existsSync, readFileSync } from "node:fs";

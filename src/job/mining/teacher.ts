@@ -21,6 +21,8 @@ export interface TeacherSettings {
   readonly path: string;
   readonly kind: TeacherKind;
   readonly device: string;
+  /** {@link teacherHash}, where it is known. */
+  readonly content?: string | undefined;
   /** Scores the pairs. Default: this process alone. */
   readonly scorePairs?: ScorePairs | undefined;
 }
@@ -29,6 +31,8 @@ export interface TeacherSettings {
 export interface JudgeOrder {
   readonly path: string;
   readonly kind: TeacherKind;
+  /** {@link teacherHash}, where it is known. */
+  readonly content?: string | undefined;
   readonly questions: readonly string[];
   readonly passages: readonly string[];
   readonly pairs: readonly Pair[];
@@ -73,14 +77,14 @@ export function teacherArtefact(
 ): string {
   const name = hashJson({ teacher: content, kind: teacher.kind, ...about }).slice(0, 16);
   const target = path.join(folder, name);
-  if (!existsSync(target)) writeRetrieved(target, judge(judged, teacher, report));
+  if (!existsSync(target)) writeRetrieved(target, judge(judged, { ...teacher, content }, report));
   return name;
 }
 
 /** The teacher's score of each candidate, and the lowest of each question's positives. @throws UserError for a folder that is no such model */
 export function judge(
   { questions, goldRows, candidates: rowsToJudge, textOf }: JudgedRows,
-  { path: folder, kind, device, scorePairs: score = scorePairs }: TeacherSettings,
+  { path: folder, kind, device, content, scorePairs: score = scorePairs }: TeacherSettings,
   report: Report,
 ): Required<FoundRows> {
   const candidates = rowsToJudge();
@@ -89,7 +93,7 @@ export function judge(
   );
   const places = numbered(pairs.map(({ passage }) => passage));
   const placed = pairs.map(({ question, passage }) => ({ question, passage: places.get(passage) ?? 0 }));
-  const order = { path: folder, kind, questions, passages: [...places.keys()].map(textOf), pairs: placed };
+  const order = { path: folder, kind, content, questions, passages: [...places.keys()].map(textOf), pairs: placed };
   const scores = score(order, device, (done) => {
     report({ type: "progress", name: "teacher", done, total: pairs.length, detail: "pairs" });
   });
