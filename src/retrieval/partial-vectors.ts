@@ -2,7 +2,18 @@
  * The vectors of an index while passages are being embedded: `<name>.partial/` beside where the index will stand, kept when the process is killed, so that the next build of the same content goes on where it was.
  * It isn't an index: nothing reads it but the build that finishes it. The trap: after a power cut a file may be long and hold zeros, so only rows that `progress.json` counts, written after a sync, are believed.
  */
-import { closeSync, existsSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import path from "node:path";
 import { UserError } from "../errors.js";
 import { writeFileAtomic } from "../storage/atomic-write.js";
@@ -63,6 +74,13 @@ export class PartialVectors {
     if (unlock === undefined) return;
     rmSync(folder, { recursive: true, force: true });
     unlock();
+  }
+
+  /** Removes what lies half-made below `parent`, whatever it is of, unless another process works in it. */
+  static discardAll(parent: string): void {
+    if (!existsSync(parent)) return;
+    for (const name of aboutFile(parent, () => readdirSync(parent)))
+      if (name.endsWith(PARTIAL)) PartialVectors.discard(parent, name.slice(0, -PARTIAL.length));
   }
 
   /** The file of `<parent>/<name>.partial` where all its rows are there, as a process left it that has ended its work; else undefined. */

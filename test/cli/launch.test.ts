@@ -267,7 +267,7 @@ describe("the words of tandem launch", () => {
   it.each([
     [
       ["launch", ""],
-      ["train", "index", "eval"],
+      ["train", "index", "eval", "mine"],
     ],
     [["launch", "--workers", "2", "tr"], ["train"]],
     [["launch", "--w"], ["--workers"]],

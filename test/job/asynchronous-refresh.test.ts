@@ -106,6 +106,22 @@ async function trained(meddle?: (driver: ChildProcess, ended: Promise<Finished>,
   return runFolder(runs) ?? "";
 }
 
+/** Stops the worker and lets the second process go on until it is at work, or has ended. Returns the worker. */
+async function stoppedWhileBuilt(driver: ChildProcess, builder: number, runs: string): Promise<number> {
+  const worker = workerBelow(driver) ?? 0;
+  process.kill(worker, "SIGSTOP");
+  // It may have been stopped before it gave its order: it goes on for a moment until the second process is at work.
+  const isAtWork = (): boolean => !isAlive(builder) || unfinished(runFolder(runs) ?? runs).length > 0;
+  while (!isAtWork()) {
+    for (let waited = 0; !isAtWork() && waited < 4000; waited += 10) await sleep(10);
+    if (isAtWork()) break;
+    process.kill(worker, "SIGCONT");
+    await sleep(5);
+    process.kill(worker, "SIGSTOP");
+  }
+  return worker;
+}
+
 const waits = (run: string): number[] =>
   readFileSync(path.join(run, "metrics.jsonl"), "utf8")
     .trimEnd()
@@ -158,17 +174,7 @@ describe("an index made by a second process", () => {
   it("that is ready long before changes nothing either", async () => {
     const run = await trained(async (driver, ended, runs) => {
       const builder = await until(() => builderBelow(driver), ended);
-      const worker = workerBelow(driver) ?? 0;
-      process.kill(worker, "SIGSTOP");
-      // It may have been stopped before it gave its order: it goes on for a moment until the second process is at work.
-      const isAtWork = (): boolean => !isAlive(builder) || unfinished(runFolder(runs) ?? runs).length > 0;
-      while (!isAtWork()) {
-        for (let waited = 0; !isAtWork() && waited < 4000; waited += 10) await sleep(10);
-        if (isAtWork()) break;
-        process.kill(worker, "SIGCONT");
-        await sleep(5);
-        process.kill(worker, "SIGSTOP");
-      }
+      const worker = await stoppedWhileBuilt(driver, builder, runs);
       await until(() => !isAlive(builder), ended);
       process.kill(worker, "SIGCONT");
     });
@@ -263,6 +269,21 @@ describe("an index that the schedule replaces before it was read", () => {
     expect(unfinished(run)).toEqual([]);
     // The checkpoints of the steps before still refer to it.
     expect(readdirSync(path.join(run, "refresh"))).toEqual([stateAt(run, 7)?.upkeep.pending?.snapshot]);
+  }, 300_000);
+
+  it("leaves nothing of the vectors that it had embedded by then", async () => {
+    const runs = mkdtempSync(path.join(tmpdir(), "tandem-asynchronous-"));
+    const more = ["train.refresh.at_least_every=4", "train.refresh.swap_after=5"];
+    const { process: driver, ended } = startTraining([...words(runs).filter((word) => !word.includes("swap_after")), ...more]);
+    const builder = await until(() => builderBelow(driver), ended);
+    const worker = await stoppedWhileBuilt(driver, builder, runs);
+    process.kill(builder, "SIGSTOP");
+    expect(unfinished(runFolder(runs) ?? "").filter((name) => name.endsWith(".partial"))).toHaveLength(1);
+    // It stands still until the schedule's refresh gives it up.
+    process.kill(worker, "SIGCONT");
+    const result = await ended;
+    expect(result.code, result.stderr).toBe(0);
+    expect(unfinished(runFolder(runs) ?? "")).toEqual([]);
   }, 300_000);
 });
 

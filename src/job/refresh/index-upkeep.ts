@@ -9,6 +9,7 @@ import { configOfEntry } from "../../config/phase-settings.js";
 import type { TandemConfig } from "../../config/schema.js";
 import { engineFacts } from "../../engine/info.js";
 import { UserError } from "../../errors.js";
+import { PartialVectors } from "../../retrieval/partial-vectors.js";
 import { restoreFolder } from "../../storage/atomic-write.js";
 import {
   DRIFT_AGE,
@@ -158,6 +159,8 @@ export class IndexUpkeep {
     const { indexFolder, retrievalFolder } = this.#run.artefacts;
     restoreFolder(path.join(indexFolder, index));
     restoreFolder(path.join(retrievalFolder, retrieval));
+    // Their name goes by the weights of then, which are gone. Whatever else is half-made is of a killed run, and is made again.
+    PartialVectors.discardAll(indexFolder);
   }
 
   /** @param isAtOnce not beside training, whatever the config says */
