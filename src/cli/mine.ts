@@ -1,6 +1,6 @@
 /**
  * `tandem mine`: hard negatives for questions, as a file: by a run's retriever over its corpus, by folders of one's own, or by BM25 alone, under the rules of `train.contrastive.mining`. It trains nothing;
- * training mines for itself. The trap: what validation and test ask about mustn't become a negative either, so a run's own questions are mined as in training, and other files may name what is held out.
+ * training mines for itself. What is done stands in mine-run.ts. The trap: of several processes each has its own folder to stand in, so what they compare is what the file depends on, not the whole config.
  */
 import path from "node:path";
 import type { Argv, CommandModule } from "yargs";

@@ -125,7 +125,6 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
   const group = openNumbered(place, "");
   let sums = 0;
   let hasNccl = false;
-  const gather = (own: Tensor): Tensor[] => native.allGather(group, own.handle).map((handle) => new Tensor(handle));
   const telling: Telling = {
     rank,
     exchange: (own) => new Tensor(native.allGatherSmall(group, own.handle)),
@@ -136,7 +135,7 @@ export function openProcessGroup(place: GroupPlace): ProcessGroup {
     size,
     sum: (tensors) => native.allReduce(group, handlesOf(tensors)),
     copyFrom: (root, tensors) => packed(tensors, (few) => native.broadcast(group, handlesOf(few), root)),
-    gather,
+    gather: (own) => native.allGather(group, own.handle).map((handle) => new Tensor(handle)),
     gatherValues: <Value>(what: string, own: Value) => gatherValues(telling, what, own),
     barrier: () => native.barrier(group),
     computeOn: (device) => {

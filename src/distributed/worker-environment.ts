@@ -20,7 +20,7 @@ export function workerEnvironment(own: NodeJS.ProcessEnv = process.env): NodeJS.
   if (isDecided) return own;
   return {
     ...own,
-    // No block by itself. A threshold would do, but glibc before 2.35 takes none above 32 MB, and then maps every block above 128 KB.
+    // No block by itself. A threshold would do, but mallopt(3) gives it an upper limit of 32 MB; glibc 2.36 takes more, older ones may not.
     MALLOC_MMAP_MAX_: "0",
     MALLOC_TRIM_THRESHOLD_: String(GIVEN_BACK_FROM),
     MALLOC_TOP_PAD_: String(GROWS_BY),

@@ -1,7 +1,7 @@
 /**
  * The work of mining that the processes of a group do together: each searches its rows of an exact index, and scores some of a cross-encoder's batches, all of the same pairs in the same batches as one process would make of them, so that
- * rows and scores are that process's. The traps: teacher and index must be the same everywhere, so the teacher's files and what an index says of itself are compared; rows are shared out in blocks of 65,536, so that fewer are one process's; and an encoder as teacher embeds each text once in seconds, BM25 and FAISS search in this process's
- * memory: none of these is shared out.
+ * rows and scores are that process's. The traps: teacher and index must be the same everywhere, so the teacher's files and what an index says of itself are compared; rows are shared out in blocks of 65,536, so that fewer are one
+ * process's; and an encoder as teacher embeds each text once in seconds, BM25 and FAISS search in this process's memory: none of these is shared out.
  *
  * N pairs.
  */
